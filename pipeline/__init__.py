@@ -1,0 +1,1 @@
+"""Tensors, graphs and their execution. Knows neither ``server`` nor ``storage``."""

@@ -1,0 +1,195 @@
+"""What a function asks for, read from its signature: one Parameter per tensor it takes, and the forms of the rest.
+
+Annotations select the form; ``Annotated[np.ndarray, "FP32[n,4]"]`` declares datatype and dimensions too. An annotation
+that cannot be evaluated (a name imported for type checkers only) is as good as none.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import numpy as np
+
+from pipeline.engine.step import Context
+from pipeline.graph.interface import Parameter
+from pipeline.tensors.forms import Form
+from pipeline.tensors.message import InferRequest
+from pipeline.tensors.signature import TensorSpec, parse_spec
+
+_EMPTY = inspect.Parameter.empty
+_FORMS: dict[Any, Form] = {
+    _EMPTY: Form.ANY,
+    Any: Form.ANY,
+    object: Form.ANY,
+    np.ndarray: Form.ARRAY,
+    list: Form.LIST,
+    tuple: Form.LIST,
+    collections.abc.Sequence: Form.LIST,
+    collections.abc.Iterable: Form.LIST,
+    dict: Form.DICT,
+    collections.abc.Mapping: Form.DICT,
+    int: Form.INT,
+    float: Form.FLOAT,
+    bool: Form.BOOL,
+    str: Form.STR,
+    bytes: Form.BYTES,
+    InferRequest: Form.REQUEST,
+    Context: Form.CONTEXT,
+}
+
+
+class BadSignature(Exception):
+    """A function that no tensors can be bound to; the text names the parameter and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One parameter of the function, in its order. ``keyword``: it must be passed by name."""
+
+    parameter: Parameter
+    keyword: bool
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """``rest``: the function has ``**kwargs``, which takes every tensor that no parameter does."""
+
+    arguments: tuple[Argument, ...]
+    rest: bool
+    returns: TensorSpec | None
+    returns_one: bool
+    """Whether the function is annotated to return exactly one tensor."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those that tensors feed."""
+        own = (argument.parameter for argument in self.arguments)
+        return tuple(parameter for parameter in own if parameter.form not in (Form.REQUEST, Form.CONTEXT))
+
+    @property
+    def reads_request(self) -> bool:
+        return any(argument.parameter.form is Form.REQUEST for argument in self.arguments)
+
+
+def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozenset(), skip: int = 0) -> Signature:
+    """The signature of a function; parameters in ``bound`` are fed already, the first ``skip`` are (``self``).
+
+    Raises BadSignature.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[skip:]
+    except (TypeError, ValueError):
+        # Functions written in C may tell nothing of themselves (numpy's ufuncs): one array in, one out.
+        return Signature((Argument(Parameter("x"), keyword=False),), rest=False, returns=None, returns_one=False)
+    hints = _hints(function)
+    arguments: list[Argument] = []
+    rest = False
+    for position, parameter in enumerate(parameters):
+        match parameter.kind:
+            case inspect.Parameter.VAR_KEYWORD:
+                rest = True
+            case inspect.Parameter.VAR_POSITIONAL:
+                raise BadSignature(f"its parameter *{parameter.name} has no name to bind a tensor to; use **kwargs")
+            case kind if parameter.name not in bound:
+                annotation = hints.get(parameter.name, parameter.annotation)
+                form, spec = _form(parameter.name, annotation)
+                needed = Parameter(parameter.name, form, spec, required=parameter.default is _EMPTY)
+                keyword = kind is not inspect.Parameter.POSITIONAL_ONLY and len(arguments) < position
+                keyword = keyword or kind is inspect.Parameter.KEYWORD_ONLY
+                arguments.append(Argument(needed, keyword, parameter.default))
+    returns = hints.get("return", _EMPTY)
+    return Signature(tuple(arguments), rest, _spec(returns, "its result"), _is_one(returns))
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations, evaluated one by one, so that one bad name does not cost the others."""
+    target = inspect.unwrap(getattr(function, "func", function))
+    target = getattr(target, "__func__", target)
+    if not inspect.isroutine(target) and not isinstance(target, type):
+        target = type(target).__call__
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(target, "__annotations__", {}).items():
+        if isinstance(annotation, str):
+            try:
+                annotation = eval(annotation, getattr(target, "__globals__", {}))  # noqa: S307, PLW2901  # as typing does
+            except Exception:  # noqa: BLE001  # whatever a user's annotation raises, it is as good as none
+                annotation = _EMPTY  # noqa: PLW2901
+        hints[name] = annotation
+    return hints
+
+
+def _form(name: str, annotation: Any) -> tuple[Form, TensorSpec | None]:
+    annotation = _without_none(annotation)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        form, _ = _form(name, get_args(annotation)[0])
+        return form, _spec(annotation, f'its parameter "{name}"')
+    plain = origin or annotation
+    arguments = get_args(annotation)
+    if plain is list and arguments == (str,):
+        return Form.TEXTS, None
+    if plain in (dict, collections.abc.Mapping) and len(arguments) == 2 and _is_array(arguments[1]):
+        return Form.ARRAYS, None
+    if _is_array(annotation):
+        return Form.ARRAY, None
+    if _is_frame(plain):
+        return Form.FRAME, None
+    if typing.is_typeddict(plain):
+        return Form.DICT, None
+    try:
+        return _FORMS[plain], None
+    except (KeyError, TypeError):
+        forms = ", ".join(form.value for form in Form if form is not Form.ANY)
+        raise BadSignature(f'its parameter "{name}" is a {_shown(annotation)}; a tensor becomes {forms}') from None
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        inner = [argument for argument in get_args(annotation) if argument is not types.NoneType]
+        return inner[0] if len(inner) == 1 else Any
+    return annotation
+
+
+def _spec(annotation: Any, what: str) -> TensorSpec | None:
+    if get_origin(annotation) is not Annotated:
+        return None
+    texts = [extra for extra in get_args(annotation)[1:] if isinstance(extra, str) and "[" in extra]
+    if not texts:
+        return None
+    try:
+        return parse_spec(texts[0])
+    except ValueError as error:
+        raise BadSignature(f"{what} is annotated {texts[0]!r}: {error}") from None
+
+
+def _is_array(annotation: Any) -> bool:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation is np.ndarray or get_origin(annotation) is np.ndarray
+
+
+def _is_frame(annotation: Any) -> bool:
+    name = getattr(annotation, "__name__", "")
+    return name == "DataFrame" and getattr(annotation, "__module__", "").partition(".")[0] == "pandas"
+
+
+def _is_one(annotation: Any) -> bool:
+    if get_origin(annotation) is Annotated:
+        return True
+    return _is_array(annotation) or annotation in (int, float, bool, str, bytes)
+
+
+def _shown(annotation: Any) -> str:
+    return getattr(annotation, "__name__", None) or str(annotation)
+
+
+def gives(step: str, signature: Signature) -> dict[str, TensorSpec | None] | None:
+    """The outputs that a function's annotation tells of: one tensor named as the step, or nothing known."""
+    return {step: signature.returns} if signature.returns_one or signature.returns else None

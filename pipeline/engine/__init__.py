@@ -1,0 +1,1 @@
+"""What a request does: plans, the sans-io run, and the trio driver of it."""

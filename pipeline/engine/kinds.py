@@ -1,0 +1,79 @@
+"""The step kinds there are, found by the files of ``pipeline/steps/``: adding a kind edits nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.graph.interface import Interface
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import StepSpec
+from pipeline.tensors.signature import Signature
+
+# What a step's `close` gets when the process wants to stop: longer than a flush, shorter than anybody's patience.
+CLOSE_SECONDS = 5.0
+
+
+class Storage(Protocol):
+    """Who brings models. The engine is given one and knows none."""
+
+    def refusal(self, uri: str, /) -> str | None:
+        """Why this URI cannot be fetched, told without looking for it; None where it can be tried."""
+        ...
+
+    async def fetch(self, uri: str, folder: Path, /) -> Path:
+        """The local file or folder; relative paths are relative to ``folder``.
+
+        Raises OSError that names what was looked for. Cancelled, it leaves nothing half-made behind.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a graph lives: what its relative paths and its user code are relative to, and who brings its models."""
+
+    folder: Path
+    storage: Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An opened step: ``function(inputs, context)``, to be awaited unless ``blocking``.
+
+    ``signature`` is what a model file tells of itself, once it is open.
+    """
+
+    function: Callable[..., Any]
+    blocking: bool
+    signature: Signature = Signature()
+
+
+class StepKind(Protocol):
+    """A file of ``pipeline/steps/``. ``KEYS``: action word → the option words that go with it."""
+
+    KEYS: Mapping[str, Collection[str]]
+
+    def describe(self, step: StepSpec, home: Home, faults: list[Fault], /) -> Interface | None:
+        """What the step takes and gives, told without downloading anything; its faults are appended."""
+        ...
+
+    def open_step(self, step: StepSpec, home: Home, /) -> AbstractAsyncContextManager[Call]:
+        """The step, ready to be called until the context ends. Raises why it cannot be."""
+        ...
+
+
+def step_kinds() -> dict[str, StepKind]:
+    """Action word → the kind that answers to it."""
+    import pipeline.steps as folder  # noqa: PLC0415  # the kinds import this file
+
+    kinds: dict[str, StepKind] = {}
+    for found in pkgutil.iter_modules(folder.__path__):
+        kind: Any = importlib.import_module(f"{folder.__name__}.{found.name}")
+        kinds |= dict.fromkeys(kind.KEYS, kind)
+    return kinds

@@ -1,0 +1,117 @@
+"""How many may be inside at once, and how many may wait: for a step, and for a whole graph.
+
+trio's CapacityLimiter has no bound on its queue and cannot be taken from a worker thread; this one has and can. A token
+is given back by whoever really ends the work, a thread included, so a limit tells the truth about abandoned threads.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from pipeline.errors import Overloaded
+
+
+class Limit:
+    """``total`` tokens (math.inf: no bound) and a first-come queue of ``queue`` waiters.
+
+    ``acquire`` belongs to the loop; ``try_acquire`` and ``release`` may be called from any thread.
+    """
+
+    def __init__(self, what: str, total: float, queue: float, *, on_wait: Callable[[], None] | None = None) -> None:
+        self.what = what
+        self.total = total
+        self.queue = queue
+        self._taken = 0
+        self._waiters: deque[_Waiter] = deque()
+        self._lock = threading.Lock()
+        self._on_wait = on_wait
+
+    def __repr__(self) -> str:
+        return f"<Limit {self.what}: {self._taken} of {self.total} taken, {len(self._waiters)} of {self.queue} waiting>"
+
+    @property
+    def taken(self) -> int:
+        return self._taken
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiters)
+
+    @property
+    def bounded(self) -> bool:
+        return self.total != math.inf
+
+    def try_acquire(self) -> bool:
+        """A token where one is free and nobody waits for it; never blocks."""
+        with self._lock:
+            if self._waiters or self._taken >= self.total:
+                return False
+            self._taken += 1
+            return True
+
+    async def acquire(self) -> None:
+        """A token, in order of asking. Raises Overloaded at once where the queue is full.
+
+        Cancelled while waiting, it leaves the queue; a token that was already on its way is passed on.
+        """
+        with self._lock:
+            if not self._waiters and self._taken < self.total:
+                self._taken += 1
+                return
+            if len(self._waiters) >= self.queue:
+                raise Overloaded(self.what)
+            waiter = _Waiter(trio.lowlevel.current_trio_token())
+            self._waiters.append(waiter)
+        if self._on_wait is not None:
+            self._on_wait()
+        try:
+            await waiter.event.wait()
+        except BaseException:
+            with self._lock:
+                given = waiter.given
+                if not given:
+                    self._waiters.remove(waiter)
+            if given:
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Gives a token back, to the first waiter where there is one."""
+        with self._lock:
+            if not self._waiters:
+                self._taken -= 1
+                return
+            waiter = self._waiters.popleft()
+            waiter.given = True
+        waiter.wake()
+
+
+class _Waiter:
+    __slots__ = ("_token", "event", "given")
+
+    def __init__(self, token: trio.lowlevel.TrioToken) -> None:
+        self.event = trio.Event()
+        self.given = False
+        self._token = token
+
+    def wake(self) -> None:
+        if _on_loop(self._token):
+            self.event.set()
+            return
+        try:
+            self._token.run_sync_soon(self.event.set)
+        except trio.RunFinishedError:
+            # The loop ended before an abandoned thread did; nobody waits any more.
+            return
+
+
+def _on_loop(token: trio.lowlevel.TrioToken) -> bool:
+    try:
+        return trio.lowlevel.current_trio_token() is token
+    except RuntimeError:
+        return False

@@ -1,0 +1,124 @@
+"""What can go wrong with a request, by blame.
+
+One enum says what happened; each codec has one table from it to its protocol's status. The subclasses exist for the
+people who raise: a step's author, the engine, the server. Nothing here knows a protocol.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+
+class Code(enum.Enum):
+    """What happened, in the words of the canonical RPC codes plus the four that HTTP distinguishes."""
+
+    INVALID_ARGUMENT = "invalid argument"
+    NOT_FOUND = "not found"
+    METHOD_NOT_ALLOWED = "method not allowed"
+    TOO_LARGE = "too large"
+    UNSUPPORTED_MEDIA = "unsupported media"
+    UNIMPLEMENTED = "unimplemented"
+    RESOURCE_EXHAUSTED = "resource exhausted"
+    UNAVAILABLE = "unavailable"
+    DEADLINE_EXCEEDED = "deadline exceeded"
+    BAD_UPSTREAM = "bad upstream"
+    INTERNAL = "internal"
+
+
+class InferError(Exception):
+    """A failure whose text is meant for the caller.
+
+    ``status`` overrides the HTTP status that the code stands for (400 to 599; chosen by a step's author), ``headers``
+    travel with an HTTP reply (``retry-after``, ``allow``).
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.headers = headers or {}
+
+
+# ---- the caller's fault
+
+
+class InvalidInput(InferError):
+    """The request cannot be served as it is: 400."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Code.INVALID_ARGUMENT, reason)
+        self.reason = reason
+
+
+class ModelNotFound(InferError):
+    """No model of that name, or not in that version: 404."""
+
+    def __init__(self, model_name: str | None = None, *, version: str | None = None) -> None:
+        what = f"Model with name {model_name}" + (f" and version {version}" if version else "")
+        super().__init__(Code.NOT_FOUND, f"{what} does not exist.")
+
+
+# ---- the model's fault
+
+
+class InferenceError(InferError):
+    """The model failed and its author chose the words: 500, or ``status``."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(Code.INTERNAL, reason, status=status)
+        self.reason = reason
+
+
+class WrongAnswer(InferError):
+    """A step answered something that the graph cannot carry, or not what it declared: 500, shown in the log only.
+
+    The text is about the author's code, not about the request, so the caller gets the request id instead.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.INTERNAL, message)
+
+
+# ---- the server's state
+
+
+class ModelNotReady(InferError):
+    """The model is loading, failed to load, or is leaving: 503."""
+
+    def __init__(self, model_name: str, detail: str | None = None) -> None:
+        text = f"Model with name {model_name} is not ready."
+        super().__init__(Code.UNAVAILABLE, f"{text} {detail}" if detail else text)
+
+
+class ServerNotReady(InferError):
+    """The server has not loaded what it was started for, or is draining: 503."""
+
+    def __init__(self, reason: str = "Server is not ready.") -> None:
+        super().__init__(Code.UNAVAILABLE, reason)
+
+
+class Overloaded(InferError):
+    """No place inside and none in the queue: 503 with ``Retry-After`` (seconds)."""
+
+    def __init__(self, what: str, *, retry_after: int = 1) -> None:
+        super().__init__(
+            Code.RESOURCE_EXHAUSTED,
+            f"{what} is at its limit and its queue is full; try again in {retry_after} s",
+            headers={"retry-after": str(retry_after)},
+        )
+
+
+class DeadlineExceeded(InferError):
+    """Time is up: 504."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.DEADLINE_EXCEEDED, message)

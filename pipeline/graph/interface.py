@@ -1,0 +1,52 @@
+"""What a step takes and gives, as far as it can be told before a request. Step kinds say it, checks and plans read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.tensors.forms import TAKES_ALL, TAKES_JSON, Form
+from pipeline.tensors.signature import TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter that a tensor (or a header, or JSON) feeds; ``spec`` where its author declared one."""
+
+    name: str
+    form: Form = Form.ANY
+    spec: TensorSpec | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """``takes_rest``: whatever else there is is taken too (``**kwargs``, the whole request, a model's feature names).
+
+    ``gives``: output name → spec (None: the name alone is known); None where nothing is known. ``blocking``: the code
+    is synchronous. ``limit``: how many requests may be in it at once where the user does not say; None is no bound.
+    """
+
+    parameters: tuple[Parameter, ...]
+    gives: Mapping[str, TensorSpec | None] | None
+    blocking: bool
+    limit: int | None
+    takes_rest: bool = False
+    reads_request: bool = False
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether any tensor that reaches the step is read by it."""
+        return self.takes_rest or (len(self.parameters) == 1 and self.parameters[0].form in TAKES_ALL)
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether the step can work on a request's JSON as it was sent."""
+        return self.reads_request or any(parameter.form in TAKES_JSON for parameter in self.parameters)
+
+    @property
+    def takes_tensors(self) -> bool:
+        return any(parameter.form not in TAKES_JSON for parameter in self.parameters) or self.takes_rest
+
+    def parameter(self, name: str) -> Parameter | None:
+        return next((parameter for parameter in self.parameters if parameter.name == name), None)

@@ -1,0 +1,174 @@
+"""A graph compiled for the outputs that a request asks for: what to run, in which order, bound to what.
+
+Everything that is the same for every request is decided here, once: chains are laid out as stages, so that a step in
+the middle of one costs no scheduling, and each step knows where its inputs come from and who reads them last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+
+from pipeline.graph.dag import Graph
+from pipeline.graph.edges import Interfaces
+from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, Reference, StepSpec
+
+# Sources that are no step; steps are numbered from 0.
+FROM_REQUEST, FROM_HEADERS, FROM_PARAMETERS = -1, -2, -3
+_NO_STEP = {REQUEST: FROM_REQUEST, HEADERS: FROM_HEADERS, PARAMETERS: FROM_PARAMETERS}
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One thing a step reads. ``to``: the parameter it is bound to (None: it keeps its own name).
+
+    ``tensor`` None is all that the source has. ``required``: its absence is the caller's error.
+    """
+
+    source: int
+    tensor: str | None
+    to: str | None
+    required: bool
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Steps in a row between which nothing else can start.
+
+    ``hops`` groups them: neighbours in one group are synchronous and share one thread; any other step is alone.
+    """
+
+    hops: tuple[tuple[int, ...], ...]
+    waits: int
+    dependents: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``readers[i]`` counts who reads step i's outputs (the answer included); at 0 they are dropped.
+
+    ``forks``: some stages can run beside each other; ``shares``: some outputs have several readers.
+    ``whole[i]`` is the one source a step reads entirely (the common case: its mapping is passed on untouched), or None.
+    """
+
+    steps: tuple[StepSpec, ...]
+    picks: tuple[tuple[Pick, ...], ...]
+    whole: tuple[int | None, ...]
+    readers: tuple[int, ...]
+    sources: tuple[tuple[int, ...], ...]
+    stages: tuple[Stage, ...]
+    start: tuple[int, ...]
+    answer: tuple[Pick, ...]
+    forks: bool
+    shares: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a step runs, as far as the layout of stages depends on it."""
+
+    threaded: bool
+    timed: bool
+
+
+def compile_plan(graph: Graph, interfaces: Interfaces, manners: Mapping[str, Manner], outputs: Collection[str]) -> Plan:
+    """The plan that computes the output steps named in ``outputs`` and what they need, nothing else."""
+    wanted = [reference for reference in graph.output if reference.source in outputs]
+    needed = {reference.source for reference in wanted}
+    needed = needed.union(*(nx.ancestors(graph.dag, name) for name in needed))
+    steps = tuple(step for step in graph.steps if step.name in needed)
+    number = {step.name: position for position, step in enumerate(steps)}
+    picks = tuple(_picks(step, number, interfaces) for step in steps)
+    sources = tuple(tuple(sorted({pick.source for pick in own if pick.source >= 0})) for own in picks)
+    answer = tuple(Pick(number[reference.source], reference.name, None, True, reference) for reference in wanted)
+    readers = [0] * len(steps)
+    for own in (*sources, {pick.source for pick in answer}):
+        for source in own:
+            readers[source] += 1
+    stages = _stages(sources, [manners[step.name] for step in steps])
+    start = tuple(position for position, stage in enumerate(stages) if stage.waits == 0)
+    return Plan(
+        steps=steps,
+        picks=picks,
+        whole=tuple(_whole(own) for own in picks),
+        readers=tuple(readers),
+        sources=sources,
+        stages=stages,
+        start=start,
+        answer=answer,
+        shares=any(count > 1 for count in readers),
+        forks=len(start) > 1 or any(len(stage.dependents) > 1 for stage in stages),
+    )
+
+
+def _picks(step: StepSpec, number: Mapping[str, int], interfaces: Interfaces) -> tuple[Pick, ...]:
+    interface = interfaces[step.name]
+    match step.inputs:
+        case Mapping():
+            keyed: list[tuple[str | None, Reference]] = list(step.inputs.items())
+        case references:
+            keyed = [(None, reference) for reference in references or ()]
+    picks = []
+    for to, reference in keyed:
+        source = number[reference.source] if reference.source in number else _NO_STEP[reference.source]
+        parameter = interface.parameter(to or reference.name or "")
+        if parameter is None and len(interface.parameters) == 1 and len(keyed) == 1:
+            parameter = interface.parameters[0]
+        required = parameter.required if parameter else not interface.takes_all
+        picks.append(Pick(source, reference.name, to, required, reference))
+    return tuple(picks)
+
+
+def _whole(picks: tuple[Pick, ...]) -> int | None:
+    match picks:
+        case (Pick(source, None, None),):
+            return source
+        case _:
+            return None
+
+
+def _stages(sources: tuple[tuple[int, ...], ...], manners: list[Manner]) -> tuple[Stage, ...]:
+    """Steps are joined to the one before them where that can never delay or reorder anything else."""
+    dependents: list[set[int]] = [set() for _ in sources]
+    ancestors: list[set[int]] = []
+    for step, own in enumerate(sources):
+        for source in own:
+            dependents[source].add(step)
+        ancestors.append(set(own).union(*(ancestors[source] for source in own)))
+    chains: list[list[int]] = []
+    chain_of: dict[int, int] = {}
+    for step, own in enumerate(sources):
+        before = next((source for source in own if set(own) <= ancestors[source] | {source}), None)
+        if before is not None and dependents[before] == {step}:
+            chain_of[step] = chain_of[before]
+            chains[chain_of[step]].append(step)
+        else:
+            chain_of[step] = len(chains)
+            chains.append([step])
+    after: list[set[int]] = [set() for _ in chains]
+    waits = [0] * len(chains)
+    for chain, members in enumerate(chains):
+        for source in sources[members[0]]:
+            after[chain_of[source]].add(chain)
+        waits[chain] = len({chain_of[source] for source in sources[members[0]]})
+    return tuple(
+        Stage(_hops(members, manners), waits[chain], tuple(sorted(after[chain])))
+        for chain, members in enumerate(chains)
+    )
+
+
+def _hops(members: list[int], manners: list[Manner]) -> tuple[tuple[int, ...], ...]:
+    """Adjacent synchronous steps without a timeout of their own share one thread."""
+    hops: list[tuple[int, ...]] = []
+    shared = False
+    for step in members:
+        can_share = manners[step].threaded and not manners[step].timed
+        if can_share and shared:
+            hops[-1] = (*hops[-1], step)
+        else:
+            hops.append((step,))
+        shared = can_share
+    return tuple(hops)

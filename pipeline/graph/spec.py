@@ -1,0 +1,110 @@
+"""What a user declares, as frozen values; every value remembers where it stands.
+
+``Step`` is what people write in Python. ``StepSpec`` and ``GraphSpec`` are what both a file and a Python graph are read
+into: names resolved to references, units to seconds, defaults left as None for the engine to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pipeline.tensors.signature import TensorSpec
+
+REQUEST = "request"
+HEADERS = "headers"
+PARAMETERS = "parameters"
+# What `inputs` may read besides a step; no step may take these names.
+RESERVED = (REQUEST, HEADERS, PARAMETERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step, as keyword arguments with the names and forms of the graph file (``timeout="300ms"``).
+
+    Exactly one of ``run`` (a function, a class, or ``"file.py:name"``) and ``model`` (a path or URI).
+    """
+
+    run: Callable[..., Any] | str | None = None
+    model: str | None = None
+    runtime: str | None = None
+    params: Mapping[str, Any] | None = None
+    inputs: str | Sequence[str] | Mapping[str, str] | None = None
+    timeout: str | None = None
+    limit: int | None = None
+    queue: int | None = None
+    place: str | None = None
+
+    def declared(self) -> dict[str, Any]:
+        """The keys that were given, as the graph file would hold them."""
+        given = ((key.name, getattr(self, key.name)) for key in fields(self))
+        return {key: value for key, value in given if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """``step``, ``step.tensor``, ``request``, ``request.tensor``, ``headers.NAME``, ``parameters.NAME``."""
+
+    source: str
+    name: str | None
+    place: object
+
+    def __str__(self) -> str:
+        return self.source if self.name is None else f"{self.source}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """One step of a graph, checked by itself. Times in seconds; None where the user said nothing.
+
+    ``action`` is the key that says what the step does, ``target`` its value, ``options`` the keys that belong to it.
+    ``inputs`` is a tuple (tensors merged by name) or a mapping parameter → reference. ``places`` says where each key's
+    value stands.
+    """
+
+    name: str
+    place: object
+    action: str
+    target: Any
+    options: Mapping[str, Any]
+    inputs: tuple[Reference, ...] | Mapping[str, Reference] | None
+    timeout: float | None
+    limit: int | None
+    queue: int | None
+    where: str | None
+    places: Mapping[str, object] = field(default_factory=dict)
+
+    def at(self, key: str) -> object:
+        """Where that key's value stands; the step's own place where the key was not written."""
+        return self.places.get(key, self.place)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        match self.inputs:
+            case None:
+                return ()
+            case tuple():
+                return self.inputs
+            case _:
+                return tuple(self.inputs.values())
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """A whole graph, read but not yet connected. ``deadline`` in seconds, None where there is no bound."""
+
+    name: str
+    version: str
+    steps: tuple[StepSpec, ...]
+    output: tuple[Reference, ...]
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    deadline: float | None
+    limit: int
+    queue: int
+    place: object
+    places: Mapping[str, object] = field(default_factory=dict)
+
+    def at(self, key: str) -> object:
+        return self.places.get(key, self.place)

@@ -1,0 +1,60 @@
+"""What happened, as frozen events for whoever wants to know: metrics, logs, the ``run`` command.
+
+An observer is called in the loop, right where it happened; it must be quick and must not raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from pipeline.errors import Code
+
+
+class Span(msgspec.Struct, frozen=True):
+    """One step of one request. ``start`` and ``end`` in seconds of ``time.perf_counter``.
+
+    ``phase`` is the part it plays: preprocess, predict, postprocess or explain.
+    """
+
+    step: str
+    phase: str
+    start: float
+    end: float
+
+
+class RequestDone(msgspec.Struct, frozen=True):
+    """A request left the graph. ``code`` None is success; ``spans`` are the steps that ended, in that order."""
+
+    model: str
+    version: str
+    verb: str
+    id: str
+    seconds: float
+    code: Code | None
+    spans: Sequence[Span]
+
+
+class LimitReached(msgspec.Struct, frozen=True):
+    """Requests wait for a step that its default limit holds at one at a time; told once per step."""
+
+    model: str
+    step: str
+    limit: int
+
+
+class ModelLoaded(msgspec.Struct, frozen=True):
+    model: str
+    version: str
+    seconds: float
+
+
+class ModelFailed(msgspec.Struct, frozen=True, eq=False):
+    model: str
+    version: str
+    error: BaseException
+
+
+Event = RequestDone | LimitReached | ModelLoaded | ModelFailed
+Observer = Callable[[Event], None]

@@ -1,0 +1,107 @@
+"""The runtimes there are, by the files of this folder; what one must offer; and which one a model file is for."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pipeline.runtimes as folder
+from pipeline.graph.words import listed
+from pipeline.tensors.forms import Bound
+from pipeline.tensors.signature import Signature
+from pipeline.tensors.tensor import Value
+
+# Runtimes of the contract whose file is not there yet.
+LATER = frozenset({"xgboost", "lightgbm", "onnx", "torch"})
+
+
+class Misfit(ValueError):
+    """An input the model cannot take: its name, and why (a clause: "has 3 features, the model takes 4")."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f'"{name}" {reason}')
+        self.name = name
+        self.reason = reason
+
+
+class CannotOpen(Exception):
+    """A model that cannot be opened: which one, why, and what to do."""
+
+
+class Predict(Protocol):
+    def __call__(self, inputs: Mapping[str, Bound], /) -> Mapping[str, Value]:
+        """Blocking; called in a worker thread. Raises Misfit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model in memory. ``signature`` is what it knows of itself, under ``name`` where it names nothing."""
+
+    predict: Predict
+    signature: Signature
+
+
+class Runtime(Protocol):
+    """A file of this folder; imports what it stands for only inside ``open_model``."""
+
+    SUFFIXES: Collection[str]
+    PARAMS: Collection[str]
+
+    def open_model(self, path: Path, step: str, params: Mapping[str, Any], /) -> Opened:
+        """The model at that path. Blocking; called in a worker thread. Raises CannotOpen."""
+        ...
+
+
+def runtimes() -> dict[str, Runtime]:
+    """Name → runtime. The files are imported, what they stand for is not."""
+    found: dict[str, Runtime] = {}
+    for file in pkgutil.iter_modules(folder.__path__):
+        module: Any = importlib.import_module(f"{folder.__name__}.{file.name}")
+        if hasattr(module, "open_model"):
+            found[file.name] = module
+    return found
+
+
+def runtimes_for(name: str) -> list[str]:
+    """The runtimes whose model files end like this one."""
+    suffix = Path(name).suffix.lower()
+    return [runtime for runtime, module in runtimes().items() if suffix in module.SUFFIXES]
+
+
+def model_file(path: Path, runtime: str | None) -> tuple[Path, str]:
+    """The file to open and its runtime. Raises CannotOpen where there is none, or more than one to choose from."""
+    names = [runtime] if runtime else None
+    if not path.is_dir():
+        names = names or runtimes_for(path.name)
+        return path, _one(names, path)
+    files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".") and runtimes_for(file.name)]
+    fitting = [file for file in files if not names or names[0] in runtimes_for(file.name)]
+    kinds = {kind for file in fitting for kind in runtimes_for(file.name)}
+    if len(kinds) > 1:
+        raise CannotOpen(f"{path} has models of {listed(sorted(kinds))}; add runtime to the step")
+    match fitting:
+        case [file]:
+            return file, _one(names or runtimes_for(file.name), file)
+        case []:
+            raise CannotOpen(f"{path} has no model file; there are runtimes for {listed(_suffixes())}")
+        case _:
+            raise CannotOpen(f"{path} has {len(fitting)} model files ({listed(f.name for f in fitting)}); name one")
+
+
+def _one(names: list[str], path: Path) -> str:
+    match names:
+        case [name]:
+            return name
+        case []:
+            raise CannotOpen(f"no runtime is known for {path.name}; add runtime to the step")
+        case _:
+            raise CannotOpen(f"{path.name} fits {listed(names)}; add runtime to the step")
+
+
+def _suffixes() -> list[str]:
+    return sorted({suffix for runtime in runtimes().values() for suffix in runtime.SUFFIXES})

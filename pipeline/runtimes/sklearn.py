@@ -1,0 +1,172 @@
+"""scikit-learn estimators, from joblib or pickle files.
+
+A model file is code: unpickling runs what it names. Serve files you would run.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.graph.words import meant
+from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened
+from pipeline.tensors import bfloat16
+from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.forms import Bound, Form, convert
+from pipeline.tensors.signature import Signature, TensorSpec
+from pipeline.tensors.tensor import Json, Tensor, Value, tensor
+
+SUFFIXES = (".joblib", ".pkl", ".pickle")
+PARAMS = ("method",)
+
+# scikit-learn's own name of what an estimator reads, for metadata where the estimator was fitted without names.
+_INPUT = "X"
+
+
+def open_model(path: Path, step: str, params: Mapping[str, Any]) -> Opened:
+    """The estimator at ``path``; ``params["method"]`` is what a request calls (``predict`` unless it says otherwise).
+
+    Its outputs are named as the step: one array, or ``STEP_0``, ``STEP_1``, … where the method returns several.
+    """
+    # An array in the order of fitting is what callers send; the warning would come with each request. (A filter for
+    # good: `catch_warnings` around the call is not safe in threads.)
+    warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
+    estimator = _unpickled(path)
+    method = str(params.get("method", "predict"))
+    if not callable(getattr(estimator, method, None)):
+        public = [name for name in dir(estimator) if not name.startswith("_")]
+        near = meant(method, public).partition("; there are")[0]
+        raise CannotOpen(f'{path.name} is a {type(estimator).__name__}, which has no method "{method}"{near}')
+    features = getattr(estimator, "n_features_in_", None)
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    function = functools.partial(_predict, getattr(estimator, method), features, names, step)
+    return Opened(function, Signature(_inputs(features), _outputs(function, features)))
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        import joblib  # noqa: PLC0415  # an extra
+        import sklearn  # noqa: F401, PLC0415  # an extra, and seconds to import
+    except ImportError:
+        raise CannotOpen(f"{path.name} needs scikit-learn; install pipeline-serve[sklearn]") from None
+    try:
+        return joblib.load(path)
+    except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, KeyError, ValueError) as error:
+        raise CannotOpen(f"{path} cannot be opened: {type(error).__name__}: {error}") from error
+
+
+def _inputs(features: int | None) -> dict[str, TensorSpec]:
+    """Estimators convert numbers by themselves; FP64 is what they compute in."""
+    return {_INPUT: TensorSpec(Datatype.FP64, (-1, features), any_number=True)} if features else {}
+
+
+def _outputs(
+    function: Callable[[Mapping[str, Bound]], Mapping[str, Value]], features: int | None
+) -> dict[str, TensorSpec]:
+    """What the method answers to one row of zeros: the estimator is asked rather than guessed at."""
+    if not features:
+        return {}
+    zeros = np.zeros((1, features))
+    try:
+        answers = function({_INPUT: tensor(zeros)})
+    except Exception:  # noqa: BLE001  # a pipeline over text refuses numbers in its own way; then nothing is known
+        return {}
+    return {
+        name: TensorSpec(answer.datatype, (-1, *answer.shape[1:]))
+        for name, answer in answers.items()
+        if isinstance(answer, Tensor) and answer.shape[:1] == (1,)
+    }
+
+
+def _predict(
+    method: Callable[[Any], Any], features: int | None, names: list[str], step: str, inputs: Mapping[str, Bound]
+) -> Mapping[str, Value]:
+    name, table = _table(inputs, names)
+    if features is not None:
+        _check_features(name, table, features)
+    try:
+        answer = method(table)
+    except (ValueError, TypeError) as error:
+        raise _told(name, table) or error from None
+    if isinstance(answer, list) and answer and all(isinstance(part, np.ndarray) for part in answer):
+        return {f"{step}_{position}": tensor(part) for position, part in enumerate(answer)}
+    if hasattr(answer, "toarray"):
+        answer = answer.toarray()
+    return {step: tensor(np.asarray(answer))}
+
+
+def _table(inputs: Mapping[str, Bound], names: list[str]) -> tuple[str, Any]:
+    """What the estimator reads: the only tensor, or one column per feature name; and a name for its errors."""
+    if len(inputs) == 1:
+        ((name, value),) = inputs.items()
+        return name, _one(name, value)
+    if not inputs:
+        raise Misfit(_INPUT, "is missing")
+    missing = [name for name in names if name not in inputs]
+    if not names or missing:
+        has = ", ".join(f'"{name}"' for name in inputs)
+        lacks = f'the feature "{missing[0]}" is missing from {has}' if names else f"expected one tensor, got {has}"
+        raise Misfit(missing[0] if missing else next(iter(inputs)), f"cannot be read: {lacks}")
+    odd = next((name for name in inputs if name not in names), None)
+    if odd is not None:
+        raise Misfit(odd, f"is no feature of the model{meant(odd, names)}")
+    try:
+        return names[0], _columns({name: inputs[name] for name in names})
+    except ValueError as error:
+        raise Misfit(names[0], f"does not fit: {error}") from None
+
+
+def _one(name: str, value: Bound) -> Any:
+    match value:
+        case Tensor(Datatype.BYTES):
+            texts = np.empty(value.array.size, dtype=np.object_)
+            try:
+                texts[:] = [element.decode() for element in value.array.ravel().tolist()]
+            except UnicodeDecodeError:
+                raise Misfit(name, "is BYTES that are not UTF-8; the model reads text") from None
+            return texts.reshape(value.array.shape)
+        case Tensor(Datatype.BF16, array):
+            return bfloat16.to_float32(array)
+        case Tensor(_, array):
+            return array
+        case Json(list() as rows):
+            try:
+                return convert(Form.FRAME, Json(rows))
+            except (ImportError, ValueError) as error:
+                raise Misfit(name, f"is JSON, which the model cannot read: {error}") from None
+        case _:
+            raise Misfit(name, "is JSON; the model reads a tensor")
+
+
+def _columns(inputs: Mapping[str, Bound]) -> Any:
+    """A DataFrame where pandas is there (the estimator was fitted on one, its columns may differ), else a matrix."""
+    try:
+        return convert(Form.FRAME, {name: value for name, value in inputs.items() if not isinstance(value, Mapping)})
+    except ImportError:
+        arrays = [convert(Form.ARRAY, value) for value in inputs.values()]
+        return np.column_stack([array.reshape(len(array), -1) for array in arrays])
+
+
+def _check_features(name: str, table: Any, features: int) -> None:
+    shape = np.shape(table)
+    if len(shape) != 2 or shape[1] != features:
+        raise Misfit(name, f"does not fit: expected [-1,{features}], got [{','.join(map(str, shape))}]")
+
+
+def _told(name: str, table: Any) -> Misfit | None:
+    """Why an estimator refuses values: what can be seen of them, since its own words are for its author."""
+    if not isinstance(table, np.ndarray):
+        return None
+    if table.dtype == np.object_:
+        return Misfit(name, "is text, which the model does not take; it takes numbers")
+    if table.dtype.kind == "f" and not np.isfinite(table).all():
+        return Misfit(name, "has NaN or infinity, which the model does not take")
+    if table.shape[:1] == (0,):
+        return Misfit(name, f"has no rows ([{','.join(map(str, table.shape))}]); the model takes at least one")
+    return None

@@ -1,0 +1,89 @@
+"""``model``: a file that a runtime opens, in a thread; what the model knows of itself becomes metadata."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import PurePosixPath
+
+import trio
+
+from pipeline.code.load import see
+from pipeline.engine.blame import Blame
+from pipeline.engine.kinds import Call, Home
+from pipeline.engine.step import Context
+from pipeline.graph.interface import Interface, Parameter
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import StepSpec
+from pipeline.graph.words import later, meant
+from pipeline.runtimes.catalog import LATER, Misfit, Opened, model_file, runtimes, runtimes_for
+from pipeline.steps.python import cores
+from pipeline.tensors.forms import Bound
+from pipeline.tensors.tensor import Value
+
+KEYS = {"model": ("runtime", "params")}
+
+
+def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
+    """What can be told of a model before it is fetched: it takes what it gets, and its runtime computes in threads."""
+    if not isinstance(step.target, str) or not step.target:
+        faults.append(Fault(step.at("model"), f'step "{step.name}": model is a path or a URI'))
+    else:
+        refusal = home.storage.refusal(step.target)
+        if refusal:
+            faults.append(Fault(step.at("model"), f'step "{step.name}": {refusal}'))
+        _check_runtime(step, faults)
+    return Interface(
+        parameters=(Parameter("X"),), gives=None, blocking=True, limit=cores(), takes_rest=True, reads_request=False
+    )
+
+
+@asynccontextmanager
+async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
+    """The model, fetched and in memory.
+
+    Raises OSError where it cannot be fetched and CannotOpen where it cannot be opened. Cancelled, a load that has begun
+    in its thread ends by itself and is dropped.
+    """
+    path = await home.storage.fetch(step.target, home.folder)
+    # Pickles name the classes of the user's own files.
+    see(home.folder)
+
+    def open_model() -> Opened:
+        file, runtime = model_file(path, step.options.get("runtime"))
+        return runtimes()[runtime].open_model(file, step.name, step.options.get("params") or {})
+
+    opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
+    blame = Blame(step)
+
+    def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        try:
+            return opened.predict(inputs)
+        except Misfit as misfit:
+            raise blame.misfit(misfit.name, inputs.get(misfit.name), context, misfit.reason) from None
+
+    yield Call(call, blocking=True, signature=opened.signature)
+
+
+def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
+    name = step.options.get("runtime")
+    known = runtimes()
+    params = step.options.get("params") or {}
+    if name is None:
+        # A folder has no suffix, and what is in it is seen when it is there.
+        if PurePosixPath(step.target).suffix and not runtimes_for(step.target):
+            suffixes = sorted({suffix for runtime in known.values() for suffix in runtime.SUFFIXES})
+            message = f'step "{step.name}": no runtime is known for "{step.target}" (there are {", ".join(suffixes)})'
+            faults.append(Fault(step.at("model"), f"{message}; add runtime"))
+    elif name not in known:
+        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(str(name), known)}'
+        faults.append(Fault(step.at("runtime"), f'step "{step.name}": {what}'))
+    if not isinstance(params, Mapping):
+        faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map'))
+        return
+    candidates = [name] if name in known else runtimes_for(step.target)
+    allowed = {param for candidate in candidates for param in known[candidate].PARAMS}
+    for param in params:
+        if candidates and param not in allowed:
+            message = f'step "{step.name}": its runtime has no parameter "{param}"{meant(param, allowed)}'
+            faults.append(Fault(step.at(f"params.{param}"), message))

@@ -1,0 +1,191 @@
+"""``run``: a function, an async function, or a class of the user's own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from pipeline.code.bind import binder
+from pipeline.code.load import NotLoaded, load
+from pipeline.code.signature import BadSignature, Signature, gives, signature_of
+from pipeline.engine.kinds import CLOSE_SECONDS, Call, Home
+from pipeline.engine.step import Context
+from pipeline.graph.interface import Interface
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import StepSpec
+from pipeline.graph.words import later, meant
+from pipeline.tensors.answer import values_of
+from pipeline.tensors.forms import Bound
+from pipeline.tensors.tensor import Value
+
+KEYS = {"run": ("params",)}
+
+
+def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | None:
+    """Loads the user's code (its top level runs) and reads its signature; what is wrong is appended to ``faults``."""
+    target = _target(step, home, faults)
+    if target is None:
+        return None
+    params = _params(step, target, faults)
+    signature = _signature(step, target, params, faults)
+    if signature is None:
+        return None
+    keeps_state = isinstance(target, type) or not inspect.isroutine(target)
+    return Interface(
+        parameters=signature.parameters,
+        gives=gives(step.name, signature),
+        blocking=not _is_async(target),
+        # A class may keep state on self, and nothing tells whether it guards it; functions share nothing by themselves.
+        limit=None if _is_async(target) else 1 if keeps_state and not _is_plain(target) else cores(),
+        takes_rest=signature.rest,
+        reads_request=signature.reads_request,
+    )
+
+
+@asynccontextmanager
+async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
+    """The user's function, or an instance of the user's class, loaded and bound; closed at the end.
+
+    ``__init__``, ``load`` and ``close`` run in a thread where they are synchronous. Raises what they raise. Cancelled
+    while loading, a synchronous ``load`` ends by itself; ``close`` gets a few seconds even then.
+    """
+    faults: list[Fault] = []
+    target = _target(step, home, faults)
+    params = step.options.get("params") or {}
+    signature = _signature(step, target, params, faults) if target is not None else None
+    if target is None or signature is None:
+        raise NotLoaded(faults[0].message)
+    if not isinstance(target, type):
+        function = functools.partial(target, **params) if params else target
+        yield _call(step, function, signature, blocking=not _is_async(target))
+        return
+    instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
+    try:
+        await _hook(instance, "load")
+        yield _call(step, instance, signature, blocking=not _is_async(target))
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS):
+            await _hook(instance, "close")
+
+
+def cores() -> int:
+    """How many cores this process may use: the default limit of synchronous functions and runtimes."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+async def _hook(instance: Any, name: str) -> None:
+    hook = getattr(instance, name, None)
+    if hook is None:
+        return
+    if inspect.iscoroutinefunction(hook):
+        await hook()
+    else:
+        await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+
+
+def _target(step: StepSpec, home: Home, faults: list[Fault]) -> Any:
+    if callable(step.target):
+        return step.target
+    if not isinstance(step.target, str):
+        faults.append(Fault(step.at("run"), f'step "{step.name}": run is file.py:name or package.module:name'))
+        return None
+    try:
+        found = load(step.target, home.folder)
+    except NotLoaded as error:
+        faults.append(Fault(step.at("run"), f'step "{step.name}": {error}'))
+        return None
+    if not callable(found):
+        message = f'step "{step.name}": {step.target} is a {type(found).__name__}; a step is a function or a class'
+        faults.append(Fault(step.at("run"), message))
+        return None
+    return found
+
+
+def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, Any]:
+    """The step's params, checked against what takes them: ``__init__`` of a class, else the function itself."""
+    params = step.options.get("params") or {}
+    if not isinstance(params, Mapping):
+        faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map of keyword arguments'))
+        return {}
+    taker = "__init__ of its class" if isinstance(target, type) else "its function"
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return params
+    names = [name for name, own in parameters.items() if own.kind not in (own.VAR_KEYWORD, own.VAR_POSITIONAL)]
+    if not any(own.kind is own.VAR_KEYWORD for own in parameters.values()):
+        for name in params:
+            if name not in names:
+                message = f'step "{step.name}": {taker} has no parameter "{name}"{meant(name, names)}'
+                faults.append(Fault(step.at(f"params.{name}"), message))
+    if isinstance(target, type):
+        for name in names:
+            if parameters[name].default is inspect.Parameter.empty and name not in params:
+                message = f'step "{step.name}": {taker} needs "{name}"; give it under params'
+                faults.append(Fault(step.at("params"), message))
+    return params
+
+
+def _signature(step: StepSpec, target: Any, params: Mapping[str, Any], faults: list[Fault]) -> Signature | None:
+    called = _called(target)
+    what = f'step "{step.name}": {step.target if isinstance(step.target, str) else getattr(target, "__name__", target)}'
+    if called is None:
+        faults.append(Fault(step.at("run"), f"{what} is a class without __call__; that is what a request runs"))
+        return None
+    if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
+        faults.append(Fault(step.at("run"), later(f"{what} is a generator; a step that streams")))
+        return None
+    try:
+        if isinstance(target, type):
+            return signature_of(called, skip=1)
+        return signature_of(target, bound=frozenset(params))
+    except BadSignature as error:
+        faults.append(Fault(step.at("run"), f"{what} cannot be bound: {error}"))
+        return None
+
+
+def _called(target: Any) -> Callable[..., Any] | None:
+    """The function that runs per request."""
+    if isinstance(target, type):
+        return target.__call__ if "__call__" in dir(target) and not _is_metaclass_call(target) else None
+    if inspect.isroutine(target) or isinstance(target, functools.partial):
+        function: Callable[..., Any] = inspect.unwrap(target.func if isinstance(target, functools.partial) else target)
+        return function
+    called: Callable[..., Any] = type(target).__call__
+    return called
+
+
+def _is_metaclass_call(target: type) -> bool:
+    """Every class can be called through its metaclass; what counts is a ``__call__`` of its instances."""
+    return not any("__call__" in vars(base) for base in target.__mro__)
+
+
+def _is_async(target: Any) -> bool:
+    called = _called(target)
+    return called is not None and inspect.iscoroutinefunction(called)
+
+
+def _is_plain(target: Any) -> bool:
+    """Callables that keep nothing between calls though they are no functions: partials and numpy's ufuncs."""
+    return isinstance(target, functools.partial) or type(target).__module__.partition(".")[0] == "numpy"
+
+
+def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *, blocking: bool) -> Call:
+    bind, name = binder(step, signature), step.name
+
+    def call_blocking(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        positional, keyword = bind(inputs, context)
+        return values_of(name, function(*positional, **keyword))
+
+    async def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        positional, keyword = bind(inputs, context)
+        return values_of(name, await function(*positional, **keyword))
+
+    return Call(call_blocking, blocking=True) if blocking else Call(call, blocking=False)

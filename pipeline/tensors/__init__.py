@@ -1,0 +1,1 @@
+"""The nouns: tensors, messages, signatures. numpy only; no trio, no protocol."""

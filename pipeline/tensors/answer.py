@@ -1,0 +1,81 @@
+"""What a step function returned, as values by name.
+
+An array, a number, text, bytes or a rectangular list is one tensor, named as the step; a dict whose values are all
+arrays is tensors by name, so is a DataFrame; an InferResponse is itself; any other dict and a ragged list are JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import WrongAnswer
+from pipeline.tensors.message import InferResponse
+from pipeline.tensors.nested import tensor_of
+from pipeline.tensors.tensor import Json, Value, tensor
+
+
+def values_of(step: str, answer: Any) -> Mapping[str, Value]:
+    """``answer`` of that step as name → tensor or JSON. Raises WrongAnswer naming the step and the type that came."""
+    if type(answer) is np.ndarray:
+        return {step: _tensor(step, answer)}
+    match answer:
+        case InferResponse():
+            return answer.outputs
+        case dict() if answer and all(isinstance(value, np.ndarray) for value in answer.values()):
+            return {_name(step, name): _tensor(step, array) for name, array in answer.items()}
+        case dict():
+            return {step: Json(answer)}
+        case _ if _is_frame(answer):
+            return {_name(step, name): _tensor(step, column.to_numpy()) for name, column in answer.items()}
+        case _ if hasattr(answer, "__array__"):
+            return {step: _tensor(step, np.asarray(answer))}
+        case bool() | int() | float() | str() | bytes():
+            return {step: _scalar(step, answer)}
+        case list() | tuple():
+            return {step: _listed(step, answer)}
+        case None:
+            raise WrongAnswer(f'step "{step}" returned None; a step returns its result')
+        case _:
+            raise WrongAnswer(f'step "{step}" returned a {type(answer).__name__}, which is neither tensor nor JSON')
+
+
+def _tensor(step: str, array: np.ndarray[Any, Any]) -> Value:
+    try:
+        return tensor(array)
+    except TypeError as error:
+        raise WrongAnswer(f'step "{step}" returned an array that is no tensor: {error}') from None
+
+
+def _scalar(step: str, answer: Any) -> Value:
+    try:
+        return tensor_of(answer)
+    except ValueError as error:
+        raise WrongAnswer(f'step "{step}" returned a value that is no tensor: {error}') from None
+
+
+def _listed(step: str, answer: Any) -> Value:
+    """A rectangular list of one kind is a tensor, a list of equal arrays a stack of them; any other list is JSON."""
+    if answer and all(isinstance(row, np.ndarray | np.generic) for row in answer):
+        if len({np.shape(row) for row in answer}) == 1:
+            return _tensor(step, np.asarray(answer))
+        return Json([row.tolist() for row in answer])
+    try:
+        return tensor_of(answer)
+    except ValueError:
+        return Json(list(answer))
+
+
+def _is_frame(answer: Any) -> bool:
+    """Whether it is a DataFrame; pandas is not imported to find out (who made one has it imported)."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(answer, pandas.DataFrame)
+
+
+def _name(step: str, name: Any) -> str:
+    if isinstance(name, str):
+        return name
+    raise WrongAnswer(f'step "{step}" names a tensor {name!r}; the name of a tensor is a text')

@@ -1,0 +1,139 @@
+"""What a caller asks and what it is answered, free of any protocol.
+
+Codecs turn bytes into a Command and a Result into bytes; the server matches on the closed unions at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from pipeline.tensors.signature import Signature
+from pipeline.tensors.tensor import Json, Tensor, Value
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Verb = Literal["predict", "explain"]
+
+
+class InferRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """One request to a model.
+
+    ``outputs`` names the tensors the caller wants, in its order; empty means all. ``timeout`` is the caller's own
+    budget in seconds. ``body`` is the JSON as it was sent, for steps that ask for ``dict`` or ``InferRequest``; None
+    where there was none (binary, in process).
+    """
+
+    model: str
+    inputs: Mapping[str, Value]
+    id: str = ""
+    version: str = ""
+    outputs: Sequence[str] = ()
+    parameters: Mapping[str, Any] = {}
+    headers: Mapping[str, str] = {}
+    timeout: float | None = None
+    body: Any = None
+
+    def __getitem__(self, name: str) -> Any:
+        """The array of that input (or its JSON value)."""
+        return plain(self.inputs[name])
+
+
+class InferResponse(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The answer: output name → tensor or JSON, in the order of the graph (or of the request's ``outputs``)."""
+
+    model: str
+    outputs: Mapping[str, Value]
+    id: str = ""
+    version: str = ""
+    parameters: Mapping[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """The array of that output (or its JSON value)."""
+        return plain(self.outputs[name])
+
+
+def plain(value: Value) -> np.ndarray[Any, Any] | Any:
+    """What a Python caller means by the value: the array, or the JSON."""
+    match value:
+        case Tensor():
+            return value.array
+        case Json():
+            return value.value
+
+
+# ---- the closed union of what can be asked …
+
+
+class Infer(msgspec.Struct, frozen=True, eq=False):
+    request: InferRequest
+    verb: Verb
+
+
+class AskLive(msgspec.Struct, frozen=True):
+    """Is the process able to answer at all?"""
+
+
+class AskReady(msgspec.Struct, frozen=True):
+    """Has the server loaded what it was started for, and is it not draining?"""
+
+
+class AskServer(msgspec.Struct, frozen=True):
+    """Name, version and extensions of the server."""
+
+
+class AskModels(msgspec.Struct, frozen=True):
+    """The names of all models."""
+
+
+class AskModel(msgspec.Struct, frozen=True):
+    """Metadata of one model."""
+
+    model: str
+    version: str = ""
+
+
+class AskModelReady(msgspec.Struct, frozen=True):
+    model: str
+    version: str = ""
+
+
+Command = Infer | AskLive | AskReady | AskServer | AskModels | AskModel | AskModelReady
+
+
+# ---- … and of what is answered
+
+
+class Live(msgspec.Struct, frozen=True):
+    live: bool
+
+
+class Ready(msgspec.Struct, frozen=True):
+    ready: bool
+
+
+class ServerMetadata(msgspec.Struct, frozen=True):
+    name: str
+    version: str
+
+
+class Models(msgspec.Struct, frozen=True):
+    names: Sequence[str]
+
+
+class ModelMetadata(msgspec.Struct, frozen=True, eq=False):
+    name: str
+    versions: Sequence[str]
+    platform: str
+    signature: Signature
+
+
+class ModelReady(msgspec.Struct, frozen=True):
+    name: str
+    ready: bool
+
+
+Result = InferResponse | Live | Ready | ServerMetadata | Models | ModelMetadata | ModelReady

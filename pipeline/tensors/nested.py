@@ -1,0 +1,193 @@
+"""Nested Python lists ↔ arrays, strictly: what does not fit a datatype without loss is refused, never rounded.
+
+JSON carries tensors as nested lists, and step functions return them. Source of the rules: Open Inference Protocol,
+"Tensor Data", and this project's protocols page where that is silent (booleans are no numbers, text is no number,
+1.7 is no integer).
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from pipeline.tensors import bfloat16
+from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.tensor import Tensor, byte_strings, frozen
+
+# numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
+_MAX_RANK = 64
+_SHOWN = 40
+_SHOWN_BITS = 128
+
+
+def flatten(data: Any) -> tuple[list[Any], tuple[int, ...]]:
+    """The elements in row-major order, and the shape of the nesting.
+
+    Raises ValueError naming the first row of axis 0 that is nested differently. A value that is no list has shape ().
+    """
+    if not isinstance(data, list | tuple):
+        return [data], ()
+    level: list[Any] | tuple[Any, ...] = data
+    shape = [len(data)]
+    while level and isinstance(level[0], list | tuple):
+        if set(map(type, level)) - {list, tuple} or len(set(map(len, level))) > 1:
+            raise ValueError(f"rows are nested differently: {_first_odd_row(data)}")
+        shape.append(len(level[0]))
+        if len(shape) > _MAX_RANK:
+            raise ValueError(f"lists are nested more than {_MAX_RANK} deep")
+        level = list(chain.from_iterable(level))
+    if not {list, tuple}.isdisjoint(map(type, level)):
+        raise ValueError(f"rows are nested differently: {_first_odd_row(data)}")
+    return (level if isinstance(level, list) else list(level)), tuple(shape)
+
+
+def _first_odd_row(data: list[Any] | tuple[Any, ...]) -> str:
+    first = _outline(data[0])
+    for row, value in enumerate(data):
+        outline = _outline(value)
+        if outline != first:
+            return f"row {row} has shape {outline}, row 0 has {first}"
+        if outline == "[ragged]":
+            return f"row {row} is ragged"
+    return "row 0 is ragged"
+
+
+def _outline(value: Any) -> str:
+    try:
+        shape = flatten(value)[1]
+    except ValueError:
+        return "[ragged]"
+    return f"[{','.join(map(str, shape))}]"
+
+
+def natural_datatype(elements: list[Any]) -> Datatype:
+    """The datatype the elements would have by themselves.
+
+    Booleans BOOL, integers INT64 (UINT64 past it), any float among numbers FP64 (``None`` counts as NaN beside a
+    number), text and bytes BYTES. No elements: FP64, as numpy has it. Raises ValueError naming the first element that
+    differs in kind.
+    """
+    kinds = set(map(type, elements))
+    if not kinds or kinds <= {float, int, type(None)}:
+        if kinds <= {int} and kinds:
+            return Datatype.UINT64 if max(elements) > np.iinfo(np.int64).max else Datatype.INT64
+        if kinds != {type(None)}:
+            return Datatype.FP64
+    if kinds == {bool}:
+        return Datatype.BOOL
+    if kinds <= {str, bytes}:
+        return Datatype.BYTES
+    first = _kind(elements[0])
+    for position, element in enumerate(elements):
+        kind = _kind(element)
+        if kind != first:
+            raise ValueError(f"element {position} is {_show(element)}, which does not go with {_show(elements[0])}")
+    raise ValueError(f"element 0 is {_show(elements[0])}, which is no tensor element")
+
+
+def _kind(element: Any) -> str | None:
+    match element:
+        case bool():
+            return "boolean"
+        case int() | float() | None:
+            return "number"
+        case str() | bytes():
+            return "text"
+        case _:
+            return None
+
+
+def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """The elements as an array of exactly that datatype and shape, read-only.
+
+    Raises ValueError naming the first element that does not fit; the count must already agree with the shape.
+    """
+    kinds = set(map(type, elements))
+    if datatype is Datatype.BYTES:
+        _only(elements, kinds, {str, bytes}, datatype)
+        if str in kinds:
+            elements = _encoded(elements)
+        array = byte_strings(elements, shape)
+    elif datatype is Datatype.BOOL:
+        _only(elements, kinds, {bool}, datatype)
+        array = np.array(elements, dtype=np.bool_).reshape(shape)
+    elif datatype.is_integer:
+        _only(elements, kinds, {int, float}, datatype)
+        array = _integers(elements, float in kinds, datatype).reshape(shape)
+    else:
+        _only(elements, kinds, {int, float, type(None)}, datatype)
+        array = _floats(elements, datatype).reshape(shape)
+    return frozen(array)
+
+
+def _only(elements: list[Any], kinds: set[type], allowed: set[type], datatype: Datatype) -> None:
+    if not kinds <= allowed:
+        position, odd = next((n, e) for n, e in enumerate(elements) if type(e) not in allowed)
+        raise ValueError(f"element {position} is {_show(odd)}, which is no {datatype.name}")
+
+
+def _encoded(elements: list[Any]) -> list[bytes]:
+    try:
+        return [element.encode() if isinstance(element, str) else element for element in elements]
+    except UnicodeEncodeError:
+        # JSON can spell half of a surrogate pair; UTF-8 cannot.
+        raise ValueError("an element is text with a lone surrogate, which has no UTF-8 form") from None
+
+
+def _integers(elements: list[Any], some_floats: bool, datatype: Datatype) -> np.ndarray[Any, Any]:
+    if some_floats:
+        for position, element in enumerate(elements):
+            if isinstance(element, float) and not element.is_integer():
+                raise ValueError(f"element {position} is {_show(element)}, which is no {datatype.name}")
+        elements = [int(element) for element in elements]
+    try:
+        return np.array(elements, dtype=datatype.dtype)
+    except OverflowError:
+        bounds = np.iinfo(datatype.dtype)
+        position, odd = next((n, e) for n, e in enumerate(elements) if not bounds.min <= e <= bounds.max)
+        raise ValueError(f"element {position} is {_show(odd)}, which does not fit {datatype.name}") from None
+
+
+def _floats(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:
+    try:
+        return _rounded(elements, datatype)
+    except (FloatingPointError, OverflowError):
+        for position, element in enumerate(elements):
+            try:
+                _rounded([element], datatype)
+            except (FloatingPointError, OverflowError):
+                raise ValueError(
+                    f"element {position} is {_show(element)}, which does not fit {datatype.name}"
+                ) from None
+        raise
+
+
+def _rounded(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:
+    with np.errstate(over="raise"):
+        if datatype is not Datatype.BF16:
+            return np.array(elements, dtype=datatype.dtype)
+        single = np.array(elements, dtype=np.float32)
+        halved = bfloat16.from_float32(single)
+        if np.any(np.isinf(bfloat16.to_float32(halved)) & np.isfinite(single)):
+            raise FloatingPointError
+        return halved
+
+
+def tensor_of(data: Any) -> Tensor:
+    """A nested list (or one scalar) as the tensor it is by nature. Raises ValueError as ``flatten`` and co. do."""
+    elements, shape = flatten(data)
+    datatype = natural_datatype(elements)
+    return Tensor(datatype, array_of(elements, datatype, shape))
+
+
+def _show(element: Any) -> str:
+    """An element in an error message: short, and never a whole body."""
+    if isinstance(element, dict):
+        return "an object"
+    if isinstance(element, int) and element.bit_length() > _SHOWN_BITS:
+        # repr of an integer past 4,300 digits raises.
+        return f"an integer of {element.bit_length()} bits"
+    text = repr(element)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,104 @@
+"""A tensor: a datatype and one array; and the one other thing that flows along an edge, JSON.
+
+The shape is the array's and the name is the key it stands under, so neither can disagree with a second copy. An array
+in a tensor is C-contiguous, in native byte order and read-only: steps share it without copies, and a step that wants to
+write copies.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipeline.tensors.datatype import Datatype, datatype_of
+
+
+class Tensor(msgspec.Struct, frozen=True, eq=False):
+    """``array.dtype`` is ``datatype.dtype``; BYTES is an object array of ``bytes``."""
+
+    datatype: Datatype
+    array: np.ndarray[Any, Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self.array.shape
+        return shape
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.describe()})"
+
+    def describe(self) -> str:
+        """``FP32[2,4]``, as the graph file and error messages write it."""
+        return f"{self.datatype.name}[{','.join(map(str, self.array.shape))}]"
+
+
+class Json(msgspec.Struct, frozen=True, eq=False):
+    """One JSON value that is no tensor. It passes between steps, and to the wire, as it is."""
+
+    value: Any
+
+
+Value = Tensor | Json
+
+
+def tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """The array as a tensor: a read-only view where it can be, a copy where layout or byte order ask for one.
+
+    Text (``U``, ``S`` and object arrays of ``str`` or ``bytes``) becomes BYTES, datetimes their ISO text. Raises
+    TypeError for an array the protocol has no datatype for, naming its dtype.
+    """
+    dtype = array.dtype
+    datatype = datatype_of(dtype)
+    if datatype is None:
+        array, datatype = _as_text(array), Datatype.BYTES
+    elif datatype is Datatype.BYTES:
+        array = _all_bytes(array)
+    elif not dtype.isnative:
+        array = array.astype(dtype.newbyteorder("="))
+    return Tensor(datatype, frozen(array))
+
+
+def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A read-only C-contiguous array of the same values; the caller's own array keeps its flags."""
+    flags = array.flags
+    if not flags.c_contiguous:
+        # Not ascontiguousarray: it makes a scalar one-dimensional.
+        array = array.copy(order="C")
+    elif not flags.writeable:
+        return array
+    else:
+        array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+def byte_strings(elements: list[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """An object array of that shape over a flat list of ``bytes``; numpy never looks inside the elements."""
+    array = np.empty(len(elements), dtype=np.object_)
+    array[:] = elements
+    return array.reshape(shape)
+
+
+def _as_text(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    match array.dtype.kind:
+        case "U":
+            return byte_strings([text.encode() for text in array.ravel().tolist()], array.shape)
+        case "S":
+            return byte_strings(array.ravel().tolist(), array.shape)
+        case "M":
+            return _as_text(np.datetime_as_string(array))
+        case _:
+            raise TypeError(f"numpy dtype {array.dtype} has no datatype in the Open Inference Protocol")
+
+
+def _all_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    elements = array.ravel().tolist()
+    kinds = set(map(type, elements))
+    if kinds <= {bytes}:
+        return array
+    if kinds <= {bytes, str, np.str_, np.bytes_}:
+        return byte_strings([e.encode() if isinstance(e, str) else bytes(e) for e in elements], array.shape)
+    odd = next(e for e in elements if not isinstance(e, (str, bytes)))
+    raise TypeError(f"an object array is BYTES and holds str or bytes; this one holds a {type(odd).__name__}")

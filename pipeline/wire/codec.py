@@ -1,0 +1,91 @@
+"""What every protocol file of this folder offers, and the transport-neutral call and reply it works on."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from pipeline.errors import InferError
+from pipeline.tensors.message import Command, Result, Verb
+from pipeline.tensors.signature import Expectation
+
+
+class Call(msgspec.Struct, frozen=True, eq=False):
+    """One request as a transport brings it. ``path`` is percent-decoded; header names are in lower case.
+
+    ``id``: the caller's ``x-request-id``, or one made for the call; a request whose body names none has this one.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = {}
+    body: bytes | memoryview = b""
+    id: str = ""
+
+
+class Reply(msgspec.Struct, frozen=True, eq=False):
+    """One reply. ``body`` is sent part by part, so that a codec need not join what is already in memory."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: Sequence[bytes | memoryview] = ()
+
+
+class Route(msgspec.Struct, frozen=True):
+    """``template``: a path with ``{model}`` and ``{version}`` in it. ``verb``: for those that run a model.
+
+    ``command``: for those that ask the server; from what the template matched to the command.
+    """
+
+    method: str
+    template: str
+    verb: Verb | None = None
+    command: Callable[..., Command] | None = None
+
+
+Options = Any
+"""A codec's own facts about how the caller wants to be answered; they travel beside the request, never in it."""
+
+
+class Codec(Protocol):
+    """One protocol, both directions. Nothing here does I/O or knows a clock."""
+
+    ROUTES: Sequence[Route]
+
+    def decode(
+        self, call: Call, route: Route, model: str, version: str, expectation: Expectation, /
+    ) -> tuple[Command, Options]:
+        """Server side: the command a call to a model means. Raises InferError by blame, never anything else."""
+        ...
+
+    def encode(self, result: Result, options: Options, /) -> Reply:
+        """Server side. Raises InferError where the result cannot be said in the way the caller asked for."""
+        ...
+
+    def encode_error(self, error: InferError, /) -> Reply:
+        """Server side."""
+        ...
+
+    def encode_request(self, command: Command, options: Options, /) -> Call:
+        """Client side: the call that asks this."""
+        ...
+
+    def decode_reply(self, reply: Reply, command: Command, /) -> Result:
+        """Client side: what was answered. Raises the InferError that the server meant."""
+        ...
+
+
+def codecs() -> dict[str, Codec]:
+    """Name → codec, for every file of this folder that has routes: adding a protocol edits nothing else."""
+    import pipeline.wire as folder  # noqa: PLC0415  # the codecs import this file
+
+    found: dict[str, Codec] = {}
+    for file in pkgutil.iter_modules(folder.__path__):
+        module: Any = importlib.import_module(f"{folder.__name__}.{file.name}")
+        if hasattr(module, "ROUTES"):
+            found[file.name] = module
+    return found

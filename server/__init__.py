@@ -1,0 +1,1 @@
+"""Protocols and the process: HTTP in front of pipelines."""

@@ -1,0 +1,72 @@
+"""The commands. What a command needs is imported when it runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from server.flags import KserveSpelling, serve_flags
+
+_BAD_USE = 2
+
+
+class _Commands(click.Group):
+    """``pipeline-serve graph.yaml`` is ``pipeline-serve serve graph.yaml``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pipeline-serve", prog_name="pipeline-serve")
+def cli() -> None:
+    """Serve a graph of steps: pipeline-serve graph.yaml"""
+
+
+@cli.command(cls=KserveSpelling)
+@click.argument("graphs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="GRAPH.yaml…")
+@serve_flags
+def serve(**flags: Any) -> None:
+    """Serve one or more graph files over HTTP (the default command)."""
+    from server.config import Config  # noqa: PLC0415
+    from server.start import start  # noqa: PLC0415
+
+    sys.exit(start(Config(**flags)))
+
+
+@cli.command()
+@click.argument("graphs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="GRAPH.yaml…")
+def check(graphs: tuple[Path, ...]) -> None:
+    """Find every fault of graph files; print their edges. Downloads nothing; exit code 0 or 2."""
+    from server.check import check_files  # noqa: PLC0415
+
+    sys.exit(check_files(graphs))
+
+
+@cli.command()
+@click.argument("graph", type=click.Path(path_type=Path), metavar="GRAPH.yaml")
+@click.argument("request", type=click.Path(path_type=Path, allow_dash=True), metavar="REQUEST.json")
+@click.option("--verb", type=click.Choice(["predict"]), default="predict", help="What to ask.")
+def run(graph: Path, request: Path, verb: Literal["predict"]) -> None:
+    """Answer one request without a port: the answer on stdout, step timings on stderr ("-" reads stdin)."""
+    from server.once import run_once  # noqa: PLC0415
+
+    sys.exit(run_once(graph, request, verb))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. A mistake in use is one line on stderr and exit code 2."""
+    try:
+        code = cli.main(arguments, prog_name="pipeline-serve", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"pipeline-serve: {error.format_message()}", err=True)
+        sys.exit(_BAD_USE)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

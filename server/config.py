@@ -1,0 +1,27 @@
+"""What a server was told: a frozen Config, from flags and the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Durations in seconds, sizes in bytes. ``host`` is an address, a name or ``unix:PATH``; port 0 is any free one."""
+
+    graphs: tuple[Path, ...]
+    host: str
+    http_port: int
+    grace: float
+    drain_delay: float
+    keep_alive: float
+    max_body: int
+    ready: Literal["all", "any"]
+    log_level: str
+    log_format: Literal["text", "json"]
+    access_log: bool
+    tls_cert: Path | None
+    tls_key: Path | None
+    model_name: str | None

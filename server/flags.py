@@ -1,0 +1,112 @@
+"""The flags of serving, each with an environment variable ``PIPELINE_SERVE_…`` and KServe's spelling of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.graph.units import duration, size
+from pipeline.graph.words import later, meant
+
+# Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
+_LATER = frozenset({
+    "grpc-port", "cache-dir", "offline", "model-repository", "no-ui", "reload",
+    "enable-grpc", "max-threads", "max-asyncio-workers", "enable-docs-url", "enable-latency-logging",
+    "configure-logging", "log-config-file", "access-log-format", "event-loop", "predictor-host",
+    "predictor-protocol", "predictor-use-ssl", "predictor-request-timeout-seconds", "predictor-request-retries",
+    "enable-predictor-health-check", "grpc-max-send-message-length", "grpc-max-receive-message-length", "protocol",
+})  # fmt: skip
+_KSERVE = {"ssl-certfile": "tls-cert", "ssl-keyfile": "tls-key", "timeout-keep-alive": "keep-alive"}
+
+
+class KserveSpelling(click.Command):
+    """``--http_port`` is ``--http-port``, ``--ssl_certfile`` is ``--tls-cert``; unknown flags get one helpful line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = [option[2:] for own in self.params for option in (*own.opts, *own.secondary_opts) if option[:2] == "--"]
+        return super().parse_args(ctx, [self._translated(argument, known) for argument in args])
+
+    def _translated(self, argument: str, known: list[str]) -> str:
+        if not argument.startswith("--") or argument == "--":
+            return argument
+        flag, equals, value = argument[2:].partition("=")
+        name = flag.replace("_", "-")
+        name = _KSERVE.get(name, name)
+        if name in _LATER:
+            raise click.UsageError(later(f"--{flag}"))
+        if name not in (*known, "help"):
+            raise click.UsageError(f'there is no flag "--{flag}"{meant(name, known).partition("; there are")[0]}')
+        if name == "keep-alive" and value.isdecimal():
+            value += "s"  # KServe counts it in seconds
+        return f"--{name}{equals}{value}"
+
+
+class Duration(click.ParamType[float]):
+    """``30s`` → 30.0"""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """``64MiB`` → 67108864"""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class OneWorker(click.ParamType[int]):
+    """The worker count, of which only 1 is built."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if str(value) != "1":
+            self.fail(later("more than one worker"), param, ctx)
+        return 1
+
+
+def _option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    variable = "PIPELINE_SERVE_" + name.partition("/")[0].lstrip("-").replace("-", "_").upper()
+    return click.option(name, envvar=variable, show_default=True, **how)
+
+
+def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds every flag of serving to a command, and checks those that go together."""
+    options = (
+        _option("--host", default="0.0.0.0", help="Address, IPv6 address, or unix:PATH."),  # noqa: S104  # as KServe
+        _option("--http-port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one."),
+        _option("--workers", type=OneWorker(), default="1", expose_value=False, help="Worker processes."),
+        _option("--grace", type=Duration(), default="30s", help="What requests in flight get when the server stops."),
+        _option("--drain-delay", type=Duration(), default="0s", help="Not ready for so long before the port closes."),
+        _option("--keep-alive", type=Duration(), default="65s", help="Idle connections are closed after it."),
+        _option("--max-body", type=Size(), default="64MiB", help="Largest request body."),
+        _option("--ready", type=click.Choice(["all", "any"]), default="all", help="Models that make the server ready."),
+        _option("--model-name", default=None, help="Served name, in place of the graph's own (one graph only)."),
+        _option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+                default="info", help="Least level that is logged."),
+        _option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of log lines."),
+        _option("--access-log/--no-access-log", default=True, help="One line per request."),
+        _option("--tls-cert", type=click.Path(path_type=Path), default=None, help="Certificate chain (PEM)."),
+        _option("--tls-key", type=click.Path(path_type=Path), default=None, help="Its private key (PEM)."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,183 @@
+"""THE function: a call in, a reply out. Whatever goes wrong between them is decided here.
+
+Call → route → admission → body → decode → run → encode → Reply, under one cancel scope. The transport owns the task:
+when the client leaves it cancels it, and all work below stops.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import trio
+
+from pipeline.errors import Code, InferenceError, InferError, ServerNotReady, WrongAnswer
+from pipeline.pipeline import too_late
+from pipeline.repository import Repository
+from pipeline.tensors.message import (
+    AskLive,
+    AskModel,
+    AskModelReady,
+    AskModels,
+    AskReady,
+    AskServer,
+    Command,
+    Infer,
+    Live,
+    ModelMetadata,
+    ModelReady,
+    Models,
+    Ready,
+    Result,
+    ServerMetadata,
+)
+from pipeline.wire.codec import Call, Reply
+from pipeline.wire.statuses import error_reply
+from server.deadline import header_timeout
+from server.log import failed
+from server.routes import Match, Routes
+
+ReadBody = Callable[[], Awaitable[bytes]]
+_REQUEST_ID = "x-request-id"
+# What a log line and a header can carry unchanged; a caller's id that is anything else is replaced.
+_GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A reply was made; for the access log and the metrics. ``seconds`` of wall time, ``size`` in bytes."""
+
+    id: str
+    method: str
+    path: str
+    status: int
+    seconds: float
+    size: int
+
+
+class Service:
+    """What every request of a server shares."""
+
+    def __init__(self, repository: Repository, *, ready: str, name: str, version: str) -> None:
+        self.repository = repository
+        self.routes = Routes()
+        self.ready = ready
+        self.name = name
+        self.version = version
+        self.draining = False
+        self.on_answer: list[Callable[[Answered], None]] = []
+
+    def require_ready(self) -> None:
+        if self.draining:
+            raise ServerNotReady("Server is not ready. It is draining.")
+        if not self.repository.ready(self.ready):
+            raise ServerNotReady
+
+
+async def handle(service: Service, method: str, path: str, headers: Mapping[str, str], read_body: ReadBody) -> Reply:
+    """The reply to one call. Header names in lower case; ``read_body`` is asked once the request is admitted.
+
+    Never raises but for cancellation, which cancels the request and every step below it and leaves nothing behind.
+    """
+    start = time.perf_counter()
+    call = Call(method, path, headers, b"", request_id(headers))
+    try:
+        match = service.routes.match(method, path)
+        if match.route.command is not None:
+            reply = match.codec.encode(_ask(service, _command(match)), None)
+        else:
+            reply = await _infer(service, match, call, read_body)
+    except Exception as error:  # noqa: BLE001  # the one place: a request's failure is its reply
+        shown = _shown(error, call.id)
+        reply = error_reply(shown)
+        if reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
+            failed(call.id, f"{method} {path}", error)
+    reply = Reply(reply.status, {**reply.headers, _REQUEST_ID: call.id}, reply.body)
+    if service.on_answer:
+        size = sum(map(len, reply.body))
+        answered = Answered(call.id, method, path, reply.status, time.perf_counter() - start, size)
+        for tell in service.on_answer:
+            tell(answered)
+    return reply
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The caller's ``x-request-id`` where a header and a log line can carry it, else a new one."""
+    given = headers.get(_REQUEST_ID, "")
+    return given if _GOOD_ID.fullmatch(given) else str(uuid.uuid4())
+
+
+async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody) -> Reply:
+    pipeline = service.repository.get(match.model, match.version)
+    verb = match.route.verb
+    if verb is None:
+        raise AssertionError(f"{match.route.template} neither asks the server nor runs a model")
+    pipeline.require(verb)
+    start = trio.current_time()
+    budget = min(pipeline.deadline, header_timeout(call.headers))
+    with trio.move_on_at(start + budget) as scope:
+        async with pipeline.admitted():
+            call = msgspec.structs.replace(call, body=await read_body())
+            codec, route = match.codec, match.route
+            command, options = codec.decode(call, route, pipeline.name, pipeline.version, pipeline.expectation)
+            if not isinstance(command, Infer):
+                raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
+            budget = min(budget, math.inf if command.request.timeout is None else command.request.timeout)
+            scope.deadline = start + budget
+            return codec.encode(await pipeline.answer(command.request, verb, scope.deadline), options)
+    raise too_late(budget)
+
+
+def _command(match: Match) -> Command:
+    make = match.route.command
+    if make is None:
+        raise AssertionError("a route that runs a model has no command")
+    names = {"model": match.model, "version": match.version}
+    return make(**{name: text for name, text in names.items() if text})
+
+
+def _ask(service: Service, command: Command) -> Result:
+    repository = service.repository
+    match command:
+        case AskLive():
+            return Live(live=True)
+        case AskReady():
+            service.require_ready()
+            return Ready(ready=True)
+        case AskServer():
+            return ServerMetadata(service.name, service.version)
+        case AskModels():
+            return Models(repository.names())
+        case AskModel(model, version):
+            pipeline = repository.get(model, version)
+            return ModelMetadata(pipeline.name, repository.versions(model), "", pipeline.signature)
+        case AskModelReady(model, version):
+            pipeline = repository.get(model, version)
+            pipeline.require_ready()
+            return ModelReady(pipeline.name, ready=True)
+        case Infer():
+            raise AssertionError("an inference request is run, not asked")
+
+
+def _shown(error: Exception, request: str) -> InferError:
+    """The error as the caller sees it: what was raised for its eyes as it is, anything else as a request id."""
+    match error:
+        case WrongAnswer():
+            return _hidden(request)
+        case InferError():
+            return error
+        case NotImplementedError():
+            return InferError(Code.UNIMPLEMENTED, str(error) or "Not implemented.")
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and 400 <= status <= 599:
+        detail: Any = getattr(error, "detail", None)
+        return InferError(Code.INTERNAL, detail if isinstance(detail, str) else str(error), status=status)
+    return _hidden(request)
+
+
+def _hidden(request: str) -> InferError:
+    return InferenceError(f"Internal server error. The log has the reason, under request id {request}.")

@@ -1,0 +1,86 @@
+"""Log lines: one per event, as text or as JSON, each with the request id it belongs to. To stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from typing import Any, Literal
+
+import orjson
+
+from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, RequestDone
+
+Format = Literal["text", "json"]
+_LOG = logging.getLogger("pipeline_serve")
+_ACCESS = logging.getLogger("pipeline_serve.access")
+
+
+def configure(level: str, form: Format, *, access: bool) -> None:
+    """Sets up the process's logging: ours, the libraries' and the user's, in one form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    _ACCESS.disabled = not access
+
+
+def failed(request: str, what: str, error: BaseException) -> None:
+    """A request ended in an error that its caller was not shown: the traceback, beside the request id they have."""
+    _LOG.error("%s failed: %s", what, type(error).__name__, exc_info=error, extra={"request_id": request})
+
+
+def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
+    """The access line of one request."""
+    fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1e3, 3), "bytes": size}
+    line = f"{method} {path} {status} {seconds * 1e3:.1f} ms {size} B"
+    _ACCESS.info("%s", _visible(line), extra={"request_id": request, "fields": fields})
+
+
+def observer(event: Event) -> None:
+    """Writes what happens to models; requests have their access line."""
+    match event:
+        case ModelLoaded(model, version, seconds):
+            _LOG.info('model "%s" version %s is ready after %.2f s', model, version, seconds)
+        case ModelFailed(model, version, error):
+            _LOG.error('model "%s" version %s failed to load: %s', model, version, error, exc_info=error)
+        case LimitReached(model, step, limit):
+            _LOG.warning(
+                'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
+                step, model, limit,
+            )  # fmt: skip
+        case RequestDone():
+            return
+
+
+def _visible(line: str) -> str:
+    """Control characters in a caller's path never reach a terminal or start a line of their own."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        request = getattr(record, "request_id", None)
+        tail = f" [{request}]" if request else ""
+        line = f"{when}.{int(record.msecs):03d} {record.levelname:7} {record.name}: {record.getMessage()}{tail}"
+        if record.exc_info and record.exc_info[1] is not None:
+            line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+        return line
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request := getattr(record, "request_id", None):
+            line["request_id"] = request
+        line |= getattr(record, "fields", {})
+        if record.exc_info and record.exc_info[1] is not None:
+            line["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+        return orjson.dumps(line, default=str).decode()

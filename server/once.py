@@ -1,0 +1,70 @@
+"""``run``: one request through a graph, without a port."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from pipeline.observe import Event, RequestDone
+from pipeline.pipeline import Pipeline
+from pipeline.repository import Repository
+from pipeline.tensors.message import Verb
+from pipeline.wire.json_tensors import parse
+from server.handle import Service, handle
+from server.log import configure
+from server.report import FAULTS, blueprints
+
+_FAILED = 1
+_OK = 200
+
+
+def run_once(graph: Path, request: Path, verb: Verb) -> int:
+    """The exit code: 0 answered, 1 the request failed (its error is on stdout), 2 the graph or the file has faults."""
+    drawn = blueprints([graph])
+    if drawn is None:
+        return FAULTS
+    try:
+        body = sys.stdin.buffer.read() if str(request) == "-" else request.read_bytes()
+    except OSError as error:
+        print(f"{request}: cannot be read: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        return FAULTS
+    configure("warning", "text", access=False)
+    return trio.run(partial(_answer, Pipeline.from_blueprint(drawn[0]), body, verb))
+
+
+async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
+    pipeline.observers.append(_print_timings)
+    service = Service(Repository([pipeline]), ready="all", name="pipeline-serve", version="")
+
+    async def read_body() -> bytes:
+        return body
+
+    try:
+        async with pipeline:
+            reply = await handle(service, "POST", _path(pipeline.name, body, verb), {}, read_body)
+    except Exception as error:  # noqa: BLE001  # a model that does not load; its own reason is what the user needs
+        print(f'model "{pipeline.name}" cannot be loaded: {error}', file=sys.stderr)  # noqa: T201
+        return _FAILED
+    sys.stdout.write(b"".join(reply.body).decode() + "\n")
+    return 0 if reply.status == _OK else _FAILED
+
+
+def _path(model: str, body: bytes, verb: Verb) -> str:
+    """The protocol that the request is written in: only version 2 names the datatypes of its inputs."""
+    try:
+        inputs = parse(body)["inputs"]
+        is_v2 = isinstance(inputs, list) and all("datatype" in tensor for tensor in inputs)
+    except Exception:  # noqa: BLE001  # whatever it is, it is not version 2; its decoder will say what is wrong
+        is_v2 = False
+    return f"/v2/models/{model}/{'infer' if verb == 'predict' else verb}" if is_v2 else f"/v1/models/{model}:{verb}"
+
+
+def _print_timings(event: Event) -> None:
+    if isinstance(event, RequestDone):
+        width = max([len(span.step) for span in event.spans] + [len("total")])
+        for span in event.spans:
+            print(f"{span.step:{width}}  {(span.end - span.start) * 1e3:10.3f} ms", file=sys.stderr)  # noqa: T201
+        print(f"{'total':{width}}  {event.seconds * 1e3:10.3f} ms", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,59 @@
+"""From method and path to the protocol that answers: one table, built from the files of ``pipeline/wire/``."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.errors import Code, InferError
+from pipeline.wire.codec import Codec, Route, codecs
+
+# Paths name models, and callers choose paths: the memory of matches is bounded.
+_REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a call is for. ``model`` and ``version`` are empty where the route has none."""
+
+    route: Route
+    codec: Codec
+    model: str
+    version: str
+
+
+class Routes:
+    """The route table of a server."""
+
+    def __init__(self, by_name: Mapping[str, Codec] | None = None) -> None:
+        found = codecs() if by_name is None else by_name
+        self._table = [(_pattern(route.template), route, codec) for codec in found.values() for route in codec.ROUTES]
+        self.match = functools.lru_cache(maxsize=_REMEMBERED)(self._match)
+
+    def _match(self, method: str, path: str) -> Match:
+        """The route of a call; HEAD is GET, and a slash at the end is none.
+
+        Raises InferError: NOT_FOUND, or METHOD_NOT_ALLOWED with the methods that are in ``allow``.
+        """
+        asked = "GET" if method == "HEAD" else method
+        path = path.rstrip("/") or "/"
+        allowed: list[str] = []
+        for pattern, route, codec in self._table:
+            found = pattern.fullmatch(path)
+            if found is None:
+                continue
+            if route.method == asked:
+                names = found.groupdict()
+                return Match(route, codec, names.get("model") or "", names.get("version") or "")
+            allowed += ["GET", "HEAD"] if route.method == "GET" else [route.method]
+        if allowed:
+            headers = {"allow": ", ".join(dict.fromkeys(allowed))}
+            raise InferError(Code.METHOD_NOT_ALLOWED, "Method Not Allowed", headers=headers)
+        raise InferError(Code.NOT_FOUND, "Not Found")
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", template)
+    return re.compile("".join(re.escape(part) if n % 2 == 0 else f"(?P<{part}>[^/]+)" for n, part in enumerate(parts)))

@@ -1,0 +1,94 @@
+"""From a Config to a running server: check, bind, say where, serve."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import trio
+
+from pipeline.pipeline import Pipeline
+from pipeline.repository import Repository
+from server.config import Config
+from server.handle import Answered, Service
+from server.listen import CannotListen, Listening, listen
+from server.log import answered, configure, observer
+from server.metrics import Metrics
+from server.report import FAULTS, blueprints
+
+NAME = "pipeline-serve"
+_FAILED = 1
+
+
+def start(config: Config) -> int:
+    """Serves until it is told to stop. The exit code: 0 stopped cleanly, 1 no port, 2 faults in the files or flags."""
+    problem = _problem(config)
+    if problem is not None:
+        return _refuse(problem, FAULTS)
+    drawn = blueprints(config.graphs)
+    if drawn is None:
+        return FAULTS
+    configure(config.log_level, config.log_format, access=config.access_log)
+    pipelines = [Pipeline.from_blueprint(own) for own in drawn]
+    if config.model_name is not None:
+        pipelines[0].name = config.model_name
+    metrics = Metrics()
+    for pipeline in pipelines:
+        pipeline.observers += [observer, metrics]
+    service = Service(Repository(pipelines), ready=config.ready, name=NAME, version=version(NAME))
+    if config.access_log:
+        service.on_answer.append(_access)
+    try:
+        listening = listen(config.host, config.http_port, secure=config.tls_cert is not None)
+    except CannotListen as error:
+        return _refuse(str(error), _FAILED)
+    _greet(listening, pipelines, config)
+    return _serve(service, metrics, listening, config)
+
+
+def _serve(service: Service, metrics: Metrics, listening: Listening, config: Config) -> int:
+    # Quart is half of the import time, and no fault of the files or of the port waits for it.
+    from server.app import make_app  # noqa: PLC0415
+    from server.worker import serve  # noqa: PLC0415
+
+    trio.run(partial(serve, service, make_app(service, metrics, config.max_body), listening, config))
+    return 0
+
+
+def _problem(config: Config) -> str | None:
+    if (config.tls_cert is None) != (config.tls_key is None):
+        return "--tls-cert and --tls-key go together"
+    for file in (config.tls_cert, config.tls_key):
+        if file is not None and not file.is_file():
+            return f"there is no file {file}"
+    if config.model_name is not None and len(config.graphs) > 1:
+        return "--model-name names one graph, and there are several"
+    return None
+
+
+def _refuse(reason: str, code: int) -> int:
+    print(f"pipeline-serve: {reason}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _access(event: Answered) -> None:
+    answered(event.id, event.method, event.path, event.status, event.seconds, event.size)
+
+
+def _greet(listening: Listening, pipelines: list[Pipeline], config: Config) -> None:
+    """Where the server is and a line to try it with, on stdout; everything after it is the log, on stderr."""
+    print(f"serving on {listening.url}", flush=True)  # noqa: T201
+    for pipeline, file in zip(pipelines, config.graphs, strict=True):
+        print(f"  {_curl(listening, pipeline.name, file)}", flush=True)  # noqa: T201
+
+
+def _curl(listening: Listening, model: str, graph: Path) -> str:
+    """A command that works as it stands where a request lies beside the graph."""
+    request = graph.parent / "request.json"
+    data = f"@{request}" if request.is_file() else '{"instances": […]}'
+    base = "http://localhost" if listening.unix_path else listening.url
+    socket = ["--unix-socket", str(listening.unix_path)] if listening.unix_path else []
+    return shlex.join(["curl", *socket, f"{base}/v1/models/{model}:predict", "-d", data])

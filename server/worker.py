@@ -1,0 +1,167 @@
+"""The process: models, connections, signals; and how it stops.
+
+The nurseries, outermost first: models end last; connections get the grace period; accepting is cancelled first. The
+HTTP side is Hypercorn's trio worker, put together here from its parts so that what breaks in one connection stays
+there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import hypercorn
+import trio
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    ConnectionState,
+    LifespanState,
+    Scope,
+)
+from hypercorn.utils import wrap_app
+
+from server.config import Config
+from server.handle import Service
+from server.listen import Listening
+
+if TYPE_CHECKING:
+    from quart_trio import QuartTrio
+
+_LOG = logging.getLogger("pipeline_serve")
+_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_SIGNAL_BASE = 128
+
+
+async def serve(service: Service, app: QuartTrio, listening: Listening, config: Config) -> None:
+    """Serves until a signal says stop, then drains: not ready, no new connections, the old ones within ``grace``.
+
+    Models are opened once the port is bound. A second signal ends the process at once. Cancelled, it stops without
+    draining; models are closed.
+    """
+    with trio.open_signal_receiver(*_STOP) as signals:
+        async with trio.open_nursery() as models:
+            models.start_soon(service.repository.serve)
+            stopping = trio.Event()
+            async with trio.open_nursery() as watch:
+                watch.start_soon(_watch_signals, signals, service, stopping, config.drain_delay)
+                await serve_connections(app, listening, hypercorn_config(config), stopping)
+                watch.cancel_scope.cancel()
+            models.cancel_scope.cancel()
+    if listening.unix_path is not None:
+        listening.unix_path.unlink(missing_ok=True)
+
+
+async def _watch_signals(
+    signals: AsyncIterator[int], service: Service, stopping: trio.Event, drain_delay: float
+) -> None:
+    async with trio.open_nursery() as nursery:
+        async for number in signals:
+            if service.draining:
+                _LOG.warning("second signal: ending at once")
+                logging.shutdown()
+                os._exit(_SIGNAL_BASE + number)
+            service.draining = True
+            _LOG.info("%s: draining, then stopping", signal.Signals(number).name)
+            nursery.start_soon(_stop_after, drain_delay, stopping)
+
+
+async def _stop_after(seconds: float, stopping: trio.Event) -> None:
+    await trio.sleep(seconds)
+    stopping.set()
+
+
+def hypercorn_config(config: Config) -> hypercorn.Config:
+    """Hypercorn's own settings, where they follow ours."""
+    own = hypercorn.Config()
+    own.graceful_timeout = config.grace
+    own.keep_alive_timeout = config.keep_alive
+    # Its default closes a connection after 1,000 requests; nothing here wants that.
+    own.keep_alive_max_requests = 2**62
+    own.errorlog = logging.getLogger("hypercorn.error")
+    own.include_server_header = False
+    if config.tls_cert is not None:
+        own.certfile, own.keyfile = str(config.tls_cert), str(config.tls_key)
+    return own
+
+
+async def serve_connections(
+    app: QuartTrio, listening: Listening, config: hypercorn.Config, stopping: trio.Event
+) -> None:
+    """Accepts and answers until ``stopping``; then closes idle connections and gives the others the grace period.
+
+    Cancelled, every connection is cancelled with what it works on.
+    """
+    state: LifespanState = {}
+    wrapped = wrap_app(_finishing(app), config.wsgi_max_body_size, "asgi")
+    lifespan = Lifespan(wrapped, config, state)
+    context = WorkerContext(None)
+    handler = partial(_connection, wrapped, config, context, state)
+    async with trio.open_nursery() as lifespans:
+        await lifespans.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        async with trio.open_nursery() as connections:
+            listener = _listener(listening, config)
+            async with trio.open_nursery() as accept:
+                accept.start_soon(partial(trio.serve_listeners, handler, [listener], handler_nursery=connections))
+                await stopping.wait()
+                accept.cancel_scope.cancel()
+            await context.terminated.set()
+            connections.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
+        if connections.cancel_scope.cancelled_caught:
+            _LOG.warning("the grace period is over; what was still running is cancelled")
+        await lifespan.wait_for_shutdown()
+        lifespans.cancel_scope.cancel()
+
+
+def _finishing(app: ASGIFramework) -> ASGIFramework:
+    """The app, with sends that end once they have begun.
+
+    Hypercorn starts a connection's idle timer at the end of the last send, and tells the app in the middle of it that
+    the stream is closed; Quart-Trio then cancels the request, and the timer with it: the connection would never be
+    idle, neither for its timeout nor for a shutdown. (Hypercorn shields the writing itself already.)
+    """
+
+    async def finishing(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        async def send_whole(event: ASGISendEvent) -> None:
+            with trio.CancelScope(shield=True):
+                await send(event)
+
+        await app(scope, receive, send_whole)
+
+    return finishing
+
+
+def _listener(listening: Listening, config: hypercorn.Config) -> trio.abc.Listener[trio.abc.Stream]:
+    plain = trio.SocketListener(trio.socket.from_stdlib_socket(listening.socket))
+    context = config.create_ssl_context()
+    if context is None:
+        return plain
+    return trio.SSLListener(plain, context, https_compatible=True)
+
+
+async def _connection(
+    app: AppWrapper,
+    config: hypercorn.Config,
+    context: WorkerContext,
+    state: LifespanState,
+    stream: trio.abc.Stream,
+) -> None:
+    """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else."""
+    try:
+        await TCPServer(app, config, context, ConnectionState(state.copy()), stream)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001  # a broken connection must never take the others with it
+        _LOG.exception("a connection broke")
+        with trio.move_on_after(1) as scope:
+            scope.shield = True
+            await trio.aclose_forcefully(stream)
