@@ -8,6 +8,7 @@ it, else the author's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pipeline.code.signature import Argument, Signature
@@ -22,20 +23,30 @@ from pipeline.tensors.signature import disagreement
 from pipeline.tensors.tensor import Json, Tensor
 
 Arguments = tuple[list[Any], dict[str, Any]]
-Bind = Callable[[Mapping[str, Bound], Context], Arguments]
 
 
-def binder(step: StepSpec, signature: Signature) -> Bind:
-    """The function that binds this step's inputs: (inputs, context) → (positional, keyword) arguments.
+@dataclass(frozen=True, slots=True)
+class One:
+    """Binds the only argument of a function. ``argument`` raises InvalidInput or WrongAnswer by blame."""
 
-    It raises InvalidInput or WrongAnswer by blame.
-    """
+    argument: Callable[[Mapping[str, Bound], Context], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Binds (positional, keyword) arguments. ``arguments`` raises InvalidInput or WrongAnswer by blame."""
+
+    arguments: Callable[[Mapping[str, Bound], Context], Arguments]
+
+
+def binder(step: StepSpec, signature: Signature) -> One | Many:
+    """How this step's inputs become arguments."""
     fed = signature.parameters
     match signature.arguments:
         case (Argument(parameter, keyword=False),) if not signature.rest and fed and parameter.form not in TAKES_ALL:
-            return _Single(step, signature).bind
+            return One(_Single(step, signature).bind)
         case _:
-            return _Several(step, signature).bind
+            return Many(_Several(step, signature).bind)
 
 
 class _Binder:
@@ -75,7 +86,14 @@ class _Binder:
 class _Single(_Binder):
     """One parameter that takes one value: most steps."""
 
-    def bind(self, inputs: Mapping[str, Bound], context: Context) -> Arguments:
+    def __init__(self, step: StepSpec, signature: Signature) -> None:
+        super().__init__(step, signature)
+        parameter = signature.arguments[0].parameter
+        # The way of nearly every step in a chain, kept short: an array, or whatever comes, undeclared.
+        self._takes_array = parameter.spec is None and parameter.form in (Form.ANY, Form.ARRAY)
+        self._takes_json = parameter.spec is None and parameter.form is Form.ANY
+
+    def bind(self, inputs: Mapping[str, Bound], context: Context) -> Any:
         argument = self._arguments[0]
         parameter = argument.parameter
         if len(inputs) == 1:
@@ -83,15 +101,12 @@ class _Single(_Binder):
         elif parameter.name in inputs:
             value = inputs[parameter.name]
         else:
-            return [self._missing(argument, inputs, context)], {}
-        form = parameter.form
-        if parameter.spec is None:
-            # The path of nearly every step in a chain, kept short.
-            if type(value) is Tensor and (form is Form.ANY or form is Form.ARRAY):
-                return [value.array], {}
-            if type(value) is Json and form is Form.ANY:
-                return [value.value], {}
-        return [self._value(argument, value, context, {})], {}
+            return self._missing(argument, inputs, context)
+        if self._takes_array and type(value) is Tensor:
+            return value.array
+        if self._takes_json and type(value) is Json:
+            return value.value
+        return self._value(argument, value, context, {})
 
 
 class _Several(_Binder):

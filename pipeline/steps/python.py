@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from pipeline.code.bind import binder
+from pipeline.code.bind import Many, One, binder
 from pipeline.code.load import NotLoaded, load
 from pipeline.code.signature import BadSignature, Signature, gives, signature_of
 from pipeline.engine.kinds import CLOSE_SECONDS, Call, Home
@@ -178,14 +178,25 @@ def _is_plain(target: Any) -> bool:
 
 
 def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *, blocking: bool) -> Call:
-    bind, name = binder(step, signature), step.name
+    name = step.name
+    match binder(step, signature):
+        case One(argument):
 
-    def call_blocking(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-        positional, keyword = bind(inputs, context)
-        return values_of(name, function(*positional, **keyword))
+            def run_one(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+                return values_of(name, function(argument(inputs, context)))
 
-    async def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-        positional, keyword = bind(inputs, context)
-        return values_of(name, await function(*positional, **keyword))
+            async def await_one(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+                return values_of(name, await function(argument(inputs, context)))
 
-    return Call(call_blocking, blocking=True) if blocking else Call(call, blocking=False)
+            return Call(run_one if blocking else await_one, blocking=blocking)
+        case Many(arguments):
+
+            def run_many(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+                positional, keyword = arguments(inputs, context)
+                return values_of(name, function(*positional, **keyword))
+
+            async def await_many(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+                positional, keyword = arguments(inputs, context)
+                return values_of(name, await function(*positional, **keyword))
+
+            return Call(run_many if blocking else await_many, blocking=blocking)

@@ -91,6 +91,15 @@ _BY_CHAR = {np.dtype(scalar).char: datatype for datatype, scalar in _PLAIN.items
 _BY_CHAR |= {np.dtype(np.longlong).char: Datatype.INT64, np.dtype(np.ulonglong).char: Datatype.UINT64}
 
 
+# numpy has one object per native plain dtype, so most arrays are known by identity, which a request path feels.
+_BY_IDENTITY = {id(np.dtype(scalar)): datatype for datatype, scalar in _PLAIN.items() if scalar is not np.object_}
+
+
+def plain_datatype(dtype: np.dtype[Any]) -> Datatype | None:
+    """The datatype of numbers and booleans in native byte order, found quickly; None means ask ``datatype_of``."""
+    return _BY_IDENTITY.get(id(dtype))
+
+
 def datatype_of(dtype: np.dtype[Any]) -> Datatype | None:
     """The datatype whose elements an array of ``dtype`` holds, or None where the protocol has none (complex, …)."""
     found = _BY_CHAR.get(dtype.char)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pipeline.tensors.datatype import Datatype, datatype_of
+from pipeline.tensors.datatype import Datatype, datatype_of, plain_datatype
 
 
 class Tensor(msgspec.Struct, frozen=True, eq=False):
@@ -50,6 +50,9 @@ def tensor(array: np.ndarray[Any, Any]) -> Tensor:
     TypeError for an array the protocol has no datatype for, naming its dtype.
     """
     dtype = array.dtype
+    datatype = plain_datatype(dtype)
+    if datatype is not None:
+        return Tensor(datatype, frozen(array))
     datatype = datatype_of(dtype)
     if datatype is None:
         array, datatype = _as_text(array), Datatype.BYTES
