@@ -5,20 +5,27 @@ Making one runs the top level of the user's modules and downloads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.engine.kinds import Home, StepKind, Storage, step_kinds
-from pipeline.graph.dag import Graph, connect, declared
-from pipeline.graph.edges import Interfaces, check_edges
+from pipeline.graph.agree import check_edges
+from pipeline.graph.dag import Graph, connect
+from pipeline.graph.edges import Interfaces
+from pipeline.graph.events import MAX_BYTES
+from pipeline.graph.python import declared
 from pipeline.graph.read import read_graph
-from pipeline.graph.source import Fault, GraphFaults, Node, Place, parse
+from pipeline.graph.scalars import shown
+from pipeline.graph.source import Fault, GraphFaults, Node, Place, parse_on
 from pipeline.graph.spec import GraphSpec
 
 if TYPE_CHECKING:
     import networkx as nx
+
+# A user's exception can be quoted in a fault, and be as long as it likes.
+_LONGEST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +43,15 @@ class Blueprint:
 def from_file(path: Path, environment: Mapping[str, str], storage: Storage) -> Blueprint:
     """The blueprint of a graph file. Raises GraphFaults with every fault; a file that cannot be read is one."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise GraphFaults((Fault(path, f"cannot be read: {error.strerror or error}"),)) from None
-    root = parse(data, str(path), environment)
-    return _blueprint(root, path.stem, Home(path.absolute().parent, storage), [])
+    faults: list[Fault] = []
+    root = parse_on(data, str(path), environment, faults)
+    if root is None:
+        raise GraphFaults(faults)
+    return _blueprint(root, path.stem, Home(path.absolute().parent, storage), faults)
 
 
 def from_dag(name: str, dag: nx.DiGraph[str], top: Mapping[str, Any], folder: Path, storage: Storage) -> Blueprint:
@@ -51,23 +62,26 @@ def from_dag(name: str, dag: nx.DiGraph[str], top: Mapping[str, Any], folder: Pa
 
 
 def _blueprint(root: Node, name: str, home: Home, faults: list[Fault]) -> Blueprint:
+    # What stands in for a value that could not be read is no fault of its own.
+    told = {fault.place for fault in faults if isinstance(fault.place, Place)}
+    source = list(faults)
+    faults = []
     kinds = step_kinds()
     keys = {action: kind.KEYS[action] for action, kind in kinds.items()}
     spec = read_graph(root, name=name, kinds=keys, faults=faults)
-    graph = connect(spec, faults) if spec else None
-    interfaces = {}
-    for step in spec.steps if spec else ():
-        interface = kinds[step.action].describe(step, home, faults)
-        if interface is not None:
-            interfaces[step.name] = interface
-    if graph is not None:
-        check_edges(graph, interfaces, faults)
-    if faults or graph is None:
-        raise GraphFaults(_in_order(faults))
+    if spec is None:
+        raise GraphFaults((*source, *faults))
+    # A graph with faults is looked through to the end: its author hears of all of them at once.
+    graph = connect(spec, faults)
+    described = {step.name: kinds[step.action].describe(step, home, faults) for step in graph.steps if step.action}
+    interfaces = {step: interface for step, interface in described.items() if interface is not None}
+    check_edges(graph, interfaces, faults)
+    found = [*source, *(fault for fault in faults if fault.place not in told)]
+    if found:
+        raise GraphFaults(_each_once(found))
     return Blueprint(graph, interfaces, kinds, home)
 
 
-def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
-    """By place in the file; a fault found twice (by two checks) once."""
-    unique = list(dict.fromkeys(faults))
-    return tuple(sorted(unique, key=lambda fault: fault.place if isinstance(fault.place, Place) else Place("", 0, 0)))
+def _each_once(faults: list[Fault]) -> Iterable[Fault]:
+    """A fault is one line, whatever texts it quotes; what two checks have found, or an alias repeats, is told once."""
+    return dict.fromkeys(replace(fault, message=shown(fault.message, most=_LONGEST)) for fault in faults)

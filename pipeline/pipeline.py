@@ -19,23 +19,21 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 
 from pipeline import blueprint
+from pipeline.contract import Contract
 from pipeline.engine.execute import execute
 from pipeline.engine.kinds import Call, Storage
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
-from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, WrongAnswer
-from pipeline.graph.edges import request_reads
+from pipeline.errors import Code, DeadlineExceeded, InferError, ModelNotReady
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
-from pipeline.graph.spec import REQUEST, StepSpec
+from pipeline.graph.spec import StepSpec
 from pipeline.graph.units import format_duration
-from pipeline.graph.words import listed, meant
 from pipeline.observe import LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
+from pipeline.tensors.given import value_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
-from pipeline.tensors.nested import tensor_of
-from pipeline.tensors.signature import Expectation, Signature, TensorSpec, check
-from pipeline.tensors.tensor import Json, Tensor, Value, tensor
+from pipeline.tensors.signature import Signature
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -95,10 +93,11 @@ class Pipeline:
         self.state = State.NEW
         self.failure: str | None = None
         self.observers: list[Observer] = []
-        self._reads = request_reads(drawn.graph, drawn.interfaces)
+        self._contract = Contract(spec.name, drawn.graph, drawn.interfaces)
+        self.expectation = self._contract.expectation({})
+        """What a codec may know before it reads a request; opening the models adds what they tell of themselves."""
         self._phases = phases(drawn.graph)
         self._opened: dict[str, OpenStep] = {}
-        self._learned: dict[str, Signature] = {}
         self._threads = trio.CapacityLimiter(math.inf)
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
@@ -118,29 +117,22 @@ class Pipeline:
     @property
     def signature(self) -> Signature:
         """Inputs and outputs as far as they are known: declared in the schema, annotated, or told by a loaded model."""
-        return Signature(self._inputs(), self._outputs())
-
-    @property
-    def expectation(self) -> Expectation:
-        """What a codec may know before it reads a request."""
-        names = list(self._graph.spec.inputs)
-        interfaces = [self._blueprint.interfaces[step.name] for step in self._readers()]
-        return Expectation(
-            signature=self.signature,
-            only_input=names[0] if len(names) == 1 else None,
-            takes_json=any(interface.takes_json for interface in interfaces),
-            takes_tensors=any(interface.takes_tensors for interface in interfaces),
-        )
+        return self.expectation.signature
 
     # ---- opening and closing
 
     async def __aenter__(self) -> Self:
         """Opens every step. Raises what the first step that cannot be opened raises, with those before it closed.
 
-        Cancelled, the steps opened so far are closed.
+        RuntimeError where it is open already. Cancelled, the steps opened so far are closed.
         """
-        self.state = State.LOADING
+        if self.state in (State.LOADING, State.READY, State.DRAINING):
+            raise RuntimeError(
+                f'model "{self.name}" is {self.state.value} already: open it once, close it, open it again'
+            )
+        self.state, self.failure = State.LOADING, None
         start = time.perf_counter()
+        learned: dict[str, Signature] = {}
         async with AsyncExitStack() as stack:
             try:
                 for step in self._graph.steps:
@@ -148,12 +140,16 @@ class Pipeline:
                         self._blueprint.kinds[step.action].open_step(step, self._blueprint.home)
                     )
                     self._opened[step.name] = self._open(step, call)
-                    self._learned[step.name] = call.signature
+                    learned[step.name] = call.signature
             except Exception as error:
                 error.add_note(f'while opening step "{step.name}" of model "{self.name}"')
                 self._fail(error)
                 raise
+            except BaseException:
+                self.state = State.CLOSED
+                raise
             self._stack = stack.pop_all()
+        self.expectation = self._contract.expectation(learned)
         self.state = State.READY
         self._tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
         return self
@@ -209,15 +205,15 @@ class Pipeline:
         """
         request = InferRequest(
             model=self.name,
-            inputs={name: _value(name, given) for name, given in inputs.items()},
+            inputs={name: value_of(name, given) for name, given in inputs.items()},
             id=id or str(uuid.uuid4()),
             version=self.version,
-            outputs=tuple(outputs or ()),
+            outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
             parameters=parameters or {},
             headers={name.lower(): text for name, text in (headers or {}).items()},
             timeout=timeout,
         )
-        budget = min(self.deadline, math.inf if timeout is None else timeout)
+        budget = min(self.deadline, math.inf if timeout is None else max(timeout, 0.0))
         with trio.move_on_after(budget) as scope:
             async with self.admitted():
                 return await self.answer(request, verb, scope.deadline)
@@ -252,15 +248,15 @@ class Pipeline:
         step below is cancelled.
         """
         self.require(verb)
-        self._check(request)
-        plan = self._plan(self._wanted(request.outputs))
+        self._contract.check(request)
+        plan = self._plan(self._contract.steps_for(request.outputs))
         run = Run(plan, request)
         code: Code | None = Code.INTERNAL
         start = time.perf_counter()
         try:
             steps = [self._opened[step.name] for step in plan.steps]
             values = await execute(plan, steps, run, Context(request, deadline), self._threads)
-            outputs = self._selected(self._named(values), request.outputs)
+            outputs = self._contract.answer(values, request.outputs)
             code = None
         except InferError as error:
             code = error.code
@@ -287,75 +283,6 @@ class Pipeline:
         spans = [Span(names[number], self._phases[names[number]], began, ended) for number, began, ended in run.spans]
         return RequestDone(self.name, self.version, verb, request.id, time.perf_counter() - start, code, spans)
 
-    # ---- what goes in and what comes out
-
-    def _readers(self) -> list[StepSpec]:
-        return [step for step in self._graph.steps if any(own.source == REQUEST for own in step.references)]
-
-    def _check(self, request: InferRequest) -> None:
-        if self._graph.spec.inputs:
-            reason = check(self._graph.spec.inputs, request.inputs, "input")
-            if reason is not None:
-                raise InvalidInput(reason)
-        for name in request.inputs:
-            if not self._reads.covers(name, len(request.inputs)):
-                known = [*self._graph.spec.inputs] or sorted(self._reads.names)
-                raise InvalidInput(f'input "{name}" is read by no step of model "{self.name}"{meant(name, known)}')
-
-    def _wanted(self, outputs: Sequence[str]) -> frozenset[str]:
-        """The output steps that can give these tensors; all of them where that cannot be told."""
-        steps = [reference.source for reference in self._graph.output]
-        if len(steps) == 1 or not outputs:
-            return frozenset(steps)
-        found: set[str] = set()
-        for name in outputs:
-            givers = [step for step in steps if name == step or name in (self._blueprint.interfaces[step].gives or ())]
-            if not givers:
-                return frozenset(steps)
-            found.update(givers)
-        return frozenset(found)
-
-    def _named(self, values: Mapping[str, Value]) -> Mapping[str, Value]:
-        declared = self._graph.spec.outputs
-        if not declared:
-            return values
-        if len(declared) == 1 and len(values) == 1:
-            values = dict(zip(declared, values.values(), strict=True))
-        reason = check({name: spec for name, spec in declared.items() if name in values}, values, "output")
-        if reason is not None:
-            raise WrongAnswer(f'model "{self.name}": {reason}')
-        return values
-
-    def _selected(self, values: Mapping[str, Value], outputs: Sequence[str]) -> Mapping[str, Value]:
-        for name in outputs:
-            if name not in values:
-                raise InvalidInput(f"Unexpected inference output '{name}' for model '{self.name}'")
-        return {name: values[name] for name in outputs} if outputs else values
-
-    def _inputs(self) -> dict[str, TensorSpec]:
-        found = dict(self._graph.spec.inputs)
-        if found:
-            return found
-        for step in self._readers():
-            learned = self._learned.get(step.name, Signature()).inputs
-            declared = {
-                own.name: own.spec for own in self._blueprint.interfaces[step.name].parameters if own.spec is not None
-            }
-            for name, spec in (declared or learned).items():
-                found.setdefault(name, spec)
-        return found
-
-    def _outputs(self) -> dict[str, TensorSpec]:
-        if self._graph.spec.outputs:
-            return dict(self._graph.spec.outputs)
-        found: dict[str, TensorSpec] = {}
-        for reference in self._graph.output:
-            known = self._blueprint.interfaces[reference.source].gives or {}
-            specs = {name: spec for name, spec in known.items() if spec is not None}
-            specs = specs or dict(self._learned.get(reference.source, Signature()).outputs)
-            found |= {name: spec for name, spec in specs.items() if reference.name in (None, name)}
-        return found
-
 
 def too_late(budget: float) -> DeadlineExceeded:
     """The error of a request whose time is up; ``budget`` in seconds."""
@@ -367,27 +294,3 @@ def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         return function(*arguments)
 
     return call
-
-
-def _value(name: str, given: Any) -> Value:
-    """What a Python caller passed for an input, as a value."""
-    match given:
-        case Tensor() | Json():
-            return given
-        case dict():
-            return Json(given)
-        case list() | tuple() | bool() | int() | float() | str() | bytes():
-            try:
-                return tensor_of(given)
-            except ValueError as error:
-                raise InvalidInput(f'input "{name}": {error}') from None
-        case _ if hasattr(given, "__array__"):
-            import numpy as np  # noqa: PLC0415
-
-            try:
-                return tensor(np.asarray(given))
-            except TypeError as error:
-                raise InvalidInput(f'input "{name}": {error}') from None
-        case _:
-            kinds = listed(("an array", "a list", "a number", "text", "bytes", "a dict"))
-            raise InvalidInput(f'input "{name}" is a {type(given).__name__}; it is {kinds}')

@@ -18,4 +18,6 @@ def refuse_shadows() -> None:
         spec = importlib.util.find_spec(name)
         origin = spec.origin if spec else None
         if origin is not None and Path(origin).parent.parent.resolve() != home.resolve():
-            raise ImportError(f"{origin} hides the package {name!r} of pipeline-serve: rename that file")
+            file = Path(origin)
+            what, kind = (file.parent, "folder") if file.name == "__init__.py" else (file, "file")
+            raise ImportError(f"{what} hides the package {name!r} of pipeline-serve: rename that {kind}")

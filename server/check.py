@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.blueprint import Blueprint
-from pipeline.code.load import is_private
-from pipeline.graph.spec import Reference, StepSpec
+from pipeline.code.load import private_name
+from pipeline.graph.dag import readings_of
+from pipeline.graph.edges import known_names
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import Reference
 from server.report import FAULTS, blueprints
 
 
@@ -18,44 +20,55 @@ def check_files(files: Sequence[Path]) -> int:
     drawn = blueprints(files)
     if drawn is None:
         return FAULTS
-    for file, own in zip(files, drawn, strict=True):
-        for line in edges(own):
-            print(line)  # noqa: T201
-        for line in _hidden_modules(file, own):
-            print(line, file=sys.stderr)  # noqa: T201
+    print("\n\n".join("\n".join(edges(own)) for own in drawn))  # noqa: T201
+    for own in drawn:
+        for note in hidden_modules(own):
+            print(note, file=sys.stderr)  # noqa: T201
     return 0
 
 
 def edges(own: Blueprint) -> list[str]:
-    """The graph as text: a line per edge, what is read on the left, who reads it on the right."""
-    spec = own.spec
-    count = len(own.graph.steps)
-    head = f"{spec.name} (version {spec.version}): {count} step{'s' if count != 1 else ''}, no faults"
-    rows = [(str(ref), step.name + (f".{to}" if to else "")) for step in own.graph.steps for to, ref in _reads(step)]
-    rows += [(str(reference), "answer") for reference in own.graph.output]
-    width = max(len(left) for left, _ in rows)
-    return [head, *(f"  {left:{width}} → {right}" for left, right in rows)]
+    """The graph as text: a line per edge, in the order in which steps can run.
+
+    What is read stands on the left, who reads it in the middle, and on the right the tensors that are known to flow.
+    """
+    steps = own.graph.steps
+    rows: list[tuple[str, str, str]] = []
+    for step in steps:
+        readings = readings_of(step)
+        rows += [(str(read), f"{step.name}.{to}" if to else step.name, _tensors(own, read)) for to, read in readings]
+        if not readings:
+            rows.append(("(nothing)", step.name, ""))
+    rows += [(str(reference), "answer", _answer(own, reference)) for reference in own.graph.output]
+    left = max(len(row[0]) for row in rows)
+    middle = max(len(row[1]) for row in rows)
+    count = f"{len(steps)} step{'s' if len(steps) != 1 else ''}"
+    lines = [f"  {source:{left}} → {reader:{middle}}  {flows}".rstrip() for source, reader, flows in rows]
+    return [f"{own.spec.name} (version {own.spec.version}): {count}, no faults", *lines]
 
 
-def _reads(step: StepSpec) -> list[tuple[str, Reference]]:
-    if isinstance(step.inputs, tuple):
-        return [("", reference) for reference in step.inputs]
-    return list(step.inputs.items()) if step.inputs else []
+def _tensors(own: Blueprint, reference: Reference) -> str:
+    names = known_names(reference, own.graph, own.interfaces) or {}
+    return ", ".join(f"{name} {spec}" if spec else name for name, spec in names.items() if spec or not reference.name)
 
 
-def _hidden_modules(file: Path, own: Blueprint) -> list[str]:
-    """Files of user code that could not have their own module name, since another graph's file has it."""
-    notes = []
+def _answer(own: Blueprint, reference: Reference) -> str:
+    """What the schema promises, where there is one answer to promise it of."""
+    promised = own.spec.outputs
+    if promised and len(own.graph.output) == 1:
+        return ", ".join(f"{name} {spec}" for name, spec in promised.items())
+    return _tensors(own, reference)
+
+
+def hidden_modules(own: Blueprint) -> Iterator[Fault]:
+    """A note for each file of user code that could not have its own module name, since another module has it."""
+    told: set[str] = set()
     for step in own.graph.steps:
         where = str(step.target).rpartition(":")[0]
-        path = own.home.folder / where
-        if where.endswith(".py") and any(
-            is_private(name) and inspect.getsourcefile(module) == str(path)
-            for name, module in list(sys.modules.items())
-            if is_private(name)
-        ):
-            name = Path(where).stem
-            notes.append(
-                f'{step.at("run")}: note: another module is named "{name}"; {where} is loaded under a private name'
-            )
-    return list(dict.fromkeys(notes))
+        if step.action != "run" or not where.endswith(".py") or where in told:
+            continue
+        told.add(where)
+        path = (own.home.folder / where).absolute()
+        if path.stem.isidentifier() and private_name(path) in sys.modules:
+            message = f'another module is named "{path.stem}"; {where} is loaded under a private name'
+            yield Fault(step.at("run"), f"note: {message}")

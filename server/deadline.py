@@ -10,7 +10,7 @@ from pipeline.errors import InvalidInput
 from pipeline.graph.units import duration
 
 HEADER = "x-request-timeout"
-_BARE = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_BARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def header_timeout(headers: Mapping[str, str]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ _LATER = frozenset({
     "enable-predictor-health-check", "grpc-max-send-message-length", "grpc-max-receive-message-length", "protocol",
 })  # fmt: skip
 _KSERVE = {"ssl-certfile": "tls-cert", "ssl-keyfile": "tls-key", "timeout-keep-alive": "keep-alive"}
+_IN_SECONDS = frozenset({"timeout-keep-alive"})  # where KServe counts in bare numbers
 
 
 class KserveSpelling(click.Command):
@@ -27,21 +28,31 @@ class KserveSpelling(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         known = [option[2:] for own in self.params for option in (*own.opts, *own.secondary_opts) if option[:2] == "--"]
-        return super().parse_args(ctx, [self._translated(argument, known) for argument in args])
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [*_translated(args[:end], [*known, "help"]), *args[end:]])
 
-    def _translated(self, argument: str, known: list[str]) -> str:
-        if not argument.startswith("--") or argument == "--":
-            return argument
+
+def _translated(args: Sequence[str], known: Collection[str]) -> Iterator[str]:
+    """The arguments with KServe's flags in our spelling. Raises click.UsageError for flags that are not there."""
+    rest = iter(args)
+    for argument in rest:
+        if not argument.startswith("--"):
+            yield argument
+            continue
         flag, equals, value = argument[2:].partition("=")
-        name = flag.replace("_", "-")
-        name = _KSERVE.get(name, name)
+        spelt = flag.replace("_", "-")
+        name = _KSERVE.get(spelt, spelt)
         if name in _LATER:
             raise click.UsageError(later(f"--{flag}"))
-        if name not in (*known, "help"):
-            raise click.UsageError(f'there is no flag "--{flag}"{meant(name, known).partition("; there are")[0]}')
-        if name == "keep-alive" and value.isdecimal():
-            value += "s"  # KServe counts it in seconds
-        return f"--{name}{equals}{value}"
+        if name not in known:
+            dashed = {f"--{own}" for own in known}
+            raise click.UsageError(
+                f'there is no flag "--{flag}"{meant(f"--{name}", dashed).partition("; there are")[0]}'
+            )
+        if spelt in _IN_SECONDS:
+            equals, value = "=", value if equals else next(rest, "")
+            value += "s" if value.isdecimal() else ""
+        yield f"--{name}{equals}{value}"
 
 
 class Duration(click.ParamType[float]):

@@ -11,6 +11,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -40,10 +41,14 @@ from pipeline.wire.codec import Call, Reply
 from pipeline.wire.statuses import error_reply
 from server.deadline import header_timeout
 from server.log import failed
-from server.routes import Match, Routes
+from server.routes import Match, Routes, wrong_method
 
 ReadBody = Callable[[], Awaitable[bytes]]
+Page = Callable[[Mapping[str, str]], Reply]
+"""What a GET of a path beside the protocols shows, to a caller with these headers."""
+
 _REQUEST_ID = "x-request-id"
+_READING = ("GET", "HEAD")
 # What a log line and a header can carry unchanged; a caller's id that is anything else is replaced.
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -62,9 +67,18 @@ class Answered(msgspec.Struct, frozen=True):
 class Service:
     """What every request of a server shares."""
 
-    def __init__(self, repository: Repository, *, ready: str, name: str, version: str) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        ready: str,
+        name: str,
+        version: str,
+        pages: Mapping[str, Page] = MappingProxyType({}),
+    ) -> None:
         self.repository = repository
         self.routes = Routes()
+        self.pages = pages
         self.ready = ready
         self.name = name
         self.version = version
@@ -86,11 +100,7 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
     start = time.perf_counter()
     call = Call(method, path, headers, b"", request_id(headers))
     try:
-        match = service.routes.match(method, path)
-        if match.route.command is not None:
-            reply = match.codec.encode(_ask(service, _command(match)), None)
-        else:
-            reply = await _infer(service, match, call, read_body)
+        reply = await _answer(service, call, read_body)
     except Exception as error:  # noqa: BLE001  # the one place: a request's failure is its reply
         shown = _shown(error, call.id)
         reply = error_reply(shown)
@@ -109,6 +119,18 @@ def request_id(headers: Mapping[str, str]) -> str:
     """The caller's ``x-request-id`` where a header and a log line can carry it, else a new one."""
     given = headers.get(_REQUEST_ID, "")
     return given if _GOOD_ID.fullmatch(given) else str(uuid.uuid4())
+
+
+async def _answer(service: Service, call: Call, read_body: ReadBody) -> Reply:
+    page = service.pages.get(call.path)
+    if page is not None:
+        if call.method not in _READING:
+            raise wrong_method(_READING)
+        return page(call.headers)
+    match = service.routes.match(call.method, call.path)
+    if match.route.command is not None:
+        return match.codec.encode(_ask(service, _command(match)), None)
+    return await _infer(service, match, call, read_body)
 
 
 async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody) -> Reply:

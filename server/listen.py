@@ -31,9 +31,10 @@ def listen(host: str, port: int, *, secure: bool) -> Listening:
     """Binds and listens. Raises CannotListen."""
     if host.startswith("unix:"):
         return _listen_unix(Path(host.removeprefix("unix:")))
+    host = host.removeprefix("[").removesuffix("]")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, OverflowError, UnicodeError) as error:
         raise CannotListen(f'there is no address "{host}" port {port}: {error}') from None

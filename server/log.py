@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 import traceback
 from typing import Any, Literal
-
-import orjson
 
 from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, RequestDone
 
@@ -34,8 +33,10 @@ def failed(request: str, what: str, error: BaseException) -> None:
 def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
     """The access line of one request."""
     fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1e3, 3), "bytes": size}
-    line = f"{method} {path} {status} {seconds * 1e3:.1f} ms {size} B"
-    _ACCESS.info("%s", _visible(line), extra={"request_id": request, "fields": fields})
+    call = " ".join(_visible(word.replace(" ", "\\x20")) for word in (method, path))
+    _ACCESS.info(
+        "%s %d %.1f ms %d B", call, status, seconds * 1e3, size, extra={"request_id": request, "fields": fields}
+    )
 
 
 def observer(event: Event) -> None:
@@ -54,9 +55,18 @@ def observer(event: Event) -> None:
             return
 
 
-def _visible(line: str) -> str:
-    """Control characters in a caller's path never reach a terminal or start a line of their own."""
-    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+def _visible(text: str) -> str:
+    """Control characters never reach a terminal: they are written as Python writes them."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _block(text: str) -> str:
+    """One event: its first line, and the others indented, so that no text in it can pass for an event of its own."""
+    return "\n  ".join(map(_visible, text.rstrip().split("\n")))
+
+
+def _traceback(record: logging.LogRecord) -> str:
+    return "".join(traceback.format_exception(record.exc_info[1])) if record.exc_info and record.exc_info[1] else ""
 
 
 class _TextFormatter(logging.Formatter):
@@ -65,9 +75,7 @@ class _TextFormatter(logging.Formatter):
         request = getattr(record, "request_id", None)
         tail = f" [{request}]" if request else ""
         line = f"{when}.{int(record.msecs):03d} {record.levelname:7} {record.name}: {record.getMessage()}{tail}"
-        if record.exc_info and record.exc_info[1] is not None:
-            line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
-        return line
+        return _block(f"{line}\n{_traceback(record)}")
 
 
 class _JsonFormatter(logging.Formatter):
@@ -81,6 +89,7 @@ class _JsonFormatter(logging.Formatter):
         if request := getattr(record, "request_id", None):
             line["request_id"] = request
         line |= getattr(record, "fields", {})
-        if record.exc_info and record.exc_info[1] is not None:
-            line["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
-        return orjson.dumps(line, default=str).decode()
+        if raised := _traceback(record):
+            line["traceback"] = raised
+        # In ASCII, so that no character of a caller reaches a terminal; JSON itself leaves DEL as it is.
+        return json.dumps(line, default=str, separators=(",", ":")).replace("\x7f", "\\u007f")

@@ -5,11 +5,14 @@ Source: KServe's ``kserve/metrics.py``: names, help texts, the label ``model_nam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from pipeline.graph.phases import PHASES
 from pipeline.observe import Event, RequestDone
+from pipeline.wire.codec import Reply
 
 _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post-process", "explain": "explain"}
 
@@ -41,7 +44,7 @@ class Metrics:
                     start, end = wall.get(phase, (0.0, 0.0))
                     self._phases[phase].labels(model).observe(end - start)
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """(body, content type) in the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+    def page(self, headers: Mapping[str, str]) -> Reply:
+        """In the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""
+        encode, content_type = choose_encoder(headers.get("accept", ""))
+        return Reply(200, {"content-type": content_type}, (encode(self._registry),))

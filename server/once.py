@@ -16,6 +16,7 @@ from pipeline.wire.json_tensors import parse
 from server.handle import Service, handle
 from server.log import configure
 from server.report import FAULTS, blueprints
+from server.version import NAME, own_version
 
 _FAILED = 1
 _OK = 200
@@ -37,7 +38,7 @@ def run_once(graph: Path, request: Path, verb: Verb) -> int:
 
 async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
     pipeline.observers.append(_print_timings)
-    service = Service(Repository([pipeline]), ready="all", name="pipeline-serve", version="")
+    service = Service(Repository([pipeline]), ready="all", name=NAME, version=own_version())
 
     async def read_body() -> bytes:
         return body

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import storage
 from pipeline import blueprint
 from pipeline.blueprint import Blueprint
-from pipeline.graph.source import GraphFaults
+from pipeline.graph.source import Fault, GraphFaults
 
 FAULTS = 2
 """The exit code of a command whose graph files have faults."""
@@ -19,18 +19,29 @@ FAULTS = 2
 def blueprints(files: Sequence[Path]) -> list[Blueprint] | None:
     """One per file, in order; None where any has a fault, and all faults of all files have been printed."""
     drawn: list[Blueprint] = []
-    lines: list[str] = []
+    faults: list[Fault] = []
     for file in files:
         try:
             drawn.append(blueprint.from_file(file, os.environ, storage))
-        except GraphFaults as faults:
-            lines += [str(fault) for fault in faults.faults]
-    taken: dict[tuple[str, str], Path] = {}
-    for file, own in zip(files, drawn, strict=False) if not lines else ():
-        key = own.spec.name, own.spec.version
-        if key in taken:
-            lines.append(f'{own.spec.at("name")}: {taken[key]} has the name "{key[0]}" and version "{key[1]}" already')
-        taken.setdefault(key, file)
-    for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201
-    return None if lines else drawn
+        except GraphFaults as found:
+            faults += found.faults
+    faults += twins(drawn)
+    for fault in faults:
+        print(fault, file=sys.stderr)  # noqa: T201
+    return None if faults else drawn
+
+
+def twins(drawn: Iterable[Blueprint]) -> list[Fault]:
+    """A fault for each graph that has the name and the version of one before it."""
+    first: dict[tuple[str, str], Blueprint] = {}
+    faults: list[Fault] = []
+    for own in drawn:
+        name, version = own.spec.name, own.spec.version
+        other = first.setdefault((name, version), own)
+        if other is not own:
+            message = f'two graphs are "{name}" in version "{version}", the first at {other.spec.at("name")}'
+            way_out = (
+                "give one of them another name or version" if own.spec.places.get("name") else "give this one a name"
+            )
+            faults.append(Fault(own.spec.at("name"), f"{message}; {way_out}"))
+    return faults

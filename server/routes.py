@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import Code, InferError
@@ -49,9 +49,14 @@ class Routes:
                 return Match(route, codec, names.get("model") or "", names.get("version") or "")
             allowed += ["GET", "HEAD"] if route.method == "GET" else [route.method]
         if allowed:
-            headers = {"allow": ", ".join(dict.fromkeys(allowed))}
-            raise InferError(Code.METHOD_NOT_ALLOWED, "Method Not Allowed", headers=headers)
+            raise wrong_method(allowed)
         raise InferError(Code.NOT_FOUND, "Not Found")
+
+
+def wrong_method(allowed: Iterable[str]) -> InferError:
+    """The path is right; the methods it takes are in ``allow``."""
+    headers = {"allow": ", ".join(dict.fromkeys(allowed))}
+    return InferError(Code.METHOD_NOT_ALLOWED, "Method Not Allowed", headers=headers)
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import ssl
 import sys
+from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import trio
@@ -18,8 +19,8 @@ from server.listen import CannotListen, Listening, listen
 from server.log import answered, configure, observer
 from server.metrics import Metrics
 from server.report import FAULTS, blueprints
+from server.version import NAME, own_version
 
-NAME = "pipeline-serve"
 _FAILED = 1
 
 
@@ -38,23 +39,28 @@ def start(config: Config) -> int:
     metrics = Metrics()
     for pipeline in pipelines:
         pipeline.observers += [observer, metrics]
-    service = Service(Repository(pipelines), ready=config.ready, name=NAME, version=version(NAME))
+    service = Service(
+        Repository(pipelines),
+        ready=config.ready,
+        name=NAME,
+        version=own_version(),
+        pages={"/metrics": metrics.page},
+    )
     if config.access_log:
         service.on_answer.append(_access)
     try:
         listening = listen(config.host, config.http_port, secure=config.tls_cert is not None)
     except CannotListen as error:
         return _refuse(str(error), _FAILED)
-    _greet(listening, pipelines, config)
-    return _serve(service, metrics, listening, config)
+    return _serve(service, listening, config, partial(_greet, listening, pipelines, config))
 
 
-def _serve(service: Service, metrics: Metrics, listening: Listening, config: Config) -> int:
+def _serve(service: Service, listening: Listening, config: Config, greet: Callable[[], None]) -> int:
     # Quart is half of the import time, and no fault of the files or of the port waits for it.
     from server.app import make_app  # noqa: PLC0415
     from server.worker import serve  # noqa: PLC0415
 
-    trio.run(partial(serve, service, make_app(service, metrics, config.max_body), listening, config))
+    trio.run(serve, service, make_app(service, config.max_body), listening, config, greet)
     return 0
 
 
@@ -64,6 +70,12 @@ def _problem(config: Config) -> str | None:
     for file in (config.tls_cert, config.tls_key):
         if file is not None and not file.is_file():
             return f"there is no file {file}"
+    if config.tls_cert is not None and config.tls_key is not None:
+        try:
+            # An empty password: a key that needs one is refused, instead of asking for it on a terminal.
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(config.tls_cert, config.tls_key, "")
+        except OSError as error:
+            return f"{config.tls_cert} and {config.tls_key} are no certificate and its key, in PEM: {error}"
     if config.model_name is not None and len(config.graphs) > 1:
         return "--model-name names one graph, and there are several"
     return None

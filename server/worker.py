@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,13 +43,16 @@ _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _SIGNAL_BASE = 128
 
 
-async def serve(service: Service, app: QuartTrio, listening: Listening, config: Config) -> None:
+async def serve(
+    service: Service, app: QuartTrio, listening: Listening, config: Config, announce: Callable[[], None]
+) -> None:
     """Serves until a signal says stop, then drains: not ready, no new connections, the old ones within ``grace``.
 
-    Models are opened once the port is bound. A second signal ends the process at once. Cancelled, it stops without
-    draining; models are closed.
+    Models are opened once the port is bound; ``announce`` is called once signals are heard. A second signal ends the
+    process at once. Cancelled, it stops without draining; models are closed.
     """
     with trio.open_signal_receiver(*_STOP) as signals:
+        announce()
         async with trio.open_nursery() as models:
             models.start_soon(service.repository.serve)
             stopping = trio.Event()
@@ -150,6 +153,14 @@ def _listener(listening: Listening, config: hypercorn.Config) -> trio.abc.Listen
     return trio.SSLListener(plain, context, https_compatible=True)
 
 
+class _Connection(TCPServer):
+    """A client that has left takes its connection along, which Hypercorn would hold until the idle time is over."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
 async def _connection(
     app: AppWrapper,
     config: hypercorn.Config,
@@ -159,7 +170,7 @@ async def _connection(
 ) -> None:
     """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else."""
     try:
-        await TCPServer(app, config, context, ConnectionState(state.copy()), stream)  # type: ignore[arg-type]
+        await _Connection(app, config, context, ConnectionState(state.copy()), stream)  # type: ignore[arg-type]
     except Exception:  # noqa: BLE001  # a broken connection must never take the others with it
         _LOG.exception("a connection broke")
         with trio.move_on_after(1) as scope:

@@ -15,6 +15,7 @@ from pipeline.code.signature import Argument, Signature
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InvalidInput
+from pipeline.graph.interface import Parameter
 from pipeline.graph.spec import REQUEST, StepSpec
 from pipeline.graph.words import listed
 from pipeline.tensors.forms import TAKES_ALL, Bound, Form, convert, describe
@@ -58,12 +59,13 @@ class _Binder:
         self._rest = signature.rest
         self._names = frozenset(parameter.name for parameter in signature.parameters)
         named = step.inputs if isinstance(step.inputs, Mapping) else {}
+        self._fed = named
         self._request = {name for name, reference in named.items() if str(reference) == REQUEST}
 
     def _value(self, argument: Argument, value: Bound, context: Context, sizes: dict[str, int]) -> Any:
         parameter = argument.parameter
         try:
-            converted = convert(parameter.form, value)
+            converted = convert(parameter.form, self._given(parameter, value, context))
         except ValueError as error:
             raise self._blame.misfit(parameter.name, value, context, f"cannot be bound: {error}") from None
         if parameter.spec is not None:
@@ -75,6 +77,14 @@ class _Binder:
             if reason is not None:
                 raise self._blame.misfit(parameter.name, value, context, f"does not fit: {reason}")
         return converted
+
+    def _given(self, parameter: Parameter, value: Bound, context: Context) -> Bound:
+        """The value; one tensor for a form that takes tensors by name stands under the name it was sent or read by."""
+        if isinstance(value, Mapping) or parameter.form not in TAKES_ALL:
+            return value
+        sent = next((name for name, own in context.request.inputs.items() if own is value), None)
+        reference = self._fed.get(parameter.name)
+        return {sent or (reference.name or reference.source if reference else parameter.name): value}
 
     def _missing(self, argument: Argument, inputs: Mapping[str, Bound], context: Context) -> Any:
         if not argument.parameter.required:
@@ -137,7 +147,7 @@ class _Several(_Binder):
             return context.request
         if parameter.form is Form.DICT and self._sees_body(parameter.name, inputs, context):
             return _body(context.request)
-        if parameter.form in TAKES_ALL and len(self._names) == 1 and parameter.name not in inputs:
+        if parameter.form in TAKES_ALL and len(self._names) == 1 and parameter.name not in self._fed:
             if not inputs and not parameter.required:
                 return argument.default
             return self._value(argument, cast("Bound", inputs), context, sizes)

@@ -2,6 +2,7 @@
 
 The file's folder goes to the END of ``sys.path``: sibling imports work, and a user's ``json.py`` hides nothing. A file
 ``app.py`` is the module ``app`` where that name is free (pickles name ``app.Cleaner``), else it gets a private name.
+Of two graphs with files of one name each gets its own, those that its files and its pickles import included.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,16 +29,19 @@ class NotLoaded(Exception):
 def load(target: str, folder: Path) -> Any:
     """The object that the target names; files are relative to ``folder``.
 
-    Runs the module's top level. Raises NotLoaded, naming line and file of the user's own error where its import failed.
+    Runs the module's top level; one that calls ``sys.exit`` ends nothing but itself. Raises NotLoaded, naming line and
+    file of the user's own error where its import failed.
     """
     where, colon, name = target.rpartition(":")
     if not colon or not where or not name:
         raise NotLoaded(f'"{target}" names no function; write file.py:name or package.module:name')
+    see(folder.absolute())
     module = _from_file(folder / where, where) if where.endswith(".py") else _from_package(where, folder)
     found: Any = module
-    for part in name.split("."):
+    parts = name.split(".")
+    for position, part in enumerate(parts):
         if not hasattr(found, part):
-            names = [known for known in vars(module) if not known.startswith("_")]
+            names = [".".join((*parts[:position], known)) for known in dir(found) if not known.startswith("_")]
             raise NotLoaded(f'"{where}" has no "{name}"{meant(name, names).partition("; there are")[0]}')
         found = getattr(found, part)
     return found
@@ -45,6 +53,8 @@ def is_private(module_name: str) -> bool:
 
 
 _PREFIX = "_user_code_"
+# What a name means in ``sys.modules`` is changed for a moment by one thread at a time.
+_NAMES = threading.RLock()
 
 
 def _from_file(path: Path, written: str) -> ModuleType:
@@ -62,49 +72,109 @@ def _from_file(path: Path, written: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with own_names(path.parent):
+            spec.loader.exec_module(module)
     except BaseException as error:
-        del sys.modules[name]
-        if isinstance(error, Exception):
+        sys.modules.pop(name, None)
+        if isinstance(error, (Exception, SystemExit)):
             raise NotLoaded(f"{written} cannot be imported: {_told(error, path)}") from error
         raise
     return module
 
 
 def _from_package(name: str, folder: Path) -> ModuleType:
-    see(folder.absolute())
     try:
-        return importlib.import_module(name)
+        with own_names(folder.absolute()):
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise NotLoaded(f'there is no module "{name}"; a file beside the graph is written {name}.py:…') from None
         raise NotLoaded(f"{name} cannot be imported: {_told(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NotLoaded(f"{name} cannot be imported: {_told(error)}") from error
 
 
 def see(folder: Path) -> None:
     """Lets code and pickles import from that folder, after everything that is importable already."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    # Once more where the folder is there already, as that of a script or of `python -m`: it is a graph's all the same.
+    if not any(isinstance(place, _Seen) and place == str(folder) for place in sys.path):
+        sys.path.append(_Seen(folder))
+
+
+class _Seen(str):
+    """A folder on ``sys.path`` that ``see`` put there: its modules are some graph's, nobody else's."""
+
+    __slots__ = ()
+
+
+@contextmanager
+def own_names(folder: Path) -> Iterator[None]:
+    """While code or a pickle of that folder is loaded, the names of its files mean them, and not another graph's.
+
+    What is loaded meanwhile is kept under private names, and the other graph has its names back afterwards. Names that
+    Python or an installed package has stay theirs.
+    """
+    others = {place for place in sys.path if isinstance(place, _Seen) and place != str(folder)}
+    if not others:
+        yield
+        return
+    with _NAMES:
+        files = {path.stem: path for path in folder.glob("*.py") if _is_taken(path, others)}
+        theirs = {name: sys.modules.pop(name, None) for name in files}
+        for name, path in files.items():
+            if (own := sys.modules.get(private_name(path))) is not None:
+                sys.modules[name] = own
+        finder = _Own(files)
+        sys.meta_path.insert(0, finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(finder)
+            for name, path in files.items():
+                if (own := sys.modules.pop(name, None)) is not None:
+                    sys.modules[private_name(path)] = own
+                if (their := theirs[name]) is not None:
+                    sys.modules[name] = their
+
+
+class _Own:
+    """Finds modules by name in these files."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self._files = files
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return importlib.util.spec_from_file_location(name, self._files[name]) if name in self._files else None
+
+
+def _is_taken(path: Path, folders: set[_Seen]) -> bool:
+    """Whether the name of that file leads into one of these folders."""
+    origin = _origin(path.stem)
+    return origin is not None and Path(origin).parent in map(Path, folders) and not _is_file(origin, path)
 
 
 def _is_free(path: Path) -> bool:
     """Whether this file may be the module of its own name: nobody else has it, loaded or found on the path."""
     if not path.stem.isidentifier():
         return False
-    loaded = sys.modules.get(path.stem)
+    origin = _origin(path.stem)
+    return origin is None or _is_file(origin, path)
+
+
+def _origin(name: str) -> str | None:
+    """The file that has that module name, loaded or on the path; empty where it is no file, None where it is free."""
+    loaded = sys.modules.get(name)
     if loaded is not None:
-        return _is_file(getattr(loaded, "__file__", None), path)
+        return getattr(loaded, "__file__", None) or ""
     try:
-        spec = importlib.util.find_spec(path.stem)
+        spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
-        return False
-    return spec is None or _is_file(spec.origin, path)
+        return ""
+    return (spec.origin or "") if spec else None
 
 
-def _is_file(origin: str | None, path: Path) -> bool:
-    return origin is not None and Path(origin).exists() and path.samefile(origin)
+def _is_file(origin: str, path: Path) -> bool:
+    return Path(origin).is_file() and path.samefile(origin)
 
 
 def private_name(path: Path) -> str:
@@ -112,14 +182,22 @@ def private_name(path: Path) -> str:
     return f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
 
 
-def _told(error: Exception, path: Path | None = None) -> str:
-    """``ZeroDivisionError: division by zero (line 3)``: the line is that of the user's own file."""
-    line = error.lineno if isinstance(error, SyntaxError) else None
+def _told(error: BaseException, path: Path | None = None) -> str:
+    """``ZeroDivisionError: division by zero (line 3)``: the line is that of the user's own file.
+
+    A syntax error in a file that it imports is told with the name of that file.
+    """
+    if isinstance(error, SyntaxError):
+        place = f"line {error.lineno}"
+        if error.filename and (path is None or Path(error.filename) != path):
+            place = f"{Path(error.filename).name}, {place}"
+        return f"{type(error).__name__}: {error.msg} ({place})"
+    place = ""
     trace = error.__traceback__
-    while line is None and trace is not None and path is not None:
+    while trace is not None and path is not None:
         if Path(trace.tb_frame.f_code.co_filename) == path:
-            line = trace.tb_lineno
+            place = f" (line {trace.tb_lineno})"
             break
         trace = trace.tb_next
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {text}" + (f" (line {line})" if line else "")
+    text = f"it calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+    return text + place

@@ -7,6 +7,7 @@ that cannot be evaluated (a name imported for type checkers only) is as good as 
 from __future__ import annotations
 
 import collections.abc
+import functools
 import inspect
 import types
 import typing
@@ -83,11 +84,16 @@ def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozen
 
     Raises BadSignature.
     """
+    if isinstance(function, np.ufunc):
+        # Newer numpy lists `out`, `where`, `dtype`, … too, which are no tensors of a request.
+        return _positional(["x"] if function.nin == 1 else [f"x{number + 1}" for number in range(function.nin)])
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]
     except (TypeError, ValueError):
-        # Functions written in C may tell nothing of themselves (numpy's ufuncs): one array in, one out.
-        return Signature((Argument(Parameter("x"), keyword=False),), rest=False, returns=None, returns_one=False)
+        # Functions written in C may tell nothing of themselves: one array in, one out.
+        return _positional(["x"])
+    if isinstance(function, functools.partial):
+        bound |= frozenset(function.keywords)
     hints = _hints(function)
     arguments: list[Argument] = []
     rest = False
@@ -108,21 +114,29 @@ def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozen
     return Signature(tuple(arguments), rest, _spec(returns, "its result"), _is_one(returns))
 
 
+def _positional(names: list[str]) -> Signature:
+    arguments = tuple(Argument(Parameter(name), keyword=False) for name in names)
+    return Signature(arguments, rest=False, returns=None, returns_one=False)
+
+
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Annotations, evaluated one by one, so that one bad name does not cost the others."""
     target = inspect.unwrap(getattr(function, "func", function))
     target = getattr(target, "__func__", target)
     if not inspect.isroutine(target) and not isinstance(target, type):
         target = type(target).__call__
-    hints: dict[str, Any] = {}
-    for name, annotation in getattr(target, "__annotations__", {}).items():
-        if isinstance(annotation, str):
-            try:
-                annotation = eval(annotation, getattr(target, "__globals__", {}))  # noqa: S307, PLW2901  # as typing does
-            except Exception:  # noqa: BLE001  # whatever a user's annotation raises, it is as good as none
-                annotation = _EMPTY  # noqa: PLW2901
-        hints[name] = annotation
-    return hints
+    names = getattr(target, "__globals__", {})
+    return {name: _evaluated(annotation, names) for name, annotation in getattr(target, "__annotations__", {}).items()}
+
+
+def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
+    try:
+        # Quoted beside `from __future__ import annotations`, it is a text in a text.
+        while isinstance(annotation, str):
+            annotation = eval(annotation, names)  # noqa: S307  # as typing does
+    except Exception:  # noqa: BLE001  # whatever a user's annotation raises, it is as good as none
+        return _EMPTY
+    return annotation
 
 
 def _form(name: str, annotation: Any) -> tuple[Form, TensorSpec | None]:

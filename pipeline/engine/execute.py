@@ -6,11 +6,12 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from time import perf_counter
 
 import trio
 
-from pipeline.engine.place import in_thread, name_step, on_loop
+from pipeline.engine.place import in_thread, on_loop, stopped, too_slow
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
 from pipeline.graph.plan import Plan
@@ -22,25 +23,26 @@ async def execute(
 ) -> Mapping[str, Value]:
     """The outputs of the plan; ``steps`` are its steps, opened, in its order.
 
-    The first failure cancels the steps beside it and is raised; of two at once, that of the stage earlier in the plan.
-    Cancelled, every step below is cancelled; a thread that is computing ends by itself and starts nothing more.
+    The first failure cancels the steps beside it and is raised, never in a group; of two at once, that of the stage
+    earlier in the plan. Cancelled, every step below is cancelled; a thread that is computing ends by itself and starts
+    nothing more.
     """
     driver = _Driver(plan, steps, run, context, threads)
-    if not plan.forks:
-        await driver.follow(run.start()[0])
-        return run.result()
-    async with trio.open_nursery() as nursery:
-        driver.nursery = nursery
-        driver.spread(run.start())
-    if driver.failures:
-        raise min(driver.failures, key=_order)[1]
+    if plan.forks:
+        await driver.fork()
+    else:
+        # One path, in the plan's order.
+        for stage in range(len(plan.stages)):
+            await driver.stage(stage)
     return run.result()
 
 
 class _Driver:
     """The tasks of one request over one run."""
 
-    __slots__ = ("_context", "_plan", "_run", "_steps", "_threads", "failures", "nursery")
+    __slots__ = ("_context", "_error", "_failed", "_nursery", "_plan", "_run", "_steps", "_threads")
+
+    _nursery: trio.Nursery
 
     def __init__(
         self, plan: Plan, steps: Sequence[OpenStep], run: Run, context: Context, threads: trio.CapacityLimiter
@@ -50,61 +52,87 @@ class _Driver:
         self._run = run
         self._context = context
         self._threads = threads
-        self.nursery: trio.Nursery | None = None
-        self.failures: list[tuple[int, Exception]] = []
+        self._error: BaseException | None = None
+        # The stage that raised it; before every stage while none has, and where it is no failure of a step's.
+        self._failed = -1
 
-    def spread(self, stages: Sequence[int]) -> None:
-        if self.nursery is None:
-            raise AssertionError("a plan without forks started two stages")
-        for stage in stages:
-            self.nursery.start_soon(self._branch, stage)
-
-    async def follow(self, stage: int) -> None:
-        """This stage and what follows it, in this task; what can run beside it, in others."""
-        while True:
-            try:
-                await self._stage(stage)
-            except Exception as error:
-                self.failures.append((stage, error))
-                raise
-            ready = self._run.done(stage)
-            if not ready:
-                return
-            stage = ready[0]
-            if len(ready) > 1:
-                self.spread(ready[1:])
-
-    async def _branch(self, stage: int) -> None:
+    async def fork(self) -> None:
         try:
-            await self.follow(stage)
-        except Exception:  # noqa: BLE001  # execute raises it, once the siblings have ended
-            if self.nursery is not None:
-                self.nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as self._nursery:
+                await self._branches(self._run.start())
+        except (trio.Cancelled, BaseExceptionGroup) as cancelled:
+            # Branches raise nothing but their cancellation, and those of several tasks come in a group.
+            if self._error is None:
+                raise _bare(cancelled) from None
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                # Or the error's traceback and this object hold each other, and every tensor in its frames.
+                self._error = None
 
-    async def _stage(self, stage: int) -> None:
+    async def _branches(self, stages: Sequence[int]) -> None:
+        """The first of these stages and what follows it, in this task; the others in tasks of their own."""
+        while stages:
+            stage, *others = stages
+            for other in others:
+                self._nursery.start_soon(self._branches, (other,))
+            try:
+                await self.stage(stage)
+            except trio.Cancelled:
+                raise
+            except BaseException as error:  # noqa: BLE001  # fork raises it, once the siblings have ended
+                await self._fail(stage, error)
+                return
+            stages = self._run.done(stage)
+
+    async def _fail(self, stage: int, error: BaseException) -> None:
+        rank = stage if isinstance(error, Exception) else -1
+        if self._error is None or rank < self._failed:
+            self._failed, self._error = rank, error
+        # Siblings that fail in this very moment have been woken already; cancelled now, they could not say so, and the
+        # error would hang on the order in which the loop runs its tasks.
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        self._nursery.cancel_scope.cancel()
+
+    async def stage(self, stage: int) -> None:
         for hop in self._plan.stages[stage].hops:
-            match self._steps[hop[0]]:
-                case LoopStep() as step:
-                    try:
-                        await on_loop(self._run, hop[0], step, self._context)
-                    except Exception as error:
-                        name_step(error, step.name)
-                        raise
-                case ThreadStep():
-                    threaded = [step for step in map(self._steps.__getitem__, hop) if isinstance(step, ThreadStep)]
-                    await in_thread(self._run, hop, threaded, self._context, self._threads)
+            # No step starts once the request is cancelled or a stage before this one has failed. Where a later one has,
+            # this one goes on until it is cancelled: it may fail in the same moment, and then its error is the one.
+            if self._failed < stage:
+                if self._error is not None:
+                    await trio.sleep_forever()
+                await trio.lowlevel.checkpoint_if_cancelled()
+            number = hop[0]
+            step = self._steps[number]
+            if type(step) is LoopStep and step.limit is None and step.timeout is None:
+                # What on_loop does, in line: one more coroutine would be a fifth of what a step costs.
+                try:
+                    start = perf_counter()
+                    outputs = await step.call(self._run.inputs(number), self._context)
+                    self._run.put(number, outputs, start, perf_counter())
+                    # This frame lives on, and would keep them past their last use.
+                    del outputs
+                except BaseException as error:  # noqa: BLE001  # judged, and raised
+                    raise stopped(error, step.name)  # noqa: B904
+            elif step.timeout is None:
+                await self._hop(hop, step)
+            else:
+                with trio.move_on_after(step.timeout) as scope:
+                    await self._hop(hop, step)
+                if scope.cancelled_caught:
+                    raise too_slow(step.name, step.timeout)
+
+    def _hop(self, hop: Sequence[int], step: OpenStep) -> Awaitable[None]:
+        match step:
+            case LoopStep():
+                return on_loop(self._run, hop[0], step, self._context)
+            case ThreadStep():
+                threaded = [step for step in map(self._steps.__getitem__, hop) if isinstance(step, ThreadStep)]
+                return in_thread(self._run, hop, threaded, self._context, self._threads)
 
 
-def _order(failure: tuple[int, Exception]) -> tuple[bool, int]:
-    stage, error = failure
-    return _after_cancellation(error), stage
-
-
-def _after_cancellation(error: Exception) -> bool:
-    """Whether the error was raised while a step cleaned up after being cancelled: an aftermath, not a cause."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, trio.Cancelled):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
+def _bare(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -49,7 +49,8 @@ class Limit:
     def try_acquire(self) -> bool:
         """A token where one is free and nobody waits for it; never blocks."""
         with self._lock:
-            if self._waiters or self._taken >= self.total:
+            # While somebody waits no token is free: release hands it on.
+            if self._taken >= self.total:
                 return False
             self._taken += 1
             return True
@@ -60,16 +61,16 @@ class Limit:
         Cancelled while waiting, it leaves the queue; a token that was already on its way is passed on.
         """
         with self._lock:
-            if not self._waiters and self._taken < self.total:
+            if self._taken < self.total:
                 self._taken += 1
                 return
             if len(self._waiters) >= self.queue:
                 raise Overloaded(self.what)
             waiter = _Waiter(trio.lowlevel.current_trio_token())
             self._waiters.append(waiter)
-        if self._on_wait is not None:
-            self._on_wait()
         try:
+            if self._on_wait is not None:
+                self._on_wait()
             await waiter.event.wait()
         except BaseException:
             with self._lock:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Sequence
+from time import perf_counter
 
 import trio
 
+from pipeline.engine.failure import contained, failure
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, LoopStep, ThreadStep
 from pipeline.errors import DeadlineExceeded
@@ -22,27 +23,19 @@ from pipeline.graph.units import format_duration
 async def on_loop(run: Run, number: int, step: LoopStep, context: Context) -> None:
     """Runs one step here and puts its outputs into ``run``.
 
-    Raises Overloaded, DeadlineExceeded, or what the step raises. Cancelled, the step is cancelled and its limit's token
-    is back.
+    Raises Overloaded, or what the step raises. Cancelled, the step is cancelled and its limit's token is back.
     """
-    inputs = run.inputs(number)
-    run.release(number)
-    start = time.perf_counter()
-    if step.timeout is None and step.limit is None:
-        outputs = await step.call(inputs, context)
-    else:
-        with trio.move_on_after(math.inf if step.timeout is None else step.timeout) as scope:
-            if step.limit is not None:
-                await step.limit.acquire()
-            try:
-                outputs = await step.call(inputs, context)
-            finally:
-                if step.limit is not None:
-                    step.limit.release()
-        if scope.cancelled_caught:
-            raise _too_slow(step)
-    run.put(number, outputs)
-    run.spans.append((number, start, time.perf_counter()))
+    if step.limit is not None:
+        await step.limit.acquire()
+    try:
+        start = perf_counter()
+        outputs = await step.call(run.inputs(number), context)
+        run.put(number, outputs, start, perf_counter())
+    except BaseException as error:  # noqa: BLE001  # judged, and raised
+        raise stopped(error, step.name)  # noqa: B904
+    finally:
+        if step.limit is not None:
+            step.limit.release()
 
 
 async def in_thread(
@@ -50,28 +43,37 @@ async def in_thread(
 ) -> None:
     """Runs the steps of a hop one after the other in one thread (more, where a limit makes one of them wait).
 
-    Raises Overloaded, DeadlineExceeded, or what a step raises. Cancelled, it returns at once; the thread ends with the
-    step it is in, and gives that step's token back then.
+    Raises Overloaded, or what a step raises. Cancelled, it returns at once; the thread ends with the step it is in, and
+    gives that step's token back then.
     """
-    timeout = steps[0].timeout
-    with trio.move_on_after(math.inf if timeout is None else timeout) as scope:
-        done = 0
-        while done < len(hop):
-            first = steps[done]
-            if first.limit is not None:
-                await first.limit.acquire()
-            work = _Work(run, hop[done:], steps[done:], context)
+    done = 0
+    while done < len(hop):
+        limit = steps[done].limit
+        if limit is not None:
+            await limit.acquire()
+        work = _Work(run, hop[done:], steps[done:], context)
+        try:
+            done += await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads)
+        except BaseException:
+            if work.withdraw() and limit is not None:
+                limit.release()
+            raise
+        if work.error is not None:
             try:
-                ended = await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads)
-            except BaseException:
-                if work.withdraw() and first.limit is not None:
-                    first.limit.release()
-                raise
-            for number in hop[done : done + ended]:
-                run.release(number)
-            done += ended
-    if scope.cancelled_caught:
-        raise _too_slow(steps[0])
+                raise work.error
+            finally:
+                # Or the error's traceback and the work hold each other, and every tensor on the way.
+                work.error = None
+
+
+def stopped(error: BaseException, step: str) -> BaseException:
+    """What to raise for an ``error`` that has just left the step of that name, here on the loop."""
+    return failure(error, step, cancelled=trio.current_effective_deadline() == -math.inf)
+
+
+def too_slow(step: str, timeout: float) -> DeadlineExceeded:
+    """The error of a step that took longer than its ``timeout`` (seconds), waiting for its limit included."""
+    return DeadlineExceeded(f'step "{step}" took longer than its timeout of {format_duration(timeout)}')
 
 
 class _Work:
@@ -81,7 +83,7 @@ class _Work:
     token is given back exactly once.
     """
 
-    __slots__ = ("_claim", "_context", "_hop", "_run", "_steps")
+    __slots__ = ("_claim", "_context", "_hop", "_run", "_steps", "error")
 
     def __init__(self, run: Run, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context) -> None:
         self._run = run
@@ -89,15 +91,24 @@ class _Work:
         self._steps = steps
         self._context = context
         self._claim = threading.Lock()
+        self.error: Exception | None = None
+        """What a step raised. Raised in the thread, it would stay in trio's frames there, which its traceback keeps."""
 
     def withdraw(self) -> bool:
         """True where no thread has begun, and then none will."""
         return self._claim.acquire(blocking=False)
 
     def __call__(self) -> int:
-        """How many steps were run."""
+        """How many steps were run; whether the last of them failed stands in ``error``."""
         if not self._claim.acquire(blocking=False):
             return 0
+        try:
+            return self._all()
+        except Exception as error:  # noqa: BLE001  # in_thread raises it
+            self.error = error
+            return 0
+
+    def _all(self) -> int:
         self._one(0)
         for position in range(1, len(self._hop)):
             limit = self._steps[position].limit
@@ -110,24 +121,12 @@ class _Work:
     def _one(self, position: int) -> None:
         step, number = self._steps[position], self._hop[position]
         try:
-            start = time.perf_counter()
+            start = perf_counter()
             outputs = step.call(self._run.inputs(number), self._context)
-            self._run.put(number, outputs)
-            self._run.spans.append((number, start, time.perf_counter()))
-        except Exception as error:
-            name_step(error, step.name)
-            raise
+            self._run.put(number, outputs, start, perf_counter())
+        except BaseException as error:  # noqa: BLE001  # judged, and raised
+            # No signal reaches a thread: even a KeyboardInterrupt is the step's own here.
+            raise contained(error, step.name)  # noqa: B904
         finally:
             if step.limit is not None:
                 step.limit.release()
-
-
-def name_step(error: Exception, step: str) -> None:
-    """Notes on the error which step it came from; an error object that is raised again is noted once."""
-    note = f'in step "{step}"'
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
-
-
-def _too_slow(step: LoopStep | ThreadStep) -> DeadlineExceeded:
-    return DeadlineExceeded(f'step "{step.name}" took longer than its timeout of {format_duration(step.timeout or 0)}')

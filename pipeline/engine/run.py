@@ -1,7 +1,7 @@
 """One request's way through a plan, without I/O: what is ready, what each step reads, what can be dropped.
 
 The driver asks ``start``, runs each stage's steps (``inputs`` … ``put``), tells ``done``, and takes ``result``. Knows
-no clock, no task and no protocol. ``inputs`` and ``put`` of one hop may be called in a worker thread; ``release``,
+no clock, no task and no protocol. ``inputs`` and ``put`` may be called in any thread, in several at once; ``start``,
 ``done`` and ``result`` belong to the loop.
 """
 
@@ -25,35 +25,43 @@ class Run:
         self._plan = plan
         self._request = request
         self._values: list[Mapping[str, Value] | None] = [None] * len(plan.steps)
-        self._readers = list(plan.readers) if plan.shares else None
+        # One token fewer than a step has readers: who finds none left is the last. A list's pop is atomic, and readers
+        # may be in several threads.
+        self._readers = [[None] * (count - 1) for count in plan.readers] if plan.shares else None
         self._waits = [stage.waits for stage in plan.stages] if plan.forks else None
         self.spans: list[tuple[int, float, float]] = []
-        """(step, start, end) in seconds of the driver's clock, in order of ending."""
+        """(step, start, end) in seconds of the driver's clock, of the steps that ended well, in that order."""
 
     def start(self) -> tuple[int, ...]:
         """The stages that can run at once."""
         return self._plan.start
 
     def inputs(self, step: int) -> Mapping[str, Bound]:
-        """What the step reads. Raises InvalidInput where the request lacks it, WrongAnswer where a step does."""
+        """What the step reads, once: values that nothing else will read are dropped here.
+
+        Raises InvalidInput where the request lacks something, WrongAnswer where a step does.
+        """
         source = self._plan.whole[step]
         if source is None:
-            return self._gathered(step)
-        if source >= 0:
-            return self._taken(source)
-        return self._request.inputs
-
-    def put(self, step: int, outputs: Mapping[str, Value]) -> None:
-        self._values[step] = outputs
-
-    def release(self, step: int) -> None:
-        """The step has its inputs: values that nothing else will read are dropped."""
+            gathered = self._gathered(step)
+            for read in self._plan.sources[step]:
+                self._drop(read)
+            return gathered
+        if source < 0:
+            return self._request.inputs
+        values = self._values[source]
+        if values is None:
+            raise AssertionError(f"step {source} is read before it is done")
         if self._readers is None:
-            return
-        for source in self._plan.sources[step]:
-            self._readers[source] -= 1
-            if not self._readers[source]:
-                self._values[source] = None
+            self._values[source] = None
+        else:
+            self._drop(source)
+        return values
+
+    def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float) -> None:
+        """The step ended well; ``start`` and ``end`` in seconds of the driver's clock."""
+        self._values[step] = outputs
+        self.spans.append((step, start, end))
 
     def done(self, stage: int) -> tuple[int, ...]:
         """The stages that can run now that this one has ended."""
@@ -75,24 +83,22 @@ class Run:
             case picks:
                 return self._merged(picks, "the answer")
 
-    def _taken(self, source: int) -> Mapping[str, Value]:
-        values = self._values[source]
-        if values is None:
-            raise AssertionError(f"step {source} is read before it is done")
-        if self._plan.readers[source] == 1:
-            # Its only reader has it now; nobody else looks, so this is safe in a worker thread too.
-            self._values[source] = None
-        return values
+    def _drop(self, source: int) -> None:
+        """One reader of that step has read it; the last one's reading drops its values."""
+        if self._readers is not None:
+            try:
+                self._readers[source].pop()
+            except IndexError:
+                pass
+            else:
+                return
+        self._values[source] = None
 
     def _gathered(self, step: int) -> Mapping[str, Bound]:
         picks = self._plan.picks[step]
         what = f'step "{self._plan.steps[step].name}"'
         named = all(pick.to is not None for pick in picks)
-        gathered = self._named(picks, what) if named else self._merged(picks, what)
-        for source in self._plan.sources[step]:
-            if self._plan.readers[source] == 1:
-                self._values[source] = None
-        return gathered
+        return self._named(picks, what) if named else self._merged(picks, what)
 
     def _named(self, picks: tuple[Pick, ...], what: str) -> Mapping[str, Bound]:
         found = ((pick.to, self._all_of(pick) if pick.tensor is None else self._picked(pick, what)) for pick in picks)
@@ -114,8 +120,11 @@ class Run:
                 found = {} if value is None else {pick.tensor: value}
             for name in found.keys() & merged.keys():
                 clash = f'{what} gets the tensor "{name}" twice, the second from {pick.reference}'
-                # The caller names the tensors of a request, the author those of steps.
-                raise (InvalidInput if name in self._request.inputs else WrongAnswer)(clash)
+                # The caller names the tensors of a request that is read whole, the author those of steps.
+                named_by_caller = name in self._request.inputs and any(
+                    own.source == FROM_REQUEST and own.tensor is None for own in picks
+                )
+                raise (InvalidInput if named_by_caller else WrongAnswer)(clash)
             merged |= found
         return merged
 

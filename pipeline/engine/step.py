@@ -18,11 +18,14 @@ from pipeline.tensors.tensor import Value
 class Context:
     """What a step may know of its request besides the tensors; ask for it with a parameter of this type."""
 
-    __slots__ = ("_deadline", "request")
+    __slots__ = ("_clock", "_deadline", "request")
 
     def __init__(self, request: InferRequest, deadline: float) -> None:
+        """``deadline`` in seconds of the loop's clock, ``math.inf`` for none; with one, this is made on the loop."""
         self.request = request
         self._deadline = deadline
+        # The clock itself can be read in any thread, be it abandoned or the user's own; trio.current_time cannot.
+        self._clock = None if deadline == math.inf else trio.lowlevel.current_clock()
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -40,14 +43,8 @@ class Context:
         return self.request.id
 
     def remaining(self) -> float:
-        """Seconds until the request's deadline: negative past it, ``math.inf`` without one."""
-        if self._deadline == math.inf:
-            return math.inf
-        try:
-            now = trio.current_time()
-        except RuntimeError:
-            now = trio.from_thread.run_sync(trio.current_time)
-        return self._deadline - now
+        """Seconds until the request's deadline: negative past it, ``math.inf`` without one. In any thread."""
+        return math.inf if self._clock is None else self._deadline - self._clock.current_time()
 
 
 class AsyncCall(Protocol):

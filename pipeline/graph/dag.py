@@ -1,27 +1,22 @@
-"""A spec's steps as a networkx graph: references resolved, and every fault that the shape alone can have.
-
-The way back too: a networkx graph written in Python becomes the same located values that a file becomes, so that one
-reader and one set of checks serve both.
-"""
+"""A spec's steps as a networkx graph: references resolved, and every fault that the shape alone can have."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
 
-from pipeline.graph.read import declare
-from pipeline.graph.source import Entry, Fault, Table
-from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, GraphSpec, Reference, Step, StepSpec
-from pipeline.graph.words import listed, meant
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import REQUEST, RESERVED, UNREAD, GraphSpec, Reference, Step, StepSpec
+from pipeline.graph.words import listed, meant, near
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph whose references all lead somewhere.
+    """A graph whose references all lead somewhere, unless a fault says otherwise.
 
     ``dag`` has the steps' names as nodes, the declaration of each as its attribute ``step``, and an edge for every
     reading; ``steps`` are in an order in which each stands after what it reads, ties as they were declared.
@@ -33,31 +28,37 @@ class Graph:
     output: tuple[Reference, ...]
 
 
-def connect(spec: GraphSpec, faults: list[Fault]) -> Graph | None:
-    """The graph of the spec; what is wrong with its shape is appended to ``faults``, and then there is none."""
-    before = len(faults)
+def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
+    """The graph of the spec; what is wrong with its shape is appended to ``faults``.
+
+    A graph with faults is good for finding more of them, never for running: its steps may be as they were declared.
+    """
     steps = _with_inputs(spec.steps)
+    output = spec.output or tuple(Reference(step.name, None, step.place) for step in steps[-1:])
     names = [step.name for step in steps]
-    for step in steps:
-        for reference in step.references:
-            _resolve(reference, f'step "{step.name}" reads', names, faults)
-    output = spec.output or ((Reference(names[-1], None, steps[-1].place),) if steps else ())
-    for reference in output:
-        if reference.source in (REQUEST, HEADERS, PARAMETERS):
-            faults.append(Fault(reference.place, f'output is "{reference}": the answer is a step, not what was asked'))
-        else:
-            _resolve(reference, "output is", names, faults)
-    if len(faults) > before or not steps:
-        return None
+    readings = [
+        (_resolved(reference, f'step "{step.name}" reads', [*names, *RESERVED], faults), step.name)
+        for step in steps
+        for reference in step.references
+    ]
+    answers = [_resolved_answer(reference, names, faults) for reference in output]
     dag = _digraph(steps)
-    _refuse_cycles(dag, steps, faults)
-    _refuse_unused(dag, steps, output, faults)
-    if len(faults) > before:
-        return None
-    declared = {name: position for position, name in enumerate(names)}
-    by_name = {step.name: step for step in steps}
-    order = nx.lexicographical_topological_sort(dag, key=declared.__getitem__)
-    return Graph(spec, dag, tuple(by_name[name] for name in order), output)
+    knots = _refuse_cycles(dag, steps, faults)
+    sources = [source for source, _ in readings]
+    if not spec.is_open and None not in sources and None not in answers:
+        _refuse_unused(steps, readings, {str(answer) for answer in answers}, knots, faults)
+    order = {step.name: position for position, step in enumerate(steps)}
+    ordered = names if knots else nx.lexicographical_topological_sort(dag, key=order.__getitem__)
+    return Graph(spec, dag, tuple(steps[order[name]] for name in ordered), output)
+
+
+def readings_of(step: StepSpec) -> list[tuple[str | None, Reference]]:
+    """What a step reads, with the parameter it goes to: None where tensors keep their own names."""
+    match step.inputs:
+        case Mapping():
+            return list(step.inputs.items())
+        case references:
+            return [(None, reference) for reference in references or ()]
 
 
 def _with_inputs(steps: tuple[StepSpec, ...]) -> list[StepSpec]:
@@ -71,23 +72,32 @@ def _with_inputs(steps: tuple[StepSpec, ...]) -> list[StepSpec]:
     return wired
 
 
-def _resolve(reference: Reference, what: str, names: list[str], faults: list[Fault]) -> None:
-    if reference.source not in (*names, REQUEST, HEADERS, PARAMETERS):
-        message = f'{what} "{reference}": no such step{meant(reference.source, [*names, REQUEST])}'
-        faults.append(Fault(reference.place, message))
+def _resolved(reference: Reference, what: str, names: Collection[str], faults: list[Fault]) -> str | None:
+    """Which of the names a reference leads to or, misspelt, was meant to; None where none is near."""
+    if reference.source in names:
+        return reference.source
+    if str(reference) in names:  # a step's name with a dot in it, which is a fault of that step
+        return str(reference)
+    if reference.source == UNREAD:
+        return None
+    message = f'{what} "{reference}": no such step{meant(reference.source, names)}'
+    faults.append(Fault(reference.place, message))
+    return near(reference.source, names)
 
 
-def _digraph(steps: list[StepSpec]) -> nx.DiGraph[str]:
+def _resolved_answer(reference: Reference, names: Collection[str], faults: list[Fault]) -> str | None:
+    if reference.source in RESERVED:
+        faults.append(Fault(reference.place, f'output is "{reference}": the answer is a step, not what was asked'))
+        return None
+    return _resolved(reference, "output is", names, faults)
+
+
+def _digraph(steps: Iterable[StepSpec]) -> nx.DiGraph[str]:
     dag: nx.DiGraph[str] = nx.DiGraph()
     for step in steps:
-        dag.add_node(step.name, step=_declaration(step))
+        dag.add_node(step.name, **({"step": _declaration(step)} if step.action else {}))
     for step in steps:
-        match step.inputs:
-            case Mapping():
-                readings = list(step.inputs.items())
-            case inputs:
-                readings = [("", reference) for reference in inputs or ()]
-        for to, reference in readings:
+        for to, reference in readings_of(step):
             if reference.source in dag:
                 attributes = {"to": to, "tensor": reference.name}
                 dag.add_edge(reference.source, step.name, **{key: text for key, text in attributes.items() if text})
@@ -105,100 +115,41 @@ def _declaration(step: StepSpec) -> Step:
         **{step.action: step.target},
         **step.options,
         inputs=inputs,
-        timeout=None if step.timeout is None else f"{step.timeout:.9g}s",
+        timeout=None if step.timeout is None else f"{step.timeout!r}s",
         limit=step.limit,
         queue=step.queue,
         place=step.where,
     )
 
 
-def _refuse_cycles(dag: nx.DiGraph[str], steps: list[StepSpec], faults: list[Fault]) -> None:
+def _refuse_cycles(dag: nx.DiGraph[str], steps: Iterable[StepSpec], faults: list[Fault]) -> set[str]:
+    """The steps that stand in cycles. Of cycles that share a step one is told: they are usually one mistake."""
     places = {step.name: step.at("inputs") for step in steps}
+    order = {name: position for position, name in enumerate(places)}
+    knots: set[str] = set()
     for knot in nx.strongly_connected_components(dag):
-        if len(knot) == 1 and not any(dag.has_edge(name, name) for name in knot):
+        start = min(knot, key=order.__getitem__)
+        if len(knot) == 1 and not dag.has_edge(start, start):
             continue
-        start = min(knot, key=list(places).index)
         path = [edge[0] for edge in nx.find_cycle(dag.subgraph(knot), start)]
         faults.append(Fault(places[path[0]], f"steps read each other in a cycle: {' → '.join([*path, path[0]])}"))
+        knots |= knot
+    return knots
 
 
 def _refuse_unused(
-    dag: nx.DiGraph[str], steps: list[StepSpec], output: tuple[Reference, ...], faults: list[Fault]
+    steps: Iterable[StepSpec],
+    readings: Iterable[tuple[str | None, str]],
+    answers: set[str],
+    knots: set[str],
+    faults: list[Fault],
 ) -> None:
-    answers = {reference.source for reference in output}
-    used = answers.union(*(nx.ancestors(dag, answer) for answer in answers))
+    """``readings`` hold what misspelt references were meant to be; a cycle is told already, so all it needs is used."""
+    meant_dag: nx.DiGraph[str | None] = nx.DiGraph()
+    meant_dag.add_nodes_from((*answers, *knots))
+    meant_dag.add_edges_from(readings)
+    used = {*answers, *knots}.union(*(nx.ancestors(meant_dag, name) for name in (*answers, *knots)))
     for step in steps:
         if step.name not in used:
             message = f'step "{step.name}" is used by nothing: the answer, {listed(sorted(answers))}, does not need it'
             faults.append(Fault(step.place, message))
-
-
-# ---- a graph written in Python
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a value of a Python graph stands, for faults: its node, its edge, or the pipeline."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def declared(name: str, dag: nx.DiGraph[str], top: Mapping[str, Any], faults: list[Fault]) -> Table:
-    """A Python graph as located values: nodes' ``step`` attributes, and edges (``tensor``, ``to``) as their inputs.
-
-    ``top`` holds the other top-level keys. The answer is the only node that nothing reads, unless ``top`` has
-    ``output``.
-    """
-    here = Spot(f'pipeline "{name}"')
-    steps: dict[str, Any] = {}
-    for node, attributes in dag.nodes(data=True):
-        spot = Spot(f'node "{node}"')
-        match attributes.get("step"):
-            case Step() as step:
-                steps[str(node)] = _wired(str(node), step, dag, spot, faults)
-            case other:
-                message = f"its attribute step is a Step, not a {type(other).__name__}: add_node(name, step=Step(…))"
-                faults.append(Fault(spot, message))
-    values: dict[str, Any] = {"name": name, **top}
-    sinks = [str(node) for node, degree in dag.out_degree() if degree == 0]
-    if "output" not in values and len(sinks) > 1:
-        faults.append(Fault(here, f"nothing reads {listed(sinks)}: say which one is the answer, output=…"))
-        values["output"] = sinks
-    elif "output" not in values and sinks:
-        values["output"] = sinks[0]
-    inner = declare(steps, here, lambda node: Spot(f'node "{node}"'))
-    return Table((*declare(values, here).entries, Entry("steps", here, inner)), here)
-
-
-def _wired(name: str, step: Step, dag: nx.DiGraph[str], spot: Spot, faults: list[Fault]) -> dict[str, Any]:
-    keys = step.declared()
-    edges = [(str(source), attributes) for source, _, attributes in dag.in_edges(name, data=True)]
-    if "inputs" not in keys:
-        keys["inputs"] = _inputs_of(edges, spot, faults)
-        return keys
-    text = keys["inputs"]
-    references = [text] if isinstance(text, str) else list(text.values() if isinstance(text, Mapping) else text)
-    read = {str(reference).partition(".")[0] for reference in references} - {REQUEST, HEADERS, PARAMETERS}
-    if read != {source for source, _ in edges}:
-        come = listed(sorted(source for source, _ in edges)) if edges else "no node"
-        faults.append(Fault(spot, f"its inputs read {listed(sorted(read)) or 'no node'}, its edges come from {come}"))
-    return keys
-
-
-def _inputs_of(edges: Sequence[tuple[str, Mapping[str, Any]]], spot: Spot, faults: list[Fault]) -> Any:
-    if not edges:
-        return REQUEST
-    references = [(attributes.get("to"), _reference(source, attributes)) for source, attributes in edges]
-    if not any(to for to, _ in references):
-        return [reference for _, reference in references]
-    if all(to for to, _ in references):
-        return dict(references)
-    faults.append(Fault(spot, "some of its edges say to=… and some do not; say it on all of them"))
-    return [reference for _, reference in references]
-
-
-def _reference(source: str, attributes: Mapping[str, Any]) -> str:
-    return f"{source}.{attributes['tensor']}" if attributes.get("tensor") else source

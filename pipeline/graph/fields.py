@@ -1,4 +1,4 @@
-"""One key of a map at a time: its value in the form it must have, or None and a located fault."""
+"""One key of a map at a time: its value in the form it must have, or a located fault and what can be gone on with."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from collections.abc import Collection
 
 from pipeline.graph import units
+from pipeline.graph.scalars import shown
 from pipeline.graph.source import Entry, Fault, Items, Node, Scalar, Table
-from pipeline.graph.spec import HEADERS, PARAMETERS, Reference
-from pipeline.graph.words import listed, unknown
+from pipeline.graph.spec import HEADERS, PARAMETERS, UNREAD, Reference
+from pipeline.graph.words import later, listed, near, unknown
 
 # What fits one segment of /v1/models/NAME:predict without escapes that proxies disagree on.
 _MODEL_NAME = re.compile(r"\w[\w.\-]*")
+_NAME_RULE = 'letters, digits, ".", "_" and "-"'
 
 
 class Fields:
@@ -23,6 +25,25 @@ class Fields:
     def wrong(self, node: Node, message: str) -> None:
         """Notes a fault where ``node`` stands."""
         self.faults.append(Fault(node.place, message))
+
+    def known(
+        self, table: Table, known: Collection[str], promised: Collection[str] = (), *, of: str = "", key: str = "key"
+    ) -> Table:
+        """The table with the ``known`` keys alone; each other is a fault, or not built yet where it is ``promised``.
+
+        A misspelt key is then read as the one it was meant to be, so that its value is checked now and its absence is
+        no second fault. ``of`` opens the messages: whose keys they are; ``key`` is the word for one.
+        """
+        kept = {entry.key: entry for entry in table.entries if entry.key in known}
+        for entry in table.entries:
+            if entry.key in known:
+                continue
+            refusal = later(entry.key) if entry.key in promised else unknown(key, shown(entry.key), known)
+            self.faults.append(Fault(entry.key_place, of + refusal))
+            meaning = None if entry.key in promised else near(entry.key, known)
+            if meaning is not None:
+                kept.setdefault(meaning, Entry(meaning, entry.key_place, entry.node))
+        return Table(tuple(kept.values()), table.place)
 
     def text(self, table: Table, key: str) -> str | None:
         match table.get(key):
@@ -48,7 +69,8 @@ class Fields:
         entry = table.get(key)
         return None if entry is None else self.duration(entry)
 
-    def duration(self, entry: Entry) -> float | None:
+    def duration(self, entry: Entry, *, or_else: str = "") -> float | None:
+        """Seconds, more than 0. ``or_else``: what else may stand there, for the message."""
         match entry.node:
             case Scalar(value=str() | int() | float() as value) if not isinstance(value, bool):
                 try:
@@ -58,10 +80,10 @@ class Fields:
                     return None
                 if seconds > 0:
                     return seconds
-                self.wrong(entry.node, f"{entry.key} is more than 0")
+                self.wrong(entry.node, f"{entry.key} is more than 0, not {value}")
                 return None
             case node:
-                self.wrong(node, f"{entry.key} is a duration like 300ms or 2s, not {kind_of(node)}")
+                self.wrong(node, f"{entry.key} is a duration like 300ms or 2s{or_else}, not {kind_of(node)}")
                 return None
 
     def table(self, table: Table, key: str, known: Collection[str]) -> Table | None:
@@ -69,10 +91,7 @@ class Fields:
             case None:
                 return None
             case Entry(node=Table() as inner):
-                for entry in inner.entries:
-                    if entry.key not in known:
-                        self.faults.append(Fault(entry.key_place, unknown(f"key of {key}", entry.key, known)))
-                return inner
+                return self.known(inner, known, of=f"{key}: ")
             case Entry(node=node):
                 self.wrong(node, f"{key} is a map with the keys {listed(sorted(known))}, not {kind_of(node)}")
                 return None
@@ -81,9 +100,9 @@ class Fields:
         entry = table.get("name")
         name = default if entry is None else self.text(table, "name")
         if name is not None and not _MODEL_NAME.fullmatch(name):
-            hint = "" if entry else ", and the file is named so: give the graph a name"
+            hint = "" if entry else ", and without a name the graph has its file's: give it a name"
             place = entry.node.place if entry else table.place
-            self.faults.append(Fault(place, f'a model name is letters, digits, ".", "_" and "-", not "{name}"{hint}'))
+            self.faults.append(Fault(place, f'a model name is {_NAME_RULE}, not "{shown(name)}"{hint}'))
         return name or default
 
     def version(self, table: Table) -> str:
@@ -94,24 +113,28 @@ class Fields:
                 return str(number)
             case Entry(node=Scalar(value=str() as text)) if _MODEL_NAME.fullmatch(text):
                 return text
+            case Entry(node=Scalar(value=str() as text) as node):
+                self.wrong(node, f'a version is {_NAME_RULE}, not "{shown(text)}"')
+                return "1"
             case Entry(node=node):
-                self.wrong(node, f'version is a whole number or a text like "1", not {kind_of(node)}')
+                self.wrong(node, f'version is a whole number, or a text like "1.2" in quotes, not {kind_of(node)}')
                 return "1"
 
-    def reference(self, node: Node, what: str) -> Reference | None:
+    def reference(self, node: Node, what: str, expected: str = "a step, step.tensor or request") -> Reference:
+        """What the node refers to; its source is UNREAD where that is a fault."""
         match node:
             case Scalar(value=str() as text) if text.strip():
                 source, dot, name = text.partition(".")
-                if dot and not name:
-                    self.wrong(node, f'{what} is "{text}": a name is missing after the dot')
-                    return None
-                if source in (HEADERS, PARAMETERS) and not dot:
+                if dot and not (source and name):
+                    missing = "after" if source else "before"
+                    self.wrong(node, f'{what} is "{shown(text)}": a name is missing {missing} the dot')
+                elif source in (HEADERS, PARAMETERS) and not dot:
                     self.wrong(node, f'{what} is "{text}": say which one, {text}.NAME')
-                    return None
-                return Reference(source, name.lower() if source == HEADERS else name or None, node.place)
+                else:
+                    return Reference(source, name.lower() if source == HEADERS else name or None, node.place)
             case _:
-                self.wrong(node, f"{what} is a step, step.tensor or request, not {kind_of(node)}")
-                return None
+                self.wrong(node, f"{what} is {expected}, not {kind_of(node)}")
+        return Reference(UNREAD, None, node.place)
 
 
 def kind_of(node: Node) -> str:
@@ -126,18 +149,17 @@ def kind_of(node: Node) -> str:
         case Scalar(value=bool() as value):
             return str(value).lower()
         case Scalar(value=str() as value):
-            return f'the text "{value[:60]}"'
+            return f'the text "{shown(value)}"'
         case Scalar(value=value):
-            return str(value)[:60]
+            return shown(str(value))
 
 
 def places_of(table: Table, prefix: str = "") -> dict[str, object]:
-    """``key`` and ``key.inner`` → where its value stands (one level down is as deep as a fault points)."""
+    """``key``, ``key.inner``, ``key.inner.name`` → where its value stands (as deep as a fault points)."""
     places: dict[str, object] = {}
     for entry in table.entries:
-        places[prefix + entry.key] = entry.node.place
-        if isinstance(entry.node, Table) and not prefix:
-            places |= places_of(entry.node, f"{entry.key}.")
-        elif isinstance(entry.node, Table):
-            places |= {f"{prefix}{entry.key}.{inner.key}": inner.node.place for inner in entry.node.entries}
+        path = prefix + entry.key
+        places[path] = entry.node.place
+        if isinstance(entry.node, Table) and path.count(".") < 2:
+            places |= places_of(entry.node, f"{path}.")
     return places

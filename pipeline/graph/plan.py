@@ -6,12 +6,14 @@ the middle of one costs no scheduling, and each step knows where its inputs come
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import functools
+import operator
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import networkx as nx
 
-from pipeline.graph.dag import Graph
+from pipeline.graph.dag import Graph, readings_of
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, Reference, StepSpec
 
@@ -106,11 +108,7 @@ def compile_plan(graph: Graph, interfaces: Interfaces, manners: Mapping[str, Man
 
 def _picks(step: StepSpec, number: Mapping[str, int], interfaces: Interfaces) -> tuple[Pick, ...]:
     interface = interfaces[step.name]
-    match step.inputs:
-        case Mapping():
-            keyed: list[tuple[str | None, Reference]] = list(step.inputs.items())
-        case references:
-            keyed = [(None, reference) for reference in references or ()]
+    keyed = readings_of(step)
     picks = []
     for to, reference in keyed:
         source = number[reference.source] if reference.source in number else _NO_STEP[reference.source]
@@ -133,16 +131,16 @@ def _whole(picks: tuple[Pick, ...]) -> int | None:
 def _stages(sources: tuple[tuple[int, ...], ...], manners: list[Manner]) -> tuple[Stage, ...]:
     """Steps are joined to the one before them where that can never delay or reorder anything else."""
     dependents: list[set[int]] = [set() for _ in sources]
-    ancestors: list[set[int]] = []
+    ancestors: list[int] = []  # a bit per step: sets of thousands of steps would be millions of entries
     for step, own in enumerate(sources):
         for source in own:
             dependents[source].add(step)
-        ancestors.append(set(own).union(*(ancestors[source] for source in own)))
+        ancestors.append(_bits(own) | functools.reduce(operator.or_, (ancestors[source] for source in own), 0))
     chains: list[list[int]] = []
     chain_of: dict[int, int] = {}
     for step, own in enumerate(sources):
-        before = next((source for source in own if set(own) <= ancestors[source] | {source}), None)
-        if before is not None and dependents[before] == {step}:
+        before = own[-1] if own else None  # the others can only stand before it
+        if before is not None and dependents[before] == {step} and not _bits(own[:-1]) & ~ancestors[before]:
             chain_of[step] = chain_of[before]
             chains[chain_of[step]].append(step)
         else:
@@ -158,6 +156,10 @@ def _stages(sources: tuple[tuple[int, ...], ...], manners: list[Manner]) -> tupl
         Stage(_hops(members, manners), waits[chain], tuple(sorted(after[chain])))
         for chain, members in enumerate(chains)
     )
+
+
+def _bits(steps: Iterable[int]) -> int:
+    return sum(1 << step for step in steps)
 
 
 def _hops(members: list[int], manners: list[Manner]) -> tuple[tuple[int, ...], ...]:

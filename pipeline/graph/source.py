@@ -113,17 +113,28 @@ def parse(data: bytes, file: str, environment: Mapping[str, str]) -> Node:
     ``file`` is the path as the user gave it; it is written in places, never opened. An alias stands where it is
     written, what is inside it where the anchor is. An empty value stands at the end of its key. Raises ``GraphFaults``.
     """
+    faults: list[Fault] = []
+    root = parse_on(data, file, environment, faults)
+    if root is None or faults:
+        raise GraphFaults(faults)
+    return root
+
+
+def parse_on(data: bytes, file: str, environment: Mapping[str, str], faults: list[Fault]) -> Node | None:
+    """As ``parse``, for who looks for more: faults are appended, the tree is what there is beside them.
+
+    None where the file is no tree. Where a value cannot be told, something else stands in its place.
+    """
     builder = _Builder(file, environment)
-    faults = builder.faults
     try:
         for event in events(data, file):
             builder.take(event)
     except Unreadable as end:
-        faults.append(Fault(Place(file, end.line, end.column), end.message))
+        faults += (*builder.faults, Fault(Place(file, end.line, end.column), end.message))
+        return None
+    faults += builder.faults
     if builder.root is None and not faults:
         faults.append(Fault(Place(file, 1, 1), "the file is empty; a graph is a map with the key steps"))
-    if builder.root is None or faults:
-        raise GraphFaults(faults)
     return builder.root
 
 

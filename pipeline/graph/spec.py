@@ -17,6 +17,8 @@ HEADERS = "headers"
 PARAMETERS = "parameters"
 # What `inputs` may read besides a step; no step may take these names.
 RESERVED = (REQUEST, HEADERS, PARAMETERS)
+# The source of a reference that could not be read: its fault is told, and no other follows from it.
+UNREAD = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,8 @@ class Reference:
 class StepSpec:
     """One step of a graph, checked by itself. Times in seconds; None where the user said nothing.
 
-    ``action`` is the key that says what the step does, ``target`` its value, ``options`` the keys that belong to it.
+    ``action`` is the key that says what the step does, ``target`` its value, ``options`` the keys that belong to it;
+    the action is empty where that is a fault, so that others may still read the step.
     ``inputs`` is a tuple (tensors merged by name) or a mapping parameter → reference. ``places`` says where each key's
     value stands.
     """
@@ -92,7 +95,11 @@ class StepSpec:
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """A whole graph, read but not yet connected. ``deadline`` in seconds, None where there is no bound."""
+    """A whole graph, read but not yet connected. ``deadline`` in seconds, None where there is no bound.
+
+    ``unread`` and ``is_open`` are about faults that are told: the tensors of the schema whose spec cannot be read
+    (``inputs.rows``), and whether words are in use of which nobody knows yet which steps they read.
+    """
 
     name: str
     version: str
@@ -105,6 +112,9 @@ class GraphSpec:
     queue: int
     place: object
     places: Mapping[str, object] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    is_open: bool = False
 
     def at(self, key: str) -> object:
+        """Where that key's value stands; the graph's own place where the key was not written."""
         return self.places.get(key, self.place)

@@ -12,13 +12,19 @@ PLACES = ("loop", "thread")
 VERBS = ("predict", "explain")
 
 # The contract knows these words and the code does not yet: refused by name, never a silent no-op.
-LATER = frozenset(
+LATER_TOP = frozenset({"defaults"})
+LATER_STEP = frozenset(
     {"call", "graph", "switch", "split", "first", "merge"}
     | {"each", "handles", "detached", "ready", "forward", "by", "sha256", "storage"}
-    | {"retry", "hedge", "fallback", "batch", "cache", "warmup", "workers", "defaults"}
+    | {"retry", "hedge", "fallback", "batch", "cache", "warmup", "workers", "pure"}
 )
+# Those of them that read steps by name, or let a step stand that nothing reads.
+LATER_READERS = frozenset({"switch", "split", "first", "handles", "fallback", "detached"})
 LATER_PLACES = frozenset({"process", "asyncio"})
 LATER_VERBS = frozenset({"explain"})
+
+# A hint that is longer than this is no hint.
+_MOST_LISTED = 10
 
 
 def later(what: str) -> str:
@@ -31,12 +37,24 @@ def unknown(what: str, word: str, known: Collection[str]) -> str:
     return f'unknown {what} "{word}"{meant(word, known)}'
 
 
+def near(word: str, known: Collection[str]) -> str | None:
+    """The known word that a misspelt one is likely to mean, whatever its case."""
+    by_lower = {known_word.lower(): known_word for known_word in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
 def meant(word: str, known: Collection[str]) -> str:
     """The tail of an error: the nearest known word, else all of them, else nothing."""
-    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    if near:
-        return f'; did you mean "{near[0]}"?'
-    return f"; there are {listed(sorted(known))}" if known else ""
+    nearest = near(word, known)
+    if nearest is not None:
+        return f'; did you mean "{nearest}"?'
+    words = sorted(known)
+    if len(words) > _MOST_LISTED:
+        words = [*words[:_MOST_LISTED], f"{len(words) - _MOST_LISTED} more"]
+    if len(words) == 1:
+        return f"; there are none but {words[0]}"
+    return f"; there are {listed(words)}" if words else ""
 
 
 def listed(words: Iterable[str]) -> str:

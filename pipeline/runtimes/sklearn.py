@@ -6,7 +6,7 @@ A model file is code: unpickling runs what it names. Serve files you would run.
 from __future__ import annotations
 
 import functools
-import pickle
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +27,8 @@ PARAMS = ("method",)
 
 # scikit-learn's own name of what an estimator reads, for metadata where the estimator was fitted without names.
 _INPUT = "X"
+# How much of scikit-learn's own words an error carries: they can list all categories there are.
+_SHOWN = 200
 
 
 def open_model(path: Path, step: str, params: Mapping[str, Any]) -> Opened:
@@ -46,7 +48,8 @@ def open_model(path: Path, step: str, params: Mapping[str, Any]) -> Opened:
     features = getattr(estimator, "n_features_in_", None)
     names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     function = functools.partial(_predict, getattr(estimator, method), features, names, step)
-    return Opened(function, Signature(_inputs(features), _outputs(function, features)))
+    outputs = _outputs(function, features)
+    return Opened(function, Signature(_inputs(features, names) if outputs else {}, outputs))
 
 
 def _unpickled(path: Path) -> Any:
@@ -57,25 +60,33 @@ def _unpickled(path: Path) -> Any:
         raise CannotOpen(f"{path.name} needs scikit-learn; install pipeline-serve[sklearn]") from None
     try:
         return joblib.load(path)
-    except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, KeyError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # what is read is code, or garbage that looks like code
         raise CannotOpen(f"{path} cannot be opened: {type(error).__name__}: {error}") from error
 
 
-def _inputs(features: int | None) -> dict[str, TensorSpec]:
-    """Estimators convert numbers by themselves; FP64 is what they compute in."""
+def _inputs(features: int | None, names: list[str]) -> dict[str, TensorSpec]:
+    """One tensor per feature where they have names, else one for all.
+
+    Estimators convert numbers by themselves; FP64 is what they compute in.
+    """
+    if names:
+        return {name: TensorSpec(Datatype.FP64, (-1,), any_number=True) for name in names}
     return {_INPUT: TensorSpec(Datatype.FP64, (-1, features), any_number=True)} if features else {}
 
 
 def _outputs(
     function: Callable[[Mapping[str, Bound]], Mapping[str, Value]], features: int | None
 ) -> dict[str, TensorSpec]:
-    """What the method answers to one row of zeros: the estimator is asked rather than guessed at."""
+    """What the method answers to one row of ones (which have a logarithm): asked rather than guessed at.
+
+    Nothing where it answers no tensors: then it does not read numbers, and nothing is known.
+    """
     if not features:
         return {}
-    zeros = np.zeros((1, features))
+    ones = np.ones((1, features))
     try:
-        answers = function({_INPUT: tensor(zeros)})
-    except Exception:  # noqa: BLE001  # a pipeline over text refuses numbers in its own way; then nothing is known
+        answers = function({_INPUT: tensor(ones)})
+    except Exception:  # noqa: BLE001  # a pipeline over text refuses numbers in its own way
         return {}
     return {
         name: TensorSpec(answer.datatype, (-1, *answer.shape[1:]))
@@ -92,8 +103,10 @@ def _predict(
         _check_features(name, table, features)
     try:
         answer = method(table)
-    except (ValueError, TypeError) as error:
-        raise _told(name, table) or error from None
+    except (ValueError, TypeError, AttributeError) as error:
+        if (misfit := _told(name, table, error)) is not None:
+            raise misfit from error
+        raise
     if isinstance(answer, list) and answer and all(isinstance(part, np.ndarray) for part in answer):
         return {f"{step}_{position}": tensor(part) for position, part in enumerate(answer)}
     if hasattr(answer, "toarray"):
@@ -154,19 +167,41 @@ def _columns(inputs: Mapping[str, Bound]) -> Any:
 
 
 def _check_features(name: str, table: Any, features: int) -> None:
-    shape = np.shape(table)
+    shape = table.shape
     if len(shape) != 2 or shape[1] != features:
         raise Misfit(name, f"does not fit: expected [-1,{features}], got [{','.join(map(str, shape))}]")
 
 
-def _told(name: str, table: Any) -> Misfit | None:
-    """Why an estimator refuses values: what can be seen of them, since its own words are for its author."""
-    if not isinstance(table, np.ndarray):
-        return None
-    if table.dtype == np.object_:
-        return Misfit(name, "is text, which the model does not take; it takes numbers")
-    if table.dtype.kind == "f" and not np.isfinite(table).all():
-        return Misfit(name, "has NaN or infinity, which the model does not take")
+def _told(name: str, table: Any, error: Exception) -> Misfit | None:
+    """Why an estimator refuses values: what can be seen of them, else its own words where scikit-learn chose them.
+
+    None where the error is not about the values: a model that was never fitted, or code of its author's.
+    """
     if table.shape[:1] == (0,):
         return Misfit(name, f"has no rows ([{','.join(map(str, table.shape))}]); the model takes at least one")
-    return None
+    columns = (
+        [(name, table)] if isinstance(table, np.ndarray) else [(key, own.to_numpy()) for key, own in table.items()]
+    )
+    for column, array in columns:
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return Misfit(str(column), "has NaN or infinity, which the model does not take")
+        if array.dtype.kind not in "biuf" and "could not convert" in str(error):
+            return Misfit(str(column), "is text, which the model does not take; it takes numbers")
+    match error:
+        case AttributeError():
+            # How scikit-learn's vectorizers refuse what is no text: they call `lower` on it.
+            wants = "'lower'" in str(error)
+            return Misfit(name, "does not fit: the model reads one text per row, BYTES[-1]") if wants else None
+        case _ if not _is_checked(error):
+            return None
+        case _:
+            return Misfit(name, f"is refused by the model: {' '.join(str(error).split())[:_SHOWN]}")
+
+
+def _is_checked(error: Exception) -> bool:
+    """Whether scikit-learn raised it (or numpy, asked by it), and not because the model was never fitted."""
+    if type(error).__name__ == "NotFittedError":
+        return False
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [module.partition(".")[0] for module in modules if module != __name__]
+    return bool(own) and set(own) <= {"sklearn", "numpy", "pandas", "scipy", "joblib"}

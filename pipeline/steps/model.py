@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import trio
 
-from pipeline.code.load import see
+from pipeline.code.load import own_names, see
 from pipeline.engine.blame import Blame
 from pipeline.engine.kinds import Call, Home
 from pipeline.engine.step import Context
@@ -51,7 +51,8 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
 
     def open_model() -> Opened:
         file, runtime = model_file(path, step.options.get("runtime"))
-        return runtimes()[runtime].open_model(file, step.name, step.options.get("params") or {})
+        with own_names(home.folder):
+            return runtimes()[runtime].open_model(file, step.name, step.options.get("params") or {})
 
     opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
     blame = Blame(step)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import trio
@@ -65,12 +65,15 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
         function = functools.partial(target, **params) if params else target
         yield _call(step, function, signature, blocking=not _is_async(target))
         return
-    instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
+    with _no_exit(f'__init__ of step "{step.name}"'):
+        instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
     try:
-        await _hook(instance, "load")
+        with _no_exit(f'load of step "{step.name}"'):
+            await _hook(instance, "load")
         yield _call(step, instance, signature, blocking=not _is_async(target))
     finally:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS):
+        patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
+        with patience, _no_exit(f'close of step "{step.name}"'):
             await _hook(instance, "close")
 
 
@@ -78,6 +81,15 @@ def cores() -> int:
     """How many cores this process may use: the default limit of synchronous functions and runtimes."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@contextmanager
+def _no_exit(what: str) -> Iterator[None]:
+    """A user's ``sys.exit`` fails that code, not the process with everybody else's models in it."""
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(f"{what} calls sys.exit({error.code!r})") from error
 
 
 async def _hook(instance: Any, name: str) -> None:
@@ -119,7 +131,8 @@ def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, An
         parameters = inspect.signature(target).parameters
     except (TypeError, ValueError):
         return params
-    names = [name for name, own in parameters.items() if own.kind not in (own.VAR_KEYWORD, own.VAR_POSITIONAL)]
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [name for name, own in parameters.items() if own.kind in by_name]
     if not any(own.kind is own.VAR_KEYWORD for own in parameters.values()):
         for name in params:
             if name not in names:
@@ -155,8 +168,11 @@ def _called(target: Any) -> Callable[..., Any] | None:
     """The function that runs per request."""
     if isinstance(target, type):
         return target.__call__ if "__call__" in dir(target) and not _is_metaclass_call(target) else None
-    if inspect.isroutine(target) or isinstance(target, functools.partial):
-        function: Callable[..., Any] = inspect.unwrap(target.func if isinstance(target, functools.partial) else target)
+    if isinstance(target, functools.partial):
+        return _called(target.func)
+    if inspect.isroutine(target):
+        # What a decorator's wrapper is, it is; one that is no coroutine function answers with what it wraps.
+        function: Callable[..., Any] = target if inspect.iscoroutinefunction(target) else inspect.unwrap(target)
         return function
     called: Callable[..., Any] = type(target).__call__
     return called

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import WrongAnswer
+from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferResponse
 from pipeline.tensors.nested import tensor_of
-from pipeline.tensors.tensor import Json, Value, tensor
+from pipeline.tensors.tensor import Json, Tensor, Value, frozen, tensor
 
 
 def values_of(step: str, answer: Any) -> Mapping[str, Value]:
@@ -24,7 +25,7 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
         return {step: _tensor(step, answer)}
     match answer:
         case InferResponse():
-            return answer.outputs
+            return {_name(step, name): _kept(step, value) for name, value in answer.outputs.items()}
         case dict() if answer and all(isinstance(value, np.ndarray) for value in answer.values()):
             return {_name(step, name): _tensor(step, array) for name, array in answer.items()}
         case dict():
@@ -50,6 +51,23 @@ def _tensor(step: str, array: np.ndarray[Any, Any]) -> Value:
         raise WrongAnswer(f'step "{step}" returned an array that is no tensor: {error}') from None
 
 
+def _kept(step: str, value: Any) -> Value:
+    """An output of an InferResponse that the author made: a tensor put in order, or JSON; an array is a tensor too."""
+    match value:
+        case Json():
+            return value
+        case Tensor(datatype, array) if array.dtype == datatype.dtype:
+            return Tensor(datatype, frozen(array)) if datatype is Datatype.BF16 else _tensor(step, array)
+        case Tensor(datatype, array):
+            raise WrongAnswer(f'step "{step}" returned a tensor of {datatype.name} whose array is of {array.dtype}')
+        case np.ndarray():
+            return _tensor(step, value)
+        case _:
+            raise WrongAnswer(
+                f'step "{step}" returned an InferResponse with a {type(value).__name__} among its outputs'
+            )
+
+
 def _scalar(step: str, answer: Any) -> Value:
     try:
         return tensor_of(answer)
@@ -66,7 +84,22 @@ def _listed(step: str, answer: Any) -> Value:
     try:
         return tensor_of(answer)
     except ValueError:
+        pass
+    try:
+        return tensor_of(_plain(answer))
+    except ValueError:
         return Json(list(answer))
+
+
+def _plain(answer: Any) -> Any:
+    """The same lists with numpy's arrays and numbers as Python's."""
+    match answer:
+        case list() | tuple():
+            return [_plain(inner) for inner in answer]
+        case np.ndarray() | np.generic():
+            return answer.tolist()
+        case _:
+            return answer
 
 
 def _is_frame(answer: Any) -> bool:

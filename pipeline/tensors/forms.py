@@ -147,9 +147,15 @@ def _dict(value: Value) -> Any:
             raise _wrong(Form.DICT, value)
 
 
+def _named(value: Value) -> Any:
+    raise _wrong(Form.ARRAYS, value)  # one value by itself has no name
+
+
 def _single(form: Form, value: Value) -> Any:
     """The one element of a tensor, or the scalar that JSON, a header or a parameter holds."""
     match value:
+        case Tensor(Datatype.BF16, array) if array.size == 1:
+            return bfloat16.to_float32(array).item()
         case Tensor(_, array) if array.size == 1:
             return array.item()
         case Json(int() | float() | str() | bytes() as inner):
@@ -177,7 +183,10 @@ def _float(value: Value) -> float:
         case bool():
             raise _wrong(Form.FLOAT, value)
         case int() | float() as number:
-            return float(number)
+            try:
+                return float(number)
+            except OverflowError:
+                raise _wrong(Form.FLOAT, value) from None
         case str() as text:
             return float(_parsed(float, Form.FLOAT, text))
         case _:
@@ -282,6 +291,7 @@ _ONE: Mapping[Form, Callable[[Value], Any]] = {
     Form.LIST: _list,
     Form.TEXTS: _text_list,
     Form.DICT: _dict,
+    Form.ARRAYS: _named,
     Form.INT: _int,
     Form.FLOAT: _float,
     Form.BOOL: _bool,

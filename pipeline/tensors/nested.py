@@ -2,7 +2,7 @@
 
 JSON carries tensors as nested lists, and step functions return them. Source of the rules: Open Inference Protocol,
 "Tensor Data", and this project's protocols page where that is silent (booleans are no numbers, text is no number,
-1.7 is no integer).
+1.7 is no integer). A floating datatype takes the nearest of its numbers; one past its range is refused.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import numpy as np
 
 from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.shown import dims, shown
 from pipeline.tensors.tensor import Tensor, byte_strings, frozen
 
 # numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
-_MAX_RANK = 64
-_SHOWN = 40
-_SHOWN_BITS = 128
+MAX_RANK = 64
 
 
 def flatten(data: Any) -> tuple[list[Any], tuple[int, ...]]:
@@ -35,8 +34,8 @@ def flatten(data: Any) -> tuple[list[Any], tuple[int, ...]]:
         if set(map(type, level)) - {list, tuple} or len(set(map(len, level))) > 1:
             raise ValueError(f"rows are nested differently: {_first_odd_row(data)}")
         shape.append(len(level[0]))
-        if len(shape) > _MAX_RANK:
-            raise ValueError(f"lists are nested more than {_MAX_RANK} deep")
+        if len(shape) > MAX_RANK:
+            raise ValueError(f"lists are nested more than {MAX_RANK} deep")
         level = list(chain.from_iterable(level))
     if not {list, tuple}.isdisjoint(map(type, level)):
         raise ValueError(f"rows are nested differently: {_first_odd_row(data)}")
@@ -59,15 +58,15 @@ def _outline(value: Any) -> str:
         shape = flatten(value)[1]
     except ValueError:
         return "[ragged]"
-    return f"[{','.join(map(str, shape))}]"
+    return dims(shape)
 
 
-def natural_datatype(elements: list[Any]) -> Datatype:
-    """The datatype the elements would have by themselves.
+def natural_datatype(elements: list[Any], shape: tuple[int, ...]) -> Datatype:
+    """The datatype that elements nested in that shape would have by themselves.
 
     Booleans BOOL, integers INT64 (UINT64 past it), any float among numbers FP64 (``None`` counts as NaN beside a
-    number), text and bytes BYTES. No elements: FP64, as numpy has it. Raises ValueError naming the first element that
-    differs in kind.
+    number), text and bytes BYTES. No elements: FP64, as numpy has it. Raises ValueError naming the first row of axis 0
+    that holds another kind.
     """
     kinds = set(map(type, elements))
     if not kinds or kinds <= {float, int, type(None)}:
@@ -81,10 +80,10 @@ def natural_datatype(elements: list[Any]) -> Datatype:
         return Datatype.BYTES
     first = _kind(elements[0])
     for position, element in enumerate(elements):
-        kind = _kind(element)
-        if kind != first:
-            raise ValueError(f"element {position} is {_show(element)}, which does not go with {_show(elements[0])}")
-    raise ValueError(f"element 0 is {_show(elements[0])}, which is no tensor element")
+        if _kind(element) != first:
+            row = position // (len(elements) // shape[0])
+            raise ValueError(f"row {row} holds {shown(element)}, which does not go with {shown(elements[0])} in row 0")
+    raise ValueError(f"{shown(elements[0])} is no tensor element")
 
 
 def _kind(element: Any) -> str | None:
@@ -125,7 +124,7 @@ def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) ->
 def _only(elements: list[Any], kinds: set[type], allowed: set[type], datatype: Datatype) -> None:
     if not kinds <= allowed:
         position, odd = next((n, e) for n, e in enumerate(elements) if type(e) not in allowed)
-        raise ValueError(f"element {position} is {_show(odd)}, which is no {datatype.name}")
+        raise ValueError(f"element {position} is {shown(odd)}, which is no {datatype.name}")
 
 
 def _encoded(elements: list[Any]) -> list[bytes]:
@@ -140,14 +139,14 @@ def _integers(elements: list[Any], some_floats: bool, datatype: Datatype) -> np.
     if some_floats:
         for position, element in enumerate(elements):
             if isinstance(element, float) and not element.is_integer():
-                raise ValueError(f"element {position} is {_show(element)}, which is no {datatype.name}")
+                raise ValueError(f"element {position} is {shown(element)}, which is no {datatype.name}")
         elements = [int(element) for element in elements]
     try:
         return np.array(elements, dtype=datatype.dtype)
     except OverflowError:
         bounds = np.iinfo(datatype.dtype)
         position, odd = next((n, e) for n, e in enumerate(elements) if not bounds.min <= e <= bounds.max)
-        raise ValueError(f"element {position} is {_show(odd)}, which does not fit {datatype.name}") from None
+        raise ValueError(f"element {position} is {shown(odd)}, which does not fit {datatype.name}") from None
 
 
 def _floats(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:
@@ -159,7 +158,7 @@ def _floats(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:
                 _rounded([element], datatype)
             except (FloatingPointError, OverflowError):
                 raise ValueError(
-                    f"element {position} is {_show(element)}, which does not fit {datatype.name}"
+                    f"element {position} is {shown(element)}, which does not fit {datatype.name}"
                 ) from None
         raise
 
@@ -178,16 +177,5 @@ def _rounded(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:
 def tensor_of(data: Any) -> Tensor:
     """A nested list (or one scalar) as the tensor it is by nature. Raises ValueError as ``flatten`` and co. do."""
     elements, shape = flatten(data)
-    datatype = natural_datatype(elements)
+    datatype = natural_datatype(elements, shape)
     return Tensor(datatype, array_of(elements, datatype, shape))
-
-
-def _show(element: Any) -> str:
-    """An element in an error message: short, and never a whole body."""
-    if isinstance(element, dict):
-        return "an object"
-    if isinstance(element, int) and element.bit_length() > _SHOWN_BITS:
-        # repr of an integer past 4,300 digits raises.
-        return f"an integer of {element.bit_length()} bits"
-    text = repr(element)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -80,7 +80,7 @@ def _dim(text: str, spec: str) -> Dim:
     if _NAME.fullmatch(text):
         return text
     # Longer numbers are no sizes, and int() of thousands of digits raises an error of its own.
-    if re.fullmatch(r"\d{1,18}", text) or text == "-1":
+    if re.fullmatch(r"[0-9]{1,18}", text) or text == "-1":
         return int(text)
     raise ValueError(f'a dimension is a number, -1 or a name, got "{text}" in "{spec}"')
 

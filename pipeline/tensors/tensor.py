@@ -87,7 +87,7 @@ def byte_strings(elements: list[Any], shape: tuple[int, ...]) -> np.ndarray[Any,
 def _as_text(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     match array.dtype.kind:
         case "U":
-            return byte_strings([text.encode() for text in array.ravel().tolist()], array.shape)
+            return byte_strings(_encoded(array.ravel().tolist()), array.shape)
         case "S":
             return byte_strings(array.ravel().tolist(), array.shape)
         case "M":
@@ -102,6 +102,13 @@ def _all_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if kinds <= {bytes}:
         return array
     if kinds <= {bytes, str, np.str_, np.bytes_}:
-        return byte_strings([e.encode() if isinstance(e, str) else bytes(e) for e in elements], array.shape)
+        return byte_strings(_encoded(elements), array.shape)
     odd = next(e for e in elements if not isinstance(e, (str, bytes)))
     raise TypeError(f"an object array is BYTES and holds str or bytes; this one holds a {type(odd).__name__}")
+
+
+def _encoded(elements: list[Any]) -> list[bytes]:
+    try:
+        return [element.encode() if isinstance(element, str) else bytes(element) for element in elements]
+    except UnicodeEncodeError:
+        raise TypeError("BYTES are UTF-8, and a text with a lone surrogate has no UTF-8 form") from None

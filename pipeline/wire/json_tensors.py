@@ -14,13 +14,17 @@ from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.nested import array_of, flatten
+from pipeline.tensors.shown import dims, quoted, shown
 from pipeline.tensors.tensor import Json, Tensor, Value
+
+_LARGEST_INT = 2**64 - 1
+_SMALLEST_INT = -(2**63)
 
 
 def parse(body: bytes | memoryview) -> Any:
     """The JSON value in a body. ``NaN`` and ``Infinity`` are read though strict JSON has no such words.
 
-    Raises InvalidInput with the position, never with the body.
+    Integers past 64 bits are floats. Raises InvalidInput with the position, never with the body.
     """
     try:
         return orjson.loads(body)
@@ -29,10 +33,32 @@ def parse(body: bytes | memoryview) -> Any:
     text = bytes(body)
     if b"NaN" in text or b"Infinity" in text:
         try:
-            return json.loads(text)
+            return _lenient(text)
         except (ValueError, RecursionError):
             raise refusal from None
     raise refusal
+
+
+def _lenient(text: bytes) -> Any:
+    """As ``orjson.loads``, but for ``NaN`` and ``Infinity``. Raises ValueError or RecursionError."""
+    value = json.loads(text.decode(), parse_int=_integer, parse_float=_finite)
+    # Half of a surrogate pair, spelled as an escape, is no text that a reply could carry.
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _integer(text: str) -> int | float:
+    number = _finite(text)
+    if abs(number) <= 2.0**64 and _SMALLEST_INT <= (exact := int(text)) <= _LARGEST_INT:
+        return exact
+    return number
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number past the range of FP64")
+    return number
 
 
 def dump(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
@@ -64,23 +90,28 @@ def _plain(value: Any) -> Any:
 def tensor_from(name: str, data: Any, datatype: Datatype, shape: tuple[int, ...]) -> Tensor:
     """The tensor of that datatype and shape; ``data`` is flat in row-major order, or nested exactly as the shape.
 
-    Raises InvalidInput naming the input, what was expected and what came.
+    Raises InvalidInput naming the tensor, what was expected and what came.
     """
-    expected = f"{datatype.name}[{','.join(map(str, shape))}]"
     try:
         elements, nesting = flatten(data)
         count = math.prod(shape)
-        if nesting not in ((len(elements),), shape):
-            raise ValueError(f"expected {expected}, flat or nested so, got nesting [{','.join(map(str, nesting))}]")
+        # Lists end at an axis of size 0: [[],[]] is all there is to say of [2,0,3].
+        nested = shape[: shape.index(0) + 1] if 0 in shape else shape
+        if nesting not in ((len(elements),), nested):
+            raise ValueError(f"its data is flat, or nested as its shape, got {_nesting(data, nesting)}")
         if len(elements) != count:
-            raise ValueError(f"expected {count} elements for {expected}, got {len(elements)}")
+            raise ValueError(f"expected {shown(count)} elements, got {len(elements)}")
         return Tensor(datatype, array_of(elements, datatype, shape))
     except ValueError as error:
-        raise InvalidInput(f'input "{name}" ({expected}): {error}') from None
+        raise InvalidInput(f"{quoted(name)} ({datatype.name}{dims(shape)}): {error}") from None
+
+
+def _nesting(data: Any, nesting: tuple[int, ...]) -> str:
+    return f"nesting {dims(nesting)}" if isinstance(data, list) else shown(data)
 
 
 def flat_data(name: str, value: Value) -> tuple[Datatype, tuple[int, ...], Any]:
-    """(datatype, shape, data for ``dump``) of an output; JSON is one BYTES element that holds it.
+    """(datatype, shape, data for ``dump``) of a tensor; JSON is one BYTES element that holds it.
 
     Raises InvalidInput for BYTES that are no text: JSON cannot carry them, the caller can ask for binary.
     """
@@ -92,7 +123,7 @@ def flat_data(name: str, value: Value) -> tuple[Datatype, tuple[int, ...], Any]:
                 return Datatype.BYTES, array.shape, [element.decode() for element in array.ravel().tolist()]
             except UnicodeDecodeError:
                 reason = "is BYTES that are not UTF-8, which JSON cannot carry; ask for it in binary"
-                raise InvalidInput(f'output "{name}" {reason}') from None
+                raise InvalidInput(f"output {quoted(name)} {reason}") from None
         case Tensor(Datatype.BF16, array):
             return Datatype.BF16, array.shape, bfloat16.to_float32(array).reshape(-1)
         case Tensor(datatype, array):

@@ -6,10 +6,12 @@ Source: KServe's ``{"error": …}`` and the table of protocols.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from pipeline.errors import Code, InferError
+from pipeline.errors import Code, InferError, InvalidInput, ModelNotReady, ServerNotReady
+from pipeline.tensors.message import Live, ModelReady, Ready
 from pipeline.wire.codec import Reply
-from pipeline.wire.json_tensors import dump
+from pipeline.wire.json_tensors import dump, parse
 
 STATUS: Mapping[Code, int] = {
     Code.INVALID_ARGUMENT: 400,
@@ -28,8 +30,25 @@ JSON = {"content-type": "application/json"}
 
 
 def error_reply(error: InferError) -> Reply:
-    """``{"error": "…"}`` under the status that the code, or the step's author, chose."""
-    return Reply(error.status or STATUS[error.code], {**JSON, **error.headers}, (dump({"error": error.message}),))
+    """``{"error": "…"}`` under the status that the code, or the step's author, chose. Never raises.
+
+    A status that is no error's is the author's slip, and the code's is taken.
+    """
+    chosen = error.status if error.status in range(400, 600) else None
+    # The text may be an author's: any object, or text that has no UTF-8 form.
+    text = str(error.message).encode(errors="replace").decode()
+    return Reply(chosen or STATUS[error.code], {**JSON, **error.headers}, (dump({"error": text}),))
+
+
+def not_ready(result: Live | Ready | ModelReady) -> InferError:
+    """KServe says no with an error, never with a false in a 200."""
+    match result:
+        case Live():
+            return InferError(Code.UNAVAILABLE, "Server is not live.")
+        case Ready():
+            return ServerNotReady()
+        case ModelReady(name):
+            return ModelNotReady(name)
 
 
 def error_of(status: int, text: str, headers: Mapping[str, str]) -> InferError:
@@ -39,5 +58,25 @@ def error_of(status: int, text: str, headers: Mapping[str, str]) -> InferError:
     else:
         by_status = {known: code for code, known in STATUS.items()}
         code = by_status.get(status, Code.INVALID_ARGUMENT if status < 500 else Code.INTERNAL)
-    kept = {name: text for name, text in headers.items() if name == "retry-after"}
+    kept = {name: value for name, value in headers.items() if name == "retry-after"}
     return InferError(code, text, status=status, headers=kept)
+
+
+def body_of(reply: Reply) -> Any:
+    """Client side: the JSON of a reply that went well. Raises the InferError the server meant, or ``unreadable``."""
+    try:
+        body = parse(b"".join(reply.body))
+    except InvalidInput as error:
+        # What stands between may answer in a page of its own: then the status is all there is.
+        if reply.status < 400:
+            raise unreadable(error.reason) from None
+        body = None
+    if reply.status >= 400:
+        text = body.get("error") if isinstance(body, dict) else None
+        raise error_of(reply.status, text if isinstance(text, str) else f"HTTP status {reply.status}", reply.headers)
+    return body
+
+
+def unreadable(reason: str) -> InferError:
+    """A reply that is not what the protocol says: the answering server's fault, not the caller's."""
+    return InferError(Code.BAD_UPSTREAM, f"the reply is unreadable: {reason}")

@@ -7,8 +7,7 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest, "Predict API"; the mapp
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,13 +29,14 @@ from pipeline.tensors.message import (
     Result,
 )
 from pipeline.tensors.nested import array_of, flatten, natural_datatype
+from pipeline.tensors.shown import kind, quoted
 from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire.codec import Call, Reply, Route
 from pipeline.wire.json_tensors import dump, dump_answer, parse
-from pipeline.wire.statuses import JSON, error_of, error_reply
+from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
 
-ROUTES = (
+ROUTES: Sequence[Route] = (
     Route("GET", "/", command=AskLive),
     Route("GET", "/v1/models", command=AskModels),
     Route("GET", "/v1/models/{model}", command=AskModelReady),
@@ -46,6 +46,7 @@ ROUTES = (
 _ROWS = "instances"
 _COLUMNS = "inputs"
 _B64 = "b64"
+_SHOWN_KEYS = 4
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -60,7 +61,8 @@ def decode(call: Call, route: Route, model: str, _: str, expectation: Expectatio
     form = _form(body)
     if form is None:
         if not expectation.takes_json:
-            raise InvalidInput('Expected "instances" or "inputs"')
+            both = isinstance(body, dict) and _ROWS in body
+            raise InvalidInput(f'Expected "instances" or "inputs"{", not both" if both else ""}')
         inputs: Mapping[str, Value] = {expectation.only_input or _ROWS: Json(body)}
     elif expectation.takes_json and not expectation.takes_tensors:
         inputs = {expectation.only_input or form: Json(body[form])}
@@ -82,14 +84,16 @@ def decode(call: Call, route: Route, model: str, _: str, expectation: Expectatio
 
 def encode(result: Result, options: Options) -> Reply:
     match result:
+        case Live(False) | ModelReady(_, False):
+            raise not_ready(result)
         case InferResponse():
             return Reply(200, JSON, (_answer(result.outputs, rows=options.rows),))
         case Live():
             return Reply(200, JSON, (dump({"status": "alive"}),))
         case Models(names):
             return Reply(200, JSON, (dump({"models": names}),))
-        case ModelReady(name, ready):
-            return Reply(200, JSON, (dump({"name": name, "ready": ready}),))
+        case ModelReady(name):
+            return Reply(200, JSON, (dump({"name": name, "ready": True}),))
         case _:
             raise InvalidInput(f"version 1 of the protocol has no {type(result).__name__}")
 
@@ -99,13 +103,11 @@ def encode_error(error: InferError) -> Reply:
 
 
 def encode_request(command: Command, _: Options | None = None) -> Call:
-    """The call of a client: rows for one tensor, columns for several."""
+    """The call of a client: rows for one tensor, columns for several or for a scalar, one JSON object as it is."""
     match command:
         case Infer(request, verb):
-            inputs = {name: _written(value) for name, value in request.inputs.items()}
-            data = {_ROWS: next(iter(inputs.values()))} if len(inputs) == 1 else {_COLUMNS: inputs}
-            body = dump({**request.parameters, **data}, _unwritable)
-            return Call("POST", f"/v1/models/{request.model}:{verb}", JSON | dict(request.headers), body)
+            body = dump_answer(_asked(request.inputs, request.parameters))
+            return Call("POST", f"/v1/models/{request.model}:{verb}", {**request.headers, **JSON}, body)
         case AskLive():
             return Call("GET", "/")
         case AskModels():
@@ -117,18 +119,18 @@ def encode_request(command: Command, _: Options | None = None) -> Call:
 
 
 def decode_reply(reply: Reply, command: Command) -> Result:
-    """What a server answered to ``command``. Raises the InferError it meant, InvalidInput where it is unreadable."""
-    body = parse(b"".join(reply.body))
-    if reply.status >= 400:
-        text = body.get("error") if isinstance(body, dict) else None
-        raise error_of(reply.status, str(text or ""), reply.headers)
+    """What a server answered to ``command``. Raises the InferError it meant, BAD_UPSTREAM where it is unreadable."""
+    body = body_of(reply)
     match command:
         case Infer(request):
             return InferResponse(model=request.model, outputs=_read(body), id=request.id)
         case AskLive():
             return Live(isinstance(body, dict) and body.get("status") == "alive")
         case AskModels():
-            return Models(tuple(map(str, body["models"])) if isinstance(body, dict) and "models" in body else ())
+            names = body.get("models") if isinstance(body, dict) else None
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise unreadable('"models" is a list of texts')
+            return Models(tuple(names))
         case AskModelReady(model):
             return ModelReady(model, isinstance(body, dict) and body.get("ready") is True)
         case _:
@@ -139,12 +141,10 @@ def decode_reply(reply: Reply, command: Command) -> Result:
 
 
 def _form(body: Any) -> str | None:
-    """The key that holds the data, None where the body is of neither form."""
+    """The key that holds the data, None where the body is of neither form, or of both."""
     if not isinstance(body, dict):
         return None
     match _ROWS in body, _COLUMNS in body:
-        case True, True:
-            raise InvalidInput('"instances" and "inputs" are two forms of one thing; send one of them')
         case True, False:
             if not isinstance(body[_ROWS], list):
                 raise InvalidInput('Expected "instances" to be a list')
@@ -161,10 +161,7 @@ def _from_rows(rows: list[Any], expectation: Expectation) -> dict[str, Value]:
         names = rows[0].keys()
         for position, row in enumerate(rows):
             if row.keys() != names:
-                has, first = ", ".join(row), ", ".join(names)
-                raise InvalidInput(
-                    f"instance {position} has the keys {has or 'none'}, instance 0 has {first or 'none'}"
-                )
+                raise InvalidInput(f"row {position} has the keys {_keys(row)}, row 0 has {_keys(names)}")
         return {name: _tensor(name, [row[name] for row in rows], specs.get(name)) for name in names}
     return _only(_ROWS, rows, expectation)
 
@@ -181,6 +178,11 @@ def _only(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
     return {expectation.only_input or form: _tensor(form, data, specs[0] if len(specs) == 1 else None)}
 
 
+def _keys(names: Iterable[str]) -> str:
+    first = [quoted(name) for _, name in zip(range(_SHOWN_KEYS + 1), names, strict=False)]
+    return ", ".join(first if len(first) <= _SHOWN_KEYS else [*first[:_SHOWN_KEYS], "…"]) or "none"
+
+
 def _is_record(value: Any) -> bool:
     """An object that names tensors; ``{"b64": …}`` is a value."""
     return isinstance(value, dict) and value.keys() != {_B64}
@@ -191,29 +193,29 @@ def _tensor(name: str, data: Any, spec: TensorSpec | None) -> Tensor:
     try:
         elements, shape = flatten(data)
         if dict in set(map(type, elements)):
-            elements = [_bytes(element) for element in elements]
+            elements = [_bytes(element) if isinstance(element, dict) else element for element in elements]
         if spec is not None:
             try:
                 return Tensor(spec.datatype, array_of(elements, spec.datatype, shape))
             except ValueError:
-                natural = natural_datatype(elements)
-                return Tensor(natural, array_of(elements, natural, shape))
-        natural = natural_datatype(elements)
+                pass
+        natural = natural_datatype(elements, shape)
         return Tensor(natural, array_of(elements, natural, shape))
     except ValueError as error:
-        raise InvalidInput(f'"{name}": {error}') from None
+        raise InvalidInput(f"{quoted(name)}: {error}") from None
 
 
-def _bytes(element: Any) -> Any:
-    if not isinstance(element, dict):
+def _bytes(element: dict[str, Any]) -> Any:
+    """The bytes of ``{"b64": "…"}``; any other object is left for the checks of elements to refuse."""
+    if element.keys() != {_B64}:
         return element
-    text = element.get(_B64)
-    if element.keys() != {_B64} or not isinstance(text, str):
-        raise ValueError('an object among the values is no tensor element; {"b64": "…"} is')
+    text = element[_B64]
+    if not isinstance(text, str):
+        raise ValueError(f'in {{"b64": …}} stands a text, got {kind(text)}')
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError('the text of a {"b64": "…"} is no base64') from None
+    except ValueError:
+        raise ValueError('the text of a {"b64": …} is no base64') from None
 
 
 # ---- tensors to JSON
@@ -224,7 +226,7 @@ def _answer(outputs: Mapping[str, Value], *, rows: bool) -> bytes:
         case [Json(value)]:
             return dump_answer(value)
         case [only]:
-            return dump({"predictions" if rows else "outputs": _written(only)}, _unwritable)
+            return dump({"predictions" if rows else "outputs": _written(only)})
     if rows and (records := _records(outputs)) is not None:
         return dump_answer({"predictions": records})
     return dump_answer({"outputs": {name: _written(value) for name, value in outputs.items()}})
@@ -232,35 +234,42 @@ def _answer(outputs: Mapping[str, Value], *, rows: bool) -> bytes:
 
 def _records(outputs: Mapping[str, Value]) -> list[dict[str, Any]] | None:
     """One object per row, or None where the outputs have no common axis 0."""
-    columns = [_rows(value) for value in outputs.values()]
-    if any(column is None for column in columns) or len({len(column or ()) for column in columns}) != 1:
+    columns = [column for column in map(_rows, outputs.values()) if column is not None]
+    if len(columns) != len(outputs) or len(set(map(len, columns))) != 1:
         return None
-    return [dict(zip(outputs, row, strict=True)) for row in zip(*map(_listed, columns), strict=True)]
+    return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _rows(value: Value) -> Sequence[Any] | None:
     written = _written(value)
     if isinstance(written, list):
         return written
-    return written.tolist() if getattr(written, "ndim", 0) else None
+    return list(written) if getattr(written, "ndim", 0) else None
 
 
-def _listed(column: Sequence[Any] | None) -> Sequence[Any]:
-    return column or ()
+def _asked(inputs: Mapping[str, Value], parameters: Mapping[str, Any]) -> Any:
+    match list(inputs.values()):
+        case [Json(dict() as body)]:
+            return {**parameters, **body}
+        case [Json(list() as rows)]:
+            return {**parameters, _ROWS: rows}
+        case [Tensor(_, array) as only] if array.ndim:
+            return {**parameters, _ROWS: _written(only)}
+        case _:
+            return {**parameters, _COLUMNS: {name: _written(value) for name, value in inputs.items()}}
 
 
 def _written(value: Value) -> Any:
-    """What ``dump`` writes for it: arrays of numbers as they are, text as nested lists, a scalar as itself."""
+    """What ``dump`` writes for it: arrays of numbers as they are, text as nested lists, a scalar as a number."""
     match value:
         case Json(inner):
             return inner
         case Tensor(Datatype.BYTES, array):
             return _texts(array.tolist())
         case Tensor(Datatype.BF16, array):
-            single = bfloat16.to_float32(array)
-            return single if single.ndim else single.item()
+            return _written(Tensor(Datatype.FP32, bfloat16.to_float32(array)))
         case Tensor(_, array):
-            return array if array.ndim else array.item()
+            return array if array.ndim else array[()]
 
 
 def _texts(element: Any) -> Any:
@@ -270,10 +279,6 @@ def _texts(element: Any) -> Any:
         return element.decode()
     except UnicodeDecodeError:
         return {_B64: base64.b64encode(element).decode()}
-
-
-def _unwritable(value: Any) -> Any:
-    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def _read(body: Any) -> dict[str, Value]:

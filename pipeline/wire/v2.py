@@ -5,13 +5,13 @@ Source: https://github.com/kserve/open-inference-protocol, "HTTP/REST"; key orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from pipeline.errors import InferError, InvalidInput
-from pipeline.tensors.datatype import Datatype, datatype_named
+from pipeline.tensors.datatype import datatype_named
 from pipeline.tensors.message import (
     AskLive,
     AskModel,
@@ -31,17 +31,18 @@ from pipeline.tensors.message import (
     Result,
     ServerMetadata,
 )
+from pipeline.tensors.shown import kind, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
-from pipeline.tensors.tensor import Tensor, Value
 from pipeline.wire.codec import Call, Reply, Route
-from pipeline.wire.json_tensors import dump, flat_data, parse, tensor_from
-from pipeline.wire.statuses import JSON, error_of, error_reply
+from pipeline.wire.entries import entry_of, not_built, parameters_of, refuse_binary, tensors_in
+from pipeline.wire.json_tensors import dump, parse
+from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
 
 # What the metadata names as working beyond the base protocol.
 EXTENSIONS: tuple[str, ...] = ()
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
-ROUTES = (
+ROUTES: Sequence[Route] = (
     Route("GET", "/v2", command=AskServer),
     Route("GET", "/v2/health/live", command=AskLive),
     Route("GET", "/v2/health/ready", command=AskReady),
@@ -55,6 +56,7 @@ ROUTES = (
     Route("POST", f"{_MODEL}/explain", verb="explain"),
     Route("POST", f"{_VERSION}/explain", verb="explain"),
 )
+_HEADER_LENGTH = "Inference-Header-Content-Length"
 _MICROSECONDS = 1e6
 
 
@@ -64,15 +66,14 @@ class Options(msgspec.Struct, frozen=True):
 
 def decode(call: Call, route: Route, model: str, version: str, _: Expectation) -> tuple[Command, Options]:
     """An inference request; ``timeout`` in the parameters is microseconds, as Triton reads it."""
-    body = parse(call.body)
-    if not isinstance(body, dict):
-        raise InvalidInput(f"an inference request is an object, got {_kind(body)}")
-    parameters = _parameters(body, "the request")
+    body = _body(call)
+    parameters = parameters_of(body, "the request")
+    refuse_binary(parameters, "binary_data_output", "the request")
     request = InferRequest(
         model=model,
         version=version,
         id=_text(body, "id") or call.id,
-        inputs=_inputs(body),
+        inputs=tensors_in(body, "inputs", model),
         outputs=_outputs(body),
         parameters=parameters,
         headers=call.headers,
@@ -83,22 +84,24 @@ def decode(call: Call, route: Route, model: str, version: str, _: Expectation) -
 
 
 def encode(result: Result, _: Options) -> Reply:
-    """Status 200, but for what is not ready: there KServe says 503."""
+    """What is not ready is an error, as KServe says it. Raises InferError."""
     match result:
+        case Live(False) | Ready(False) | ModelReady(_, False):
+            raise not_ready(result)
         case InferResponse():
             body: Any = _response(result)
-        case Live(live):
-            body = {"live": live}
-        case Ready(ready):
-            body = {"ready": ready}
+        case Live():
+            body = {"live": True}
+        case Ready():
+            body = {"ready": True}
         case ServerMetadata(name, version):
             body = {"name": name, "version": version, "extensions": EXTENSIONS}
         case Models(names):
             body = {"models": names}
         case ModelMetadata():
             body = _metadata(result)
-        case ModelReady(name, ready):
-            body = {"name": name, "ready": ready}
+        case ModelReady(name):
+            body = {"name": name, "ready": True}
     return Reply(200, JSON, (dump(body),))
 
 
@@ -107,11 +110,11 @@ def encode_error(error: InferError) -> Reply:
 
 
 def encode_request(command: Command, _: Options | None = None) -> Call:
-    """The call of a client."""
+    """The call of a client. Raises InvalidInput where JSON cannot carry an input."""
     match command:
         case Infer(request, verb):
             path = _path(request.model, request.version) + ("/infer" if verb == "predict" else "/explain")
-            return Call("POST", path, JSON | dict(request.headers), dump(_request(request)))
+            return Call("POST", path, {**request.headers, **JSON}, dump(_request(request)))
         case AskLive():
             return Call("GET", "/v2/health/live")
         case AskReady():
@@ -127,78 +130,61 @@ def encode_request(command: Command, _: Options | None = None) -> Call:
 
 
 def decode_reply(reply: Reply, command: Command) -> Result:
-    """What a server answered to ``command``. Raises the InferError it meant, InvalidInput where it is unreadable."""
-    body = parse(b"".join(reply.body))
+    """What a server answered to ``command``. Raises the InferError it meant, BAD_UPSTREAM where it is unreadable."""
+    body = body_of(reply)
     if not isinstance(body, dict):
-        raise InvalidInput(f"a reply is an object, got {_kind(body)}")
-    if reply.status >= 400:
-        raise error_of(reply.status, str(body.get("error", "")), reply.headers)
+        raise unreadable(f"it is an object, got {kind(body)}")
+    try:
+        return _result(body, command)
+    except InferError as error:
+        raise unreadable(error.message) from None
+
+
+def _result(body: Mapping[str, Any], command: Command) -> Result:
     match command:
         case Infer(request):
-            outputs = dict[str, Value](_tensors(body, "outputs"))
+            outputs = tensors_in(body, "outputs", request.model)
             version = _text(body, "model_version")
-            return InferResponse(model=request.model, outputs=outputs, id=_text(body, "id"), version=version)
+            return InferResponse(
+                model=request.model,
+                outputs=outputs,
+                id=_text(body, "id"),
+                version=version,
+                parameters=parameters_of(body, "the reply"),
+            )
         case AskLive():
-            return Live(bool(body.get("live")))
+            return Live(body.get("live") is True)
         case AskReady():
-            return Ready(bool(body.get("ready")))
+            return Ready(body.get("ready") is True)
         case AskServer():
             return ServerMetadata(_text(body, "name"), _text(body, "version"))
         case AskModels():
-            return Models(tuple(map(str, body.get("models") or ())))
+            return Models(_texts(body, "models"))
         case AskModel(model):
-            return _metadata_of(model, body)
+            signature = Signature(_specs(body, "inputs"), _specs(body, "outputs"))
+            return ModelMetadata(model, _texts(body, "versions"), _text(body, "platform"), signature)
         case AskModelReady(model):
-            return ModelReady(model, bool(body.get("ready")))
+            return ModelReady(model, body.get("ready") is True)
 
 
 # ---- requests
 
 
-def _inputs(body: Mapping[str, Any]) -> dict[str, Value]:
-    inputs: dict[str, Value] = {}
-    for name, tensor in _tensors(body, "inputs"):
-        if name in inputs:
-            raise InvalidInput(f'input "{name}" is sent twice')
-        inputs[name] = tensor
-    return inputs
-
-
-def _tensors(body: Mapping[str, Any], key: str) -> list[tuple[str, Tensor]]:
-    entries = body.get(key)
-    if not isinstance(entries, list):
-        raise InvalidInput(f'expected "{key}" to be a list of tensors, got {_kind(entries)}')
-    return [_tensor(entry, f"{key}[{position}]") for position, entry in enumerate(entries)]
-
-
-def _tensor(entry: Any, where: str) -> tuple[str, Tensor]:
-    if not isinstance(entry, dict):
-        raise InvalidInput(f"{where} is an object with name, shape, datatype and data, got {_kind(entry)}")
-    name = entry.get("name")
-    if not isinstance(name, str) or not name:
-        raise InvalidInput(f"{where}: its name is a text, got {_kind(name)}")
-    datatype = _datatype(name, entry)
-    shape = _shape(name, entry)
-    if "data" not in entry:
-        raise InvalidInput(f"'data' field is missing for input '{name}'")
-    return name, tensor_from(name, entry["data"], datatype, shape)
-
-
-def _datatype(name: str, entry: Mapping[str, Any]) -> Datatype:
-    word = entry.get("datatype")
-    datatype = datatype_named(word) if isinstance(word, str) else None
-    if datatype is None:
-        came = f'"{word[:40]}"' if isinstance(word, str) else _kind(word)
-        raise InvalidInput(f'input "{name}": its datatype is one of {", ".join(Datatype.__members__)}, got {came}')
-    return datatype
-
-
-def _shape(name: str, entry: Mapping[str, Any]) -> tuple[int, ...]:
-    shape = entry.get("shape")
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        came = _kind(shape) if not isinstance(shape, list) else "something else in it"
-        raise InvalidInput(f'input "{name}": its shape is a list of whole numbers from 0, got {came}')
-    return tuple(shape)
+def _body(call: Call) -> dict[str, Any]:
+    """The JSON object of a request; a body of unnamed type, or of ``application/octet-stream``, is JSON too."""
+    if _HEADER_LENGTH.lower() in call.headers:
+        raise not_built(_HEADER_LENGTH)
+    try:
+        body = parse(call.body)
+    except InvalidInput as error:
+        media = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/octet-stream":
+            raise
+        hint = f"without the header {_HEADER_LENGTH} the body is JSON"
+        raise InvalidInput(f"{error.reason} ({hint})") from None
+    if not isinstance(body, dict):
+        raise InvalidInput(f"an inference request is an object, got {kind(body)}")
+    return body
 
 
 def _outputs(body: Mapping[str, Any]) -> tuple[str, ...]:
@@ -207,26 +193,16 @@ def _outputs(body: Mapping[str, Any]) -> tuple[str, ...]:
     if entries is None:
         return ()
     if not isinstance(entries, list):
-        raise InvalidInput(f'expected "outputs" to be a list, got {_kind(entries)}')
+        raise InvalidInput(f'expected "outputs" to be a list, got {kind(entries)}')
     names: dict[str, None] = {}
     for position, entry in enumerate(entries):
+        what = f"outputs[{position}]"
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
-            raise InvalidInput(f"outputs[{position}] is an object with a name, got {_kind(entry)}")
+            raise InvalidInput(f"{what} is an object with a name, got {kind(entry)}")
+        refuse_binary(parameters_of(entry, what), "binary_data", what)
         names[name] = None
     return tuple(names)
-
-
-def _parameters(body: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    parameters = body.get("parameters")
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, dict):
-        raise InvalidInput(f"the parameters of {where} are an object, got {_kind(parameters)}")
-    for name, value in parameters.items():
-        if not isinstance(value, str | int | float | bool):
-            raise InvalidInput(f'parameter "{name}" is a number, a text or a boolean, got {_kind(value)}')
-    return parameters
 
 
 def _timeout(parameters: Mapping[str, Any]) -> float | None:
@@ -234,16 +210,19 @@ def _timeout(parameters: Mapping[str, Any]) -> float | None:
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 0:
-        raise InvalidInput(f'parameter "timeout" is a whole number of microseconds, got {_shown(timeout)}')
+        raise InvalidInput(f'parameter "timeout" is a whole number of microseconds, got {shown(timeout)}')
     # 0 is how Triton's clients say that they have no wish.
     return timeout / _MICROSECONDS if timeout else None
 
 
 def _request(request: InferRequest) -> dict[str, Any]:
     body: dict[str, Any] = {"id": request.id} if request.id else {}
-    if request.parameters:
-        body["parameters"] = request.parameters
-    body["inputs"] = [_written(name, value, {}) for name, value in request.inputs.items()]
+    parameters = dict(request.parameters)
+    if request.timeout is not None:
+        parameters["timeout"] = max(1, round(request.timeout * _MICROSECONDS))
+    if parameters:
+        body["parameters"] = parameters
+    body["inputs"] = [entry_of(name, value, {}) for name, value in request.inputs.items()]
     if request.outputs:
         body["outputs"] = [{"name": name} for name in request.outputs]
     return body
@@ -258,13 +237,8 @@ def _response(response: InferResponse) -> dict[str, Any]:
         "model_version": response.version or None,
         "id": response.id,
         "parameters": response.parameters or None,
-        "outputs": [_written(name, value, {"parameters": None}) for name, value in response.outputs.items()],
+        "outputs": [entry_of(name, value, {"parameters": None}) for name, value in response.outputs.items()],
     }
-
-
-def _written(name: str, value: Value, between: Mapping[str, Any]) -> dict[str, Any]:
-    datatype, shape, data = flat_data(name, value)
-    return {"name": name, "shape": shape, "datatype": datatype.name, **between, "data": data}
 
 
 def _metadata(metadata: ModelMetadata) -> dict[str, Any]:
@@ -280,17 +254,19 @@ def _metadata(metadata: ModelMetadata) -> dict[str, Any]:
     }
 
 
-def _metadata_of(model: str, body: Mapping[str, Any]) -> ModelMetadata:
-    def read(key: str) -> dict[str, TensorSpec]:
-        found = {}
-        for entry in body.get(key) or ():
-            datatype = datatype_named(str(entry.get("datatype")))
-            if datatype is not None:
-                found[str(entry.get("name"))] = TensorSpec(datatype, tuple(entry.get("shape") or ()))
-        return found
-
-    versions = tuple(map(str, body.get("versions") or ()))
-    return ModelMetadata(model, versions, str(body.get("platform")), Signature(read("inputs"), read("outputs")))
+def _specs(body: Mapping[str, Any], key: str) -> dict[str, TensorSpec]:
+    """Tensor name → spec; a tensor of a datatype that only the answering server knows is left out."""
+    found: dict[str, TensorSpec] = {}
+    for entry in _list(body, key):
+        if not isinstance(entry, dict):
+            raise InvalidInput(f'"{key}" lists objects, got {kind(entry)}')
+        datatype = datatype_named(_text(entry, "datatype"))
+        shape = _list(entry, "shape")
+        if any(type(size) is not int for size in shape):
+            raise InvalidInput(f'a shape in "{key}" is a list of whole numbers')
+        if datatype is not None:
+            found[_text(entry, "name")] = TensorSpec(datatype, tuple(shape))
+    return found
 
 
 def _path(model: str, version: str) -> str:
@@ -302,14 +278,21 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InvalidInput(f'"{key}" is a text, got {_kind(value)}')
+        raise InvalidInput(f'"{key}" is a text, got {kind(value)}')
     return value
 
 
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "nothing"}
-    return names.get(type(value), "a number")
+def _texts(body: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    texts = _list(body, key)
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidInput(f'"{key}" is a list of texts')
+    return tuple(texts)
 
 
-def _shown(value: Any) -> str:
-    return f"{value}"[:40] if isinstance(value, int | float) else _kind(value)
+def _list(body: Mapping[str, Any], key: str) -> list[Any]:
+    value = body.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InvalidInput(f'"{key}" is a list, got {kind(value)}')
+    return value

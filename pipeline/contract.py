@@ -1,0 +1,108 @@
+"""A graph from outside: the tensors it takes and gives, and whether a request and an answer keep to that. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.errors import InvalidInput, WrongAnswer
+from pipeline.graph.dag import Graph
+from pipeline.graph.edges import Interfaces, request_reads
+from pipeline.graph.spec import REQUEST
+from pipeline.graph.words import meant
+from pipeline.tensors.message import InferRequest
+from pipeline.tensors.signature import Expectation, Signature, TensorSpec, check
+from pipeline.tensors.tensor import Value
+
+Learned = Mapping[str, Signature]
+"""Step name → what its model told of itself once it was open."""
+
+
+class Contract:
+    """The outside of one graph. The model's name is for the words of its errors."""
+
+    def __init__(self, model: str, graph: Graph, interfaces: Interfaces) -> None:
+        self._model = model
+        self._graph = graph
+        self._interfaces = interfaces
+        self._reads = request_reads(graph, interfaces)
+        self._readers = [step for step in graph.steps if any(own.source == REQUEST for own in step.references)]
+
+    def signature(self, learned: Learned) -> Signature:
+        """Inputs and outputs as far as they are known: declared in the schema, annotated, or told by a loaded model."""
+        return Signature(self._inputs(learned), self._outputs(learned))
+
+    def expectation(self, learned: Learned) -> Expectation:
+        """What a codec may know before it reads a request."""
+        names = list(self._graph.spec.inputs)
+        interfaces = [self._interfaces[step.name] for step in self._readers]
+        return Expectation(
+            signature=self.signature(learned),
+            only_input=names[0] if len(names) == 1 else None,
+            takes_json=any(interface.takes_json for interface in interfaces),
+            takes_tensors=any(interface.takes_tensors for interface in interfaces),
+        )
+
+    def check(self, request: InferRequest) -> None:
+        """Raises InvalidInput where the request is not what the schema declares, or has a tensor that no step reads."""
+        if self._graph.spec.inputs:
+            reason = check(self._graph.spec.inputs, request.inputs, "input")
+            if reason is not None:
+                raise InvalidInput(reason)
+        for name in request.inputs:
+            if not self._reads.covers(name, len(request.inputs)):
+                known = [*self._graph.spec.inputs] or sorted(self._reads.names)
+                raise InvalidInput(f'input "{name}" is read by no step of model "{self._model}"{meant(name, known)}')
+
+    def steps_for(self, outputs: Sequence[str]) -> frozenset[str]:
+        """The output steps that can give these tensors; all of them where that cannot be told, or none is named."""
+        steps = [reference.source for reference in self._graph.output]
+        if len(steps) == 1 or not outputs:
+            return frozenset(steps)
+        found: set[str] = set()
+        for name in outputs:
+            givers = [step for step in steps if name == step or name in (self._interfaces[step].gives or ())]
+            if not givers:
+                return frozenset(steps)
+            found.update(givers)
+        return frozenset(found)
+
+    def answer(self, values: Mapping[str, Value], outputs: Sequence[str]) -> Mapping[str, Value]:
+        """What the plan gave, named as the schema says and narrowed to the ``outputs`` that were asked for.
+
+        Raises WrongAnswer where it is not what the schema declares, InvalidInput for an output that does not exist.
+        """
+        declared = self._graph.spec.outputs
+        if declared:
+            if len(declared) == 1 and len(values) == 1:
+                values = dict(zip(declared, values.values(), strict=True))
+            # Asked for some outputs, the plan may not compute the others.
+            due = {name: spec for name, spec in declared.items() if name in values or name in (outputs or declared)}
+            reason = check(due, values, "output")
+            if reason is not None:
+                raise WrongAnswer(f'model "{self._model}": {reason}')
+        for name in outputs:
+            if name not in values:
+                raise InvalidInput(f"Unexpected inference output '{name}' for model '{self._model}'")
+        return {name: values[name] for name in outputs} if outputs else values
+
+    def _inputs(self, learned: Learned) -> dict[str, TensorSpec]:
+        found = dict(self._graph.spec.inputs)
+        if found:
+            return found
+        for step in self._readers:
+            parameters = self._interfaces[step.name].parameters
+            declared = {own.name: own.spec for own in parameters if own.spec is not None}
+            for name, spec in (declared or learned.get(step.name, Signature()).inputs).items():
+                found.setdefault(name, spec)
+        return found
+
+    def _outputs(self, learned: Learned) -> dict[str, TensorSpec]:
+        if self._graph.spec.outputs:
+            return dict(self._graph.spec.outputs)
+        found: dict[str, TensorSpec] = {}
+        for reference in self._graph.output:
+            known = self._interfaces[reference.source].gives or {}
+            specs = {name: spec for name, spec in known.items() if spec is not None}
+            specs = specs or dict(learned.get(reference.source, Signature()).outputs)
+            found |= {name: spec for name, spec in specs.items() if reference.name in (None, name)}
+        return found

@@ -1,0 +1,70 @@
+"""What an exception that left a step means to its request: a failure, the echo of a cancellation, or Ctrl-C.
+
+Decides what to raise instead and raises nothing. Knows no plan, no limit and no task.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import trio
+
+from pipeline.errors import WrongAnswer
+
+Kind = TypeVar("Kind", bound=BaseException)
+
+
+def failure(error: BaseException, step: str, *, cancelled: bool) -> BaseException:
+    """What to raise for an ``error`` that left the step of that name on the loop; mostly the error itself, noted.
+
+    ``cancelled``: the step had been cancelled. Whatever its clean-up raised then, alone or in a group, is that
+    cancellation: what somebody else did first is the cause. KeyboardInterrupt passes bare, since Ctrl-C hits whatever
+    code happens to run.
+    """
+    if not isinstance(error, Exception) and (interrupt := _within(error, KeyboardInterrupt)):
+        return interrupt
+    if cancelled and (cancellation := _within(error, trio.Cancelled)):
+        return cancellation
+    return contained(error, step)
+
+
+def contained(error: BaseException, step: str) -> Exception:
+    """The error that a request can have: itself with a note of the step, or WrongAnswer caused by it.
+
+    The latter for what means something to the interpreter or to the loop and would be taken for it: SystemExit,
+    GeneratorExit, StopIteration, a Cancelled that nobody sent.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        _note(error, f'in step "{step}"')
+        return error
+    wrong = WrongAnswer(f'step "{step}" raised {type(error).__name__}; a step that fails raises an Exception')
+    wrong.__cause__ = error
+    return wrong
+
+
+def _note(error: Exception, note: str) -> None:
+    """An error object that is raised again is noted once, one that cannot be changed not at all."""
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except AttributeError:
+        # A frozen dataclass, say.
+        pass
+
+
+def _within(error: BaseException, kind: type[Kind]) -> Kind | None:
+    """The first exception of that kind among the error, its members, its causes and its contexts."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, kind):
+            return current
+        # `raise error from error` is legal, and a circle.
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        waiting += (current.__cause__, current.__context__)
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions
+    return None

@@ -1,0 +1,116 @@
+"""Tensors as entries of a version 2 body: ``{"name", "shape", "datatype", "parameters", "data"}``, both ways.
+
+Source: Open Inference Protocol, "Request Input" and "Response Output"; KServe's null fields. The bodies around the
+entries are not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.errors import Code, InferError, InvalidInput
+from pipeline.tensors.datatype import Datatype, datatype_named
+from pipeline.tensors.nested import MAX_RANK
+from pipeline.tensors.shown import kind, quoted, shown
+from pipeline.tensors.tensor import Value
+from pipeline.wire.json_tensors import flat_data, tensor_from
+
+# No array has more bytes than a signed 64 bit integer counts; an element takes up to 8.
+_MAX_ELEMENTS = 2**63 // 8
+
+
+def tensors_in(body: Mapping[str, Any], key: str, model: str) -> dict[str, Value]:
+    """Name → tensor of the list under ``key`` ("inputs" or "outputs"). Raises InvalidInput naming the entry."""
+    entries, role = body.get(key), key.removesuffix("s")
+    if not isinstance(entries, list):
+        raise InvalidInput(f'expected "{key}" to be a list of tensors, got {kind(entries)}')
+    found: dict[str, Value] = {}
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise InvalidInput(f"{key}[{position}] is an object with name, shape, datatype and data, got {kind(entry)}")
+        name = entry.get("name")
+        if not isinstance(name, str) or not name:
+            raise InvalidInput(f"{key}[{position}]: its name is a text, and not empty; got {shown(name)}")
+        if name in found:
+            raise InvalidInput(f"{role} {quoted(name)} is sent twice")
+        found[name] = _tensor(entry, name, role, model)
+    return found
+
+
+def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str) -> Value:
+    what = f"{role} {quoted(name)}"
+    datatype = _datatype(entry, what)
+    shape = _shape(entry, what)
+    parameters = parameters_of(entry, what)
+    size = parameters.get("binary_data_size")
+    if "data" not in entry:
+        if size is not None:
+            raise not_built(f"{what}: binary_data_size")
+        raise InvalidInput(f"'data' field is missing for {role} '{quoted(name)[1:-1]}' for model '{model}'")
+    if size is not None:
+        raise InvalidInput(f"{what} has data and binary_data_size; a tensor is in one form")
+    try:
+        return tensor_from(name, entry["data"], datatype, shape)
+    except InvalidInput as error:
+        raise InvalidInput(f"{role} {error.reason}") from None
+
+
+def _datatype(entry: Mapping[str, Any], what: str) -> Datatype:
+    word = entry.get("datatype")
+    datatype = datatype_named(word) if isinstance(word, str) else None
+    if datatype is None:
+        came = quoted(word) if isinstance(word, str) else kind(word)
+        raise InvalidInput(f"{what}: its datatype is one of {', '.join(Datatype.__members__)}, got {came}")
+    return datatype
+
+
+def _shape(entry: Mapping[str, Any], what: str) -> tuple[int, ...]:
+    shape = entry.get("shape")
+    expected = f"{what}: its shape is a list of whole numbers from 0"
+    if not isinstance(shape, list):
+        raise InvalidInput(f"{expected}, got {kind(shape)}")
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise InvalidInput(f"{expected}, got {shown(size)} in it")
+    if len(shape) > MAX_RANK:
+        raise InvalidInput(f"{what}: its shape has {len(shape)} dimensions, and an array at most {MAX_RANK}")
+    if math.prod(size for size in shape if size) >= _MAX_ELEMENTS:
+        raise InvalidInput(f"{what}: its shape is larger than any array")
+    return tuple(shape)
+
+
+def parameters_of(entry: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """The parameters of a body or an entry; ``what`` is its name in an error."""
+    parameters = entry.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise InvalidInput(f"the parameters of {what} are an object, got {kind(parameters)}")
+    for name, value in parameters.items():
+        if not isinstance(value, str | int | float | bool):
+            raise InvalidInput(
+                f"parameter {quoted(name)} of {what} is a number, a text or a boolean, got {kind(value)}"
+            )
+    return parameters
+
+
+def refuse_binary(parameters: Mapping[str, Any], key: str, what: str) -> None:
+    """Raises InferError where the parameter ``key`` asks for an answer in binary."""
+    wanted = parameters.get(key, False)
+    if not isinstance(wanted, bool):
+        raise InvalidInput(f'parameter "{key}" of {what} is true or false, got {shown(wanted)}')
+    if wanted:
+        raise not_built(f"{what}: {key}")
+
+
+def not_built(what: str) -> InferError:
+    """What asks for a tensor in binary, refused by name."""
+    return InferError(Code.UNIMPLEMENTED, f"{what}: binary tensors are known but not built yet; send and ask for JSON")
+
+
+def entry_of(name: str, value: Value, between: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of a tensor; ``between`` stands before the data. Raises InvalidInput where JSON cannot carry it."""
+    datatype, shape, data = flat_data(name, value)
+    return {"name": name, "shape": shape, "datatype": datatype.name, **between, "data": data}

@@ -1,0 +1,36 @@
+"""What every test may use: a place for user code whose imports are undone."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def imports() -> Iterator[None]:
+    """Undoes what a test does to ``sys.path`` and ``sys.modules``: modules of its own are gone, others are back."""
+    path, modules, finders = list(sys.path), dict(sys.modules), list(sys.meta_path)
+    yield
+    sys.path[:], sys.meta_path[:] = path, finders
+    for name in sys.modules.keys() - modules.keys():
+        # Libraries stay: numpy cannot be imported twice.
+        if name.startswith("_user_code_") or "pytest-" in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+    sys.modules.update(modules)
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, imports: None) -> Write:
+    """``write("app.py", "…")`` makes the file in a folder of the test's own and returns that folder."""
+
+    def write(name: str, text: str | bytes = "", folder: str = "graph") -> Path:
+        file = tmp_path / folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        return tmp_path / folder
+
+    return write

@@ -1,0 +1,47 @@
+"""Whose fault a value is: the caller's where the request brought it, else the author's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.engine.blame import Blame
+from pipeline.engine.step import Context
+from pipeline.errors import InvalidInput, WrongAnswer
+from pipeline.tensors.message import InferRequest
+from pipeline.tensors.tensor import tensor
+from pipeline_serve import Step
+from tests.engine.graphs import everything, pipeline
+
+SENT = tensor(np.zeros(2))
+MADE = tensor(np.zeros(2))
+
+CALLER = (InvalidInput, 'input "{name}" is odd')
+AUTHOR = (WrongAnswer, 'step "b": its input "{name}" is odd')
+
+CASES = {
+    "sent, read whole": ("request", "p", SENT, CALLER, "x"),
+    "sent, under another name": ({"p": "request.x"}, "p", SENT, CALLER, "x"),
+    "sent, handed on by a step": ("a", "p", SENT, CALLER, "x"),
+    "missing, all from the request": ("request", "p", None, CALLER, "p"),
+    "missing, a header": (["headers.h"], "h", None, CALLER, "h"),
+    "missing, named from a parameter": ({"p": "parameters.p", "q": "a"}, "p", None, CALLER, "p"),
+    "missing, from a step": ({"p": "parameters.p", "q": "a"}, "q", None, AUTHOR, "q"),
+    "made by a step": ("a", "p", MADE, AUTHOR, "p"),
+    "equal to what was sent, made by a step": ({"p": "a"}, "p", MADE, AUTHOR, "p"),
+    "missing, mixed by merging": (["a", "request"], "p", None, AUTHOR, "p"),
+    "all of a step": ({"p": "a"}, "p", {"m": MADE}, AUTHOR, "p"),
+}
+
+
+@pytest.mark.parametrize(("reads", "name", "value", "blamed", "called"), CASES.values(), ids=CASES)
+def test_the_blame_is_where_the_value_came_from(reads, name, value, blamed, called):
+    steps = {"a": Step(run=everything, inputs="request"), "b": Step(run=everything, inputs=reads)}
+    built = pipeline(steps, output=["a", "b"])
+    step = next(step for step in built.blueprint.graph.steps if step.name == "b")
+    context = Context(InferRequest(model="test", inputs={"x": SENT}), math.inf)
+    found = Blame(step).misfit(name, value, context, "is odd")
+    kind, message = blamed
+    assert (type(found), found.message) == (kind, message.format(name=called))

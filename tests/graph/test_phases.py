@@ -1,0 +1,38 @@
+"""KServe's three parts, told from the names and the models of a graph."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.graph.phases import PHASES, phases
+from tests.graph.checking import graph_of
+
+FUNCTION, MODEL = "app.py:f", "{model: m.joblib}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ({"a": FUNCTION, "b": FUNCTION}, "predict predict"),
+        ({"a": FUNCTION, "m": MODEL, "z": FUNCTION}, "preprocess predict postprocess"),
+        ({"a": FUNCTION, "predict": FUNCTION, "z": FUNCTION}, "preprocess predict postprocess"),
+        # The step named predict is the predictor, whatever models stand beside it.
+        ({"m": MODEL, "predict": FUNCTION, "z": MODEL}, "preprocess predict postprocess"),
+        # Of two models in a row both predict; what stands between them is neither before nor after.
+        ({"m": MODEL, "between": FUNCTION, "n": MODEL}, "predict preprocess predict"),
+        ({"m": MODEL}, "predict"),
+    ],
+)
+def test_each_step_plays_its_part(steps, expected):
+    text = "steps:\n" + "".join(f"  {name}: {step}\n" for name, step in steps.items())
+    found = phases(graph_of(text))
+    assert [found[name] for name in steps] == expected.split()
+    assert set(found.values()) <= set(PHASES)
+
+
+def test_a_branch_beside_the_model_is_postprocessing():
+    graph = graph_of(
+        "output: z\nsteps:\n  m: {model: m.joblib}\n  side: {run: app.py:f, inputs: request}\n"
+        "  z: {run: app.py:f, inputs: [m, side]}\n"
+    )
+    assert phases(graph) == {"m": "predict", "side": "postprocess", "z": "postprocess"}

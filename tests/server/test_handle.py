@@ -1,0 +1,158 @@
+"""THE function, in process and in virtual time: what it asks of the body, when, and what becomes of a failure."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import networkx as nx
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.repository import Repository
+from pipeline_serve import Pipeline, Step
+from server.handle import Answered, Service, handle, request_id
+
+ROWS = b'{"instances": [1, 2]}'
+PREDICT = "/v1/models/m:predict"
+
+
+async def rest(rows: list) -> list:
+    await trio.sleep(3)
+    return rows
+
+
+async def at_once(rows: list) -> list:
+    return rows
+
+
+async def broken(rows: list) -> list:
+    raise KeyError("the secret")
+
+
+def service(function, **top) -> tuple[Pipeline, Service]:
+    dag = nx.DiGraph()
+    dag.add_node("answer", step=Step(run=function))
+    pipeline = Pipeline("m", dag, **top)
+    return pipeline, Service(Repository([pipeline]), ready="all", name="n", version="9")
+
+
+class Body:
+    """A request's body that arrives ``after`` seconds, and whether it was asked for."""
+
+    def __init__(self, data: bytes = ROWS, after: float = 0) -> None:
+        self._data = data
+        self._after = after
+        self.asked = False
+
+    async def __call__(self) -> bytes:
+        self.asked = True
+        await trio.sleep(self._after)
+        return self._data
+
+
+async def ask(own: Service, body: Body, path: str = PREDICT, method: str = "POST", **headers: str):
+    reply = await handle(own, method, path, {key.replace("_", "-"): text for key, text in headers.items()}, body)
+    return reply.status, json.loads(b"".join(reply.body)), reply.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers", "status"),
+    [
+        ("/nope", "POST", {}, 404),
+        (PREDICT, "PUT", {}, 405),
+        ("/v1/models/nope:predict", "POST", {}, 404),
+        ("/v2/models/m/versions/2/infer", "POST", {}, 404),
+        ("/v1/models/m:explain", "POST", {}, 501),
+        (PREDICT, "POST", {"x_request_timeout": "soon"}, 400),
+        ("/v2/health/live", "GET", {}, 200),
+        ("/v2/models/m", "GET", {}, 200),
+    ],
+)
+async def test_what_the_head_decides_never_asks_for_the_body(path, method, headers, status):
+    pipeline, own = service(at_once)
+    async with pipeline:
+        body = Body()
+        assert (await ask(own, body, path, method, **headers))[0] == status
+        assert not body.asked
+
+
+async def test_a_model_that_is_not_open_and_a_full_one_refuse_before_the_body(autojump_clock):
+    pipeline, own = service(rest, limit=1, queue=0)
+    body = Body()
+    assert (await ask(own, body))[:2] == (503, {"error": "Model with name m is not ready."})
+    async with pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, own, Body())
+        await trio.testing.wait_all_tasks_blocked()
+        status, _, headers = await ask(own, body)
+        assert (status, headers["retry-after"]) == (503, "1")
+    assert not body.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "at"),
+    [
+        (Body(after=2), {}, 200, 5.0),
+        (Body(after=8), {}, 504, 10.0),  # the file's deadline counts from the head, not from the body's end
+        (Body(), {"x_request_timeout": "1"}, 504, 1.0),
+        (Body(), {"x_request_timeout": "99"}, 200, 3.0),
+        (Body(after=1e9), {}, 504, 10.0),
+        (Body(after=1e9), {"x_request_timeout": "0"}, 504, 0.0),
+    ],
+)
+async def test_the_deadline_covers_the_body_and_the_steps(autojump_clock, body, headers, status, at):
+    pipeline, own = service(rest, deadline="10s")
+    async with pipeline:
+        start = trio.current_time()
+        assert (await ask(own, body, **headers))[0] == status
+        assert trio.current_time() - start == pytest.approx(at)
+        assert pipeline.admission.taken == 0
+
+
+async def test_a_request_that_is_cancelled_gives_its_place_back_and_tells_nobody(autojump_clock):
+    pipeline, own = service(rest, limit=1)
+    told: list[Answered] = []
+    own.on_answer.append(told.append)
+    async with pipeline:
+        with trio.move_on_after(1):
+            await ask(own, Body())
+        assert pipeline.admission.taken == 0
+        assert told == []
+        assert (await ask(own, Body()))[0] == 200
+        assert [(own.method, own.path, own.status, own.size) for own in told] == [("POST", PREDICT, 200, 21)]
+
+
+async def test_a_failure_that_is_not_for_the_caller_is_in_the_log_beside_the_id_the_caller_has(caplog):
+    pipeline, own = service(broken)
+    async with pipeline:
+        with caplog.at_level(logging.ERROR, "pipeline_serve"):
+            status, body, headers = await ask(own, Body(), x_request_id="r-1")
+    assert (status, headers["x-request-id"]) == (500, "r-1")
+    assert "r-1" in body["error"]
+    assert "secret" not in body["error"]
+    (record,) = (own for own in caplog.records if own.name == "pipeline_serve")
+    assert (record.request_id, record.exc_info[0]) == ("r-1", KeyError)
+
+
+async def test_readiness_ends_when_draining_begins_and_liveness_does_not():
+    pipeline, own = service(at_once)
+    assert (await ask(own, Body(), "/v2/health/ready", "GET"))[0] == 503
+    async with pipeline:
+        assert (await ask(own, Body(), "/v2/health/ready", "GET"))[0] == 200
+        own.draining = True
+        status, body, _ = await ask(own, Body(), "/v2/health/ready", "GET")
+        assert (status, body) == (503, {"error": "Server is not ready. It is draining."})
+        assert (await ask(own, Body(), "/v2/health/live", "GET"))[0] == 200
+        assert (await ask(own, Body()))[0] == 200
+
+
+@given(st.text(max_size=140) | st.text("abc-_~!", min_size=1, max_size=128))
+def test_a_request_id_fits_a_header_and_is_the_callers_wherever_that_fits(text):
+    found = request_id({"x-request-id": text})
+    assert found.isascii()
+    assert found.isprintable()
+    assert " " not in found
+    fits = 0 < len(text) <= 128 and all("!" <= c <= "~" for c in text)
+    assert (found == text) == fits

@@ -1,0 +1,116 @@
+"""Log lines: one event each, whatever is in it; the same facts as text and as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.observe import LimitReached, ModelFailed, ModelLoaded, RequestDone
+from server import log
+
+START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    """The process's logging is set up by these tests, and put back."""
+    root, access = logging.getLogger(), logging.getLogger("pipeline_serve.access")
+    level, handlers, disabled = root.level, root.handlers[:], access.disabled
+    yield
+    logging.captureWarnings(capture=False)
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    access.disabled = disabled
+
+
+def written(form, act, monkeypatch, *, level="info", access=True) -> str:
+    """What reaches stderr."""
+    stream = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", stream)
+        log.configure(level, form, access=access)
+    act()
+    return stream.getvalue()
+
+
+def test_the_access_line_has_the_same_facts_in_both_forms(monkeypatch):
+    def act():
+        log.answered("id-1", "GET", "/v2", 200, 0.0123, 45)
+
+    text = written("text", act, monkeypatch)
+    assert re.fullmatch(START + r"INFO    pipeline_serve\.access: GET /v2 200 12\.3 ms 45 B \[id-1\]\n", text)
+    line = json.loads(written("json", act, monkeypatch))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
+    assert line == {
+        "level": "info", "logger": "pipeline_serve.access", "message": "GET /v2 200 12.3 ms 45 B",
+        "request_id": "id-1", "method": "GET", "path": "/v2", "status": 200, "ms": 12.3, "bytes": 45,
+    }  # fmt: skip
+
+
+def test_a_failure_has_its_traceback_and_the_request_id(monkeypatch):
+    error = ValueError("one\n2026-01-01 00:00:00.000 INFO    forged\x1b[2J")
+    error.add_note('in step "answer"')
+
+    def act():
+        log.failed("id-1", "POST /x", error)
+
+    text = written("text", act, monkeypatch)
+    assert re.match(START + r"ERROR   pipeline_serve: POST /x failed: ValueError \[id-1\]\n  ", text)
+    assert len(re.findall("^" + START, text, re.MULTILINE)) == 1
+    assert "\x1b" not in text
+    assert text.endswith('\n  in step "answer"\n')
+    line = json.loads(written("json", act, monkeypatch))
+    assert (line["request_id"], line["level"]) == ("id-1", "error")
+    assert line["traceback"].endswith('in step "answer"\n')
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_path_message_or_error_can_be_more_than_one_event(form, monkeypatch):
+    @given(st.text(max_size=50), st.text(max_size=50))
+    def holds(path, message):
+        def act():
+            log.answered("id", "GET", f"/{path}", 200, 0, 0)
+            logging.getLogger("user").warning("%s", f"a{message}")
+            log.failed("id", f"GET /{path}", ValueError(message))
+
+        lines = written(form, act, monkeypatch).split("\n")
+        assert lines.pop() == ""
+        assert all(line.isprintable() for line in lines)
+        if form == "json":
+            assert [json.loads(line)["level"] for line in lines] == ["info", "warning", "error"]
+        else:
+            assert sum(not line.startswith("  ") for line in lines) == 3
+
+    holds()
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (ModelLoaded("m", "1", 1.234), 'model "m" version 1 is ready after 1.23 s'),
+        (ModelFailed("m", "1", OSError("no file")), 'model "m" version 1 failed to load: no file'),
+        (LimitReached("m", "s", 1), 'requests wait for step "s" of model "m": a class runs 1 at a time'),
+        (RequestDone("m", "1", "predict", "id", 0.1, None, ()), ""),
+    ],
+)
+def test_what_happens_to_a_model_is_said_and_requests_are_left_to_the_access_line(event, says, monkeypatch):
+    text = written("text", lambda: log.observer(event), monkeypatch)
+    assert says in text
+    assert (text == "") == (says == "")
+
+
+def test_the_level_and_the_access_flag_are_heeded(monkeypatch):
+    def act():
+        log.answered("id", "GET", "/", 200, 0, 0)
+        log.observer(ModelLoaded("m", "1", 0))
+
+    assert written("text", act, monkeypatch, level="warning") == ""
+    text = written("text", act, monkeypatch, access=False)
+    assert "is ready" in text
+    assert "access" not in text

@@ -1,0 +1,142 @@
+"""How a real process stops: what it still answers, what it cuts, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.conformance.zoo import APP, FILES, LOADING
+from tests.serving import Server, serving
+
+WAITS = {"app.py": APP, "wait.yaml": FILES["wait.yaml"]}
+
+
+def ask(server: Server, name: str) -> httpx.Response:
+    return server.post("/v1/models/wait:predict", {"instances": [name]})
+
+
+def began(server: Server, name: str = "x") -> None:
+    server.wait_until("the step began", (server.folder / f"{name}.began").exists)
+
+
+def closed(connection: socket.socket) -> bool:
+    """The server closed it in an orderly way. Waits for that, as long as the socket's timeout."""
+    return connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda own: own.name)
+def test_a_stop_finishes_what_is_in_flight_closes_what_is_idle_and_exits_0_5_6(tmp_path, number):
+    with serving(tmp_path, WAITS, graphs=["wait.yaml"]) as server, ThreadPoolExecutor() as pool:
+        idle = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        silent = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        with idle, silent:
+            idle.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: h\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b'{"live":true}'):
+                answer += idle.recv(65536)
+            in_flight = pool.submit(ask, server, "x")
+            began(server)
+            server.send(number)
+            # Neither the keep-alive connection nor the silent one waits for its idle time of 65 s.
+            assert closed(idle)
+            assert closed(silent)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", server.port), timeout=30)
+            assert not in_flight.done()
+            (tmp_path / "x.go").touch()
+            assert in_flight.result().json() == {"predictions": "x"}
+        assert server.wait() == 0
+        assert f"{number.name}: draining" in server.stderr
+        assert "Traceback" not in server.stderr
+
+
+def test_with_a_drain_delay_readiness_is_503_first_while_requests_are_still_served_5(tmp_path):
+    flags = ["--drain-delay", "1h", "--log-format", "json"]
+    with serving(tmp_path, WAITS, *flags, graphs=["wait.yaml"]) as server:
+        server.send()
+        server.wait_for_log("draining")
+        ready = server.get("/v2/health/ready")
+        assert (ready.status_code, list(ready.json())) == (503, ["error"])
+        assert server.get("/v2/health/live").json() == {"live": True}
+        (tmp_path / "x.go").touch()
+        assert ask(server, "x").json() == {"predictions": "x"}
+        server.send(signal.SIGINT)
+        assert server.wait() == 128 + signal.SIGINT, "a second signal does not wait"
+
+
+def test_a_second_signal_ends_at_once_though_a_request_is_in_flight(tmp_path):
+    with serving(tmp_path, WAITS, graphs=["wait.yaml"]) as server, ThreadPoolExecutor() as pool:
+        in_flight = pool.submit(ask, server, "x")
+        began(server)
+        server.send(signal.SIGTERM)
+        server.wait_for_log("draining")
+        assert server.stop(signal.SIGTERM) == 128 + signal.SIGTERM
+        with pytest.raises(httpx.TransportError):
+            in_flight.result()
+
+
+def test_the_grace_period_cuts_what_takes_longer_and_the_exit_is_clean(tmp_path):
+    files = {**WAITS, "block.yaml": FILES["block.yaml"]}
+    with (
+        serving(tmp_path, files, "--grace", "50ms", graphs=["wait.yaml", "block.yaml"]) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        futures = [pool.submit(ask, server, "x")]
+        futures.append(pool.submit(server.post, "/v1/models/block:predict", {"instances": ["y"]}))
+        began(server)
+        began(server, "y")
+        # "y" is a thread that computes and is never told to go on: it cannot hold the process.
+        assert server.stop() == 0
+        assert (tmp_path / "x.cancelled").exists()
+        assert "grace period is over" in server.stderr
+        for future in futures:
+            with pytest.raises(httpx.TransportError):
+                future.result()
+
+
+def test_a_stop_while_a_model_loads_does_not_wait_for_it(tmp_path):
+    with serving(tmp_path, LOADING, graphs=["blocks.yaml"], wait="bound") as server:
+        server.wait_until("the load began", (tmp_path / "load.began").exists)
+        assert server.stop() == 0
+        assert "Traceback" not in server.stderr
+
+
+def test_a_server_that_says_where_it_is_hears_signals(tmp_path):
+    with serving(tmp_path, WAITS, graphs=["wait.yaml"], wait="bound") as server:
+        assert server.stop(signal.SIGINT) == 0
+
+
+CLOSES = """
+from pathlib import Path
+
+class Closes:
+    def close(self):
+        Path(__file__).with_name("closed").touch()
+
+    def __call__(self, rows):
+        return rows
+"""
+
+
+def test_models_are_closed_last(tmp_path):
+    with serving(tmp_path, {"app.py": CLOSES, "graph.yaml": "steps: {answer: app.py:Closes}"}) as server:
+        assert not (tmp_path / "closed").exists()
+        assert server.stop() == 0
+        assert (tmp_path / "closed").exists()
+
+
+def test_a_unix_socket_is_served_and_removed_at_the_end(tmp_path):
+    path = tmp_path / "s"
+    with serving(tmp_path, WAITS, f"--host=unix:{path}", graphs=["wait.yaml"]) as server:
+        transport = httpx.HTTPTransport(uds=str(path))
+        with httpx.Client(transport=transport, base_url="http://h", trust_env=False) as client:
+            server.wait_until("it is ready", lambda: client.get("/v2/health/ready").status_code == 200)
+            assert client.get("/v2/models").json() == {"models": ["wait"]}
+        assert f"--unix-socket {path}" in server.stdout
+        assert server.stop() == 0
+    assert not os.path.lexists(path)

@@ -1,0 +1,91 @@
+"""``model``: what is refused before anything is fetched, and pickles that name classes of the user's own files."""
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from pipeline.pipeline import State
+from pipeline.runtimes.catalog import CannotOpen
+from pipeline.steps.python import cores
+from pipeline_serve import GraphFaults, Pipeline, Step
+
+
+def graph(step, folder="."):
+    dag = nx.DiGraph()
+    dag.add_node("m", step=step)
+    return Pipeline("p", dag, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (Step(model=""), "model is a path or a URI"),
+        (Step(model="nothing://x/m.joblib"), 'no scheme "nothing://" is known'),
+        (Step(model="s3://b/m.joblib"), "s3:// is known but not built yet"),
+        (Step(model="file://host/m.joblib"), '"file://host/m.joblib" names a host; write file:///PATH'),
+        (Step(model="m.bin"), r'no runtime is known for "m.bin" \(there are .joblib, .pickle, .pkl\); add runtime'),
+        (Step(model="m.joblib", runtime="onnx"), "runtime onnx is known but not built yet"),
+        (Step(model="m.joblib", runtime="sklern"), 'there is no runtime "sklern"; did you mean "sklearn"'),
+        (Step(model="m.joblib", params={"methd": "x"}), 'its runtime has no parameter "methd"; did you mean "method"'),
+        (Step(model="m.bin", runtime="sklearn", params={"x": 1}), 'its runtime has no parameter "x"'),
+    ],
+)
+def test_what_can_be_told_before_fetching_is_a_fault_of_the_node(step, says):
+    with pytest.raises(GraphFaults, match=rf'node "m": step "m": {says}'):
+        graph(step)
+
+
+def test_a_model_computes_in_threads_as_many_as_there_are_cores():
+    interface = graph(Step(model="gone.joblib")).blueprint.interfaces["m"]
+    assert (interface.blocking, interface.limit) == (True, cores())
+
+
+APP = """
+class Cleaner:
+    def __init__(self): self.add = 0
+    def predict(self, X):
+        if X.dtype.kind == "O": raise ValueError("a fault of the author")
+        return X + {number}
+    def refit(self, X): return X
+"""
+PICKLE = b"\x80\x02capp\nCleaner\n)\x81}X\x03\x00\x00\x00addK\x00sb."
+
+
+@pytest.mark.parametrize("with_run", [True, False])
+async def test_pickles_name_classes_of_the_graphs_own_app_though_another_graph_has_one(write, with_run):
+    models = []
+    for number in (1, 2):
+        write("m.pkl", PICKLE, f"g{number}")
+        folder = write("app.py", APP.format(number=number) + "def same(x): return x\n", f"g{number}")
+        dag = nx.DiGraph()
+        dag.add_node("m", step=Step(model="m.pkl"))
+        if with_run:
+            dag.add_node("same", step=Step(run="app.py:same"))
+            dag.add_edge("same", "m")
+        models.append(Pipeline(f"p{number}", dag, folder=folder))
+    async with models[0] as first, models[1] as second:
+        assert (await first.infer({"x": np.zeros(1)}))["m"].tolist() == [1]
+        assert (await second.infer({"x": np.zeros(1)}))["m"].tolist() == [2]
+
+
+async def test_a_value_error_of_the_authors_own_code_is_not_blamed_on_the_caller(write):
+    write("app.py", APP.format(number=1))
+    async with graph(Step(model="m.pkl"), write("m.pkl", PICKLE)) as model:
+        with pytest.raises(ValueError, match="a fault of the author") as caught:
+            await model.infer({"x": ["text"]})
+    assert caught.value.__notes__ == ['in step "m"']
+
+
+async def test_a_pickle_whose_class_is_gone_says_so(write):
+    model = graph(Step(model="m.pkl"), write("m.pkl", PICKLE.replace(b"capp", b"cgone_app")))
+    with pytest.raises(CannotOpen, match=r"m.pkl cannot be opened: ModuleNotFoundError: No module named 'gone_app'"):
+        await model.__aenter__()
+    assert model.state is State.FAILED
+    assert (model.failure or "").startswith("CannotOpen: ")
+
+
+async def test_a_folder_with_one_model_file_is_a_model(write):
+    write("app.py", APP.format(number=3))
+    folder = write("models/m.pkl", PICKLE)
+    async with graph(Step(model="models"), folder) as model:
+        assert (await model.infer({"x": np.zeros(1)}))["m"].tolist() == [3]

@@ -1,0 +1,232 @@
+"""What a machine can hold of the house's plan: arrows, protocol words, blind excepts, globals, sizes, import costs."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("pipeline", "storage", "server", "pipeline_serve")
+MAY_IMPORT = {
+    "pipeline": {"pipeline"},
+    "storage": {"storage"},
+    "server": {"server", "pipeline", "storage"},
+    "pipeline_serve": {"pipeline_serve", "server", "pipeline", "storage"},
+}
+# Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
+PIPELINE = (
+    "errors", "observe", "tensors", "wire", "graph", "contract", "engine", "code", "runtimes", "steps", "blueprint",
+    "pipeline", "repository",
+)  # fmt: skip
+# A folder of plug-ins is looked into by whoever needs them by name, in a function and by one line.
+PLUGINS = {("pipeline/engine/kinds.py", "pipeline.steps")}
+BLIND = {
+    "pipeline/code/signature.py": "a user's annotation may raise anything when it is evaluated",
+    "pipeline/code/load.py": "a user's module may raise anything when it is imported",
+    "pipeline/engine/execute.py": "a branch hands its failure to the fork that waits for it",
+    "pipeline/engine/place.py": "notes the step on whatever it raised",
+    "pipeline/pipeline.py": "a load that failed is told to the observers, then raised",
+    "pipeline/repository.py": "a model that cannot be opened must not end the others",
+    "pipeline/runtimes/sklearn.py": "unpickling may raise anything",
+    "server/handle.py": "the one of the request path: a failure is a reply",
+    "server/once.py": "whatever kept the model from loading is the answer",
+    "server/worker.py": "what breaks a connection must not break the others",
+}
+# Where os.environ is read; everybody else is handed it.
+ENVIRONMENT = {"server/config.py", "server/report.py", "pipeline_serve/_pipeline.py"}
+# Beside the codecs: the line to curl, the choice of `run`, and KServe's flags that are refused.
+PROTOCOL_WORDS = {"server/start.py", "server/once.py", "server/flags.py"}
+HEAVY = {"sklearn", "joblib", "pandas", "scipy", "torch", "onnxruntime", "xgboost", "lightgbm"}
+AT_HOME = {
+    "networkx": {"pipeline/graph/"},
+    "ruamel": {"pipeline/graph/"},
+    "quart": {"server/app.py"},
+    "quart_trio": {"server/app.py"},
+    "hypercorn": {"server/worker.py"},
+    "obstore": {"storage/"},
+    "prometheus_client": {"server/metrics.py"},
+    "click": {"server/cli.py", "server/flags.py"},
+}
+
+FILES = sorted(path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+TREES = {name: ast.parse((ROOT / name).read_text()) for name in FILES}
+EVERY_FILE = pytest.mark.parametrize("name", FILES)
+
+
+def imports(name: str) -> Iterator[tuple[str, bool]]:
+    """(module, whether at the top of the file at run time) of everything a file imports."""
+    top = set(map(id, TREES[name].body))
+    for node in ast.walk(TREES[name]):
+        for module in _modules(node):
+            yield module, id(node) in top
+
+
+def _modules(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=str(module), names=names):
+            return [f"{module}.{alias.name}" if is_module(f"{module}.{alias.name}") else module for alias in names]
+    return []
+
+
+def is_module(dotted: str) -> bool:
+    path = ROOT / dotted.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def module_of(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@EVERY_FILE
+def test_rooms_import_only_the_rooms_below_them(name):
+    room = name.partition("/")[0]
+    imported = {module.partition(".")[0] for module, _ in imports(name)}
+    assert imported & set(ROOMS) <= MAY_IMPORT[room]
+
+
+def test_inside_the_pipeline_imports_go_up_the_list_only():
+    entries = (ROOT / "pipeline").iterdir()
+    parts = {path.stem for path in entries if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert parts - {"__init__"} == set(PIPELINE)
+    wrong = []
+    for name in FILES:
+        here = module_of(name).split(".")[1:2]
+        if not name.startswith("pipeline/") or not here:
+            continue
+        wrong += [
+            f"{name} imports {module}"
+            for module, _ in imports(name)
+            if module.startswith("pipeline.")
+            and PIPELINE.index(module.split(".")[1]) > PIPELINE.index(here[0])
+            and (name, module) not in PLUGINS
+        ]
+    assert wrong == []
+
+
+def test_no_two_files_import_each_other_however_long_the_way():
+    known = {module_of(name) for name in FILES}
+    edges = ((module_of(name), module) for name in FILES for module, top in imports(name) if top and module in known)
+    assert list(nx.simple_cycles(nx.DiGraph(edge for edge in edges if edge[0] != edge[1]))) == []
+
+
+@EVERY_FILE
+def test_words_of_a_protocol_stand_in_its_codec_only(name):
+    if name.startswith("pipeline/wire/") or name in PROTOCOL_WORDS:
+        return
+    prose = {id(node.value) for node in ast.walk(TREES[name]) if isinstance(node, ast.Expr)}  # docstrings may cite
+    nodes = [node for node in ast.walk(TREES[name]) if id(node) not in prose]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    assert [
+        text for text in texts + names if re.search(r"(?<![a-z])(v1|v2|grpc)(?![a-z0-9])", text, re.IGNORECASE)
+    ] == []
+
+
+def test_no_file_is_a_grab_bag_and_none_has_two_ideas():
+    bags = re.compile(r"util|helper|common|manager|misc|base\.py$")
+    assert [name for name in FILES if bags.search(Path(name).name)] == []
+    long = {name: lines for name in FILES if (lines := len((ROOT / name).read_text().splitlines())) > 350}
+    # Each stands for one decision: a pipeline's whole life, and a file's every fault.
+    assert long.keys() <= {"pipeline/pipeline.py", "pipeline/graph/source.py", "pipeline/graph/read.py"}, long
+
+
+@EVERY_FILE
+def test_a_module_opens_with_its_reason(name):
+    reason = ast.get_docstring(TREES[name]) or ""
+    assert reason or not TREES[name].body, "no docstring"
+    assert len(reason.splitlines()) <= 12
+
+
+@EVERY_FILE
+def test_an_except_for_everything_is_a_decision_that_is_listed(name):
+    blind = [
+        handler.lineno
+        for handler in ast.walk(TREES[name])
+        if isinstance(handler, ast.ExceptHandler)
+        and (handler.type is None or {"Exception", "BaseException"} & {
+            node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)
+        })
+        # A handler that always raises hides nothing.
+        and not isinstance(handler.body[-1], ast.Raise)
+    ]  # fmt: skip
+    assert not blind or name in BLIND, blind
+
+
+@EVERY_FILE
+def test_importing_a_file_does_nothing_and_leaves_nothing_that_changes(name):
+    for node in TREES[name].body:
+        match node:
+            case (
+                ast.Expr(ast.Constant()) | ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef()
+            ):
+                continue
+            case ast.ClassDef() | ast.If(test=ast.Name("TYPE_CHECKING")):
+                continue
+            case (
+                ast.AnnAssign(target=ast.Name(target), value=value)
+                | ast.Assign(targets=[ast.Name(target)], value=value)
+            ):
+                assert target == "__all__" or not target.islower(), f"line {node.lineno}: {target} is a variable"
+                assert not mutable(value) or target == "__all__" or constant(name, target), (
+                    f"line {node.lineno}: {target}"
+                )
+            case ast.AugAssign(target=ast.Name(target)) if constant(name, target):
+                continue  # a table that is written in two lines
+            case ast.Assign(targets=[ast.Tuple(targets)]):
+                assert all(isinstance(own, ast.Name) and not own.id.islower() for own in targets), f"line {node.lineno}"
+            case ast.Expr(ast.Call()) if name in ("pipeline_serve/__init__.py", "pipeline_serve/__main__.py"):
+                continue  # refuses what would hide ours; runs the command
+            case ast.Try() | ast.If() if name.startswith("pipeline/tensors/"):
+                continue  # a library that may be missing
+            case _:
+                pytest.fail(f"line {node.lineno}: {ast.unparse(node)[:80]}")
+
+
+def mutable(value: ast.expr | None) -> bool:
+    match value:
+        case ast.Dict() | ast.List() | ast.Set() | ast.DictComp() | ast.ListComp() | ast.SetComp():
+            return True
+        case ast.Call(ast.Name(called)):
+            return called in ("dict", "list", "set", "bytearray", "defaultdict", "deque", "Counter")
+    return False
+
+
+def constant(name: str, target: str) -> bool:
+    """An upper-case table that its file only reads: nothing stores into it or calls a method of it that changes it."""
+    changing = {"append", "add", "update", "setdefault", "pop", "clear", "extend", "insert", "remove", "discard"}
+    if not target.lstrip("_").isupper():
+        return False
+    for node in ast.walk(TREES[name]):
+        match node:
+            case ast.Subscript(ast.Name(stored), ctx=ast.Store() | ast.Del()) if stored == target:
+                return False
+            case ast.Attribute(ast.Name(own), method) if own == target and method in changing:
+                return False
+            case ast.Global():
+                return False
+    return True
+
+
+@EVERY_FILE
+def test_the_environment_is_read_in_few_places_and_libraries_stay_at_home(name):
+    reads = {node.attr for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)} & {"environ", "getenv"}
+    assert not reads or name in ENVIRONMENT
+    for module, top in imports(name):
+        library = module.partition(".")[0]
+        assert not (top and library in HEAVY), f"{module} costs start-up time of everybody who does not use it"
+        homes = AT_HOME.get(library)
+        typed_only = not top
+        assert homes is None or typed_only or any(name.startswith(home) for home in homes), f"{module} in {name}"
+
+
+def test_no_public_name_hides_a_builtin_and_no_folder_hides_the_standard_library():
+    assert {*ROOMS, *PIPELINE} & ({*dir(builtins)} | set(sys.stdlib_module_names)) <= {"code"}  # ours is pipeline.code
