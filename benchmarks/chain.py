@@ -7,6 +7,7 @@ Prints microseconds of CPU per request for both, and their difference; the targe
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
@@ -32,7 +33,7 @@ def chain(length: int) -> Pipeline:
     names = [f"step{number}" for number in range(length)]
     for name in names:
         dag.add_node(name, step=Step(run=empty))
-    dag.add_edges_from(zip(names, names[1:], strict=False))
+    dag.add_edges_from(itertools.pairwise(names))
     return Pipeline(f"chain{length}", dag)
 
 

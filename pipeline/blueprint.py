@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine.kinds import Home, StepKind, Storage, step_kinds
+from pipeline.engine.kinds import Home, StepKind, Storage
 from pipeline.graph.agree import check_edges
 from pipeline.graph.dag import Graph, connect
 from pipeline.graph.edges import Interfaces
@@ -20,6 +20,7 @@ from pipeline.graph.read import read_graph
 from pipeline.graph.scalars import shown
 from pipeline.graph.source import Fault, GraphFaults, Node, Place, parse_on
 from pipeline.graph.spec import GraphSpec
+from pipeline.steps.catalog import step_kinds
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -38,6 +39,10 @@ class Blueprint:
     @property
     def spec(self) -> GraphSpec:
         return self.graph.spec
+
+    def named(self, name: str) -> Blueprint:
+        """The same graph under another model name."""
+        return replace(self, graph=replace(self.graph, spec=replace(self.spec, name=name)))
 
 
 def from_file(path: Path, environment: Mapping[str, str], storage: Storage) -> Blueprint:

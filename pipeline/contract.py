@@ -10,6 +10,7 @@ from pipeline.graph.edges import Interfaces, request_reads
 from pipeline.graph.spec import REQUEST
 from pipeline.graph.words import meant
 from pipeline.tensors.message import InferRequest
+from pipeline.tensors.shown import quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec, check
 from pipeline.tensors.tensor import Value
 
@@ -50,8 +51,8 @@ class Contract:
                 raise InvalidInput(reason)
         for name in request.inputs:
             if not self._reads.covers(name, len(request.inputs)):
-                known = [*self._graph.spec.inputs] or sorted(self._reads.names)
-                raise InvalidInput(f'input "{name}" is read by no step of model "{self._model}"{meant(name, known)}')
+                hint = meant(name, [*self._graph.spec.inputs] or sorted(self._reads.names))
+                raise InvalidInput(f'input {quoted(name)} is read by no step of model "{self._model}"{hint}')
 
     def steps_for(self, outputs: Sequence[str]) -> frozenset[str]:
         """The output steps that can give these tensors; all of them where that cannot be told, or none is named."""
@@ -82,7 +83,7 @@ class Contract:
                 raise WrongAnswer(f'model "{self._model}": {reason}')
         for name in outputs:
             if name not in values:
-                raise InvalidInput(f"Unexpected inference output '{name}' for model '{self._model}'")
+                raise InvalidInput(f"Unexpected inference output {shown(name)} for model '{self._model}'")
         return {name: values[name] for name in outputs} if outputs else values
 
     def _inputs(self, learned: Learned) -> dict[str, TensorSpec]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,3 +27,8 @@ class Config:
     tls_cert: Path | None
     tls_key: Path | None
     model_name: str | None
+
+
+def environment() -> Mapping[str, str]:
+    """What ``${VAR}`` of graph files is filled in from; everybody else is handed it."""
+    return os.environ

@@ -48,13 +48,18 @@ Page = Callable[[Mapping[str, str]], Reply]
 """What a GET of a path beside the protocols shows, to a caller with these headers."""
 
 _REQUEST_ID = "x-request-id"
+# What nginx logs for a client that left before its reply; nobody is sent it.
+_CLIENT_LEFT = 499
 _READING = ("GET", "HEAD")
 # What a log line and a header can carry unchanged; a caller's id that is anything else is replaced.
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """A reply was made; for the access log and the metrics. ``seconds`` of wall time, ``size`` in bytes."""
+    """A call ended; for the access log. ``seconds`` of wall time, ``size`` of the reply's body in bytes.
+
+    ``status`` 499: the client left before its reply.
+    """
 
     id: str
     method: str
@@ -101,18 +106,24 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
     call = Call(method, path, headers, b"", request_id(headers))
     try:
         reply = await _answer(service, call, read_body)
+    except trio.Cancelled:
+        _tell(service, call, _CLIENT_LEFT, start, 0)
+        raise
     except Exception as error:  # noqa: BLE001  # the one place: a request's failure is its reply
         shown = _shown(error, call.id)
         reply = error_reply(shown)
         if reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
             failed(call.id, f"{method} {path}", error)
     reply = Reply(reply.status, {**reply.headers, _REQUEST_ID: call.id}, reply.body)
+    _tell(service, call, reply.status, start, sum(map(len, reply.body)))
+    return reply
+
+
+def _tell(service: Service, call: Call, status: int, start: float, size: int) -> None:
     if service.on_answer:
-        size = sum(map(len, reply.body))
-        answered = Answered(call.id, method, path, reply.status, time.perf_counter() - start, size)
+        answered = Answered(call.id, call.method, call.path, status, time.perf_counter() - start, size)
         for tell in service.on_answer:
             tell(answered)
-    return reply
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import storage
 from pipeline import blueprint
 from pipeline.blueprint import Blueprint
 from pipeline.graph.source import Fault, GraphFaults
+from server.config import environment
 
 FAULTS = 2
 """The exit code of a command whose graph files have faults."""
@@ -22,7 +22,7 @@ def blueprints(files: Sequence[Path]) -> list[Blueprint] | None:
     faults: list[Fault] = []
     for file in files:
         try:
-            drawn.append(blueprint.from_file(file, os.environ, storage))
+            drawn.append(blueprint.from_file(file, environment(), storage))
         except GraphFaults as found:
             faults += found.faults
     faults += twins(drawn)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from server.config import Config
@@ -33,9 +34,9 @@ def start(config: Config) -> int:
     if drawn is None:
         return FAULTS
     configure(config.log_level, config.log_format, access=config.access_log)
-    pipelines = [Pipeline.from_blueprint(own) for own in drawn]
     if config.model_name is not None:
-        pipelines[0].name = config.model_name
+        drawn = [own.named(config.model_name) for own in drawn]
+    pipelines = [Pipeline.from_blueprint(own) for own in drawn]
     metrics = Metrics()
     for pipeline in pipelines:
         pipeline.observers += [observer, metrics]
@@ -78,6 +79,8 @@ def _problem(config: Config) -> str | None:
             return f"{config.tls_cert} and {config.tls_key} are no certificate and its key, in PEM: {error}"
     if config.model_name is not None and len(config.graphs) > 1:
         return "--model-name names one graph, and there are several"
+    if config.model_name is not None and not is_model_name(config.model_name):
+        return f'--model-name is {NAME_RULE}, not "{config.model_name}"'
     return None
 
 

@@ -21,17 +21,13 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import (
     AppWrapper,
-    ASGIFramework,
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    ASGISendEvent,
     ConnectionState,
     LifespanState,
-    Scope,
 )
 from hypercorn.utils import wrap_app
 
 from server.config import Config
+from server.finish import finishing
 from server.handle import Service
 from server.listen import Listening
 
@@ -106,7 +102,7 @@ async def serve_connections(
     Cancelled, every connection is cancelled with what it works on.
     """
     state: LifespanState = {}
-    wrapped = wrap_app(_finishing(app), config.wsgi_max_body_size, "asgi")
+    wrapped = wrap_app(finishing(app), config.wsgi_max_body_size, "asgi")
     lifespan = Lifespan(wrapped, config, state)
     context = WorkerContext(None)
     handler = partial(_connection, wrapped, config, context, state)
@@ -125,24 +121,6 @@ async def serve_connections(
             _LOG.warning("the grace period is over; what was still running is cancelled")
         await lifespan.wait_for_shutdown()
         lifespans.cancel_scope.cancel()
-
-
-def _finishing(app: ASGIFramework) -> ASGIFramework:
-    """The app, with sends that end once they have begun.
-
-    Hypercorn starts a connection's idle timer at the end of the last send, and tells the app in the middle of it that
-    the stream is closed; Quart-Trio then cancels the request, and the timer with it: the connection would never be
-    idle, neither for its timeout nor for a shutdown. (Hypercorn shields the writing itself already.)
-    """
-
-    async def finishing(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        async def send_whole(event: ASGISendEvent) -> None:
-            with trio.CancelScope(shield=True):
-                await send(event)
-
-        await app(scope, receive, send_whole)
-
-    return finishing
 
 
 def _listener(listening: Listening, config: hypercorn.Config) -> trio.abc.Listener[trio.abc.Stream]:

@@ -25,8 +25,6 @@ PIPELINE = (
     "errors", "observe", "tensors", "wire", "graph", "contract", "engine", "code", "runtimes", "steps", "blueprint",
     "pipeline", "repository",
 )  # fmt: skip
-# A folder of plug-ins is looked into by whoever needs them by name, in a function and by one line.
-PLUGINS = {("pipeline/engine/kinds.py", "pipeline.steps")}
 BLIND = {
     "pipeline/code/signature.py": "a user's annotation may raise anything when it is evaluated",
     "pipeline/code/load.py": "a user's module may raise anything when it is imported",
@@ -40,7 +38,7 @@ BLIND = {
     "server/worker.py": "what breaks a connection must not break the others",
 }
 # Where os.environ is read; everybody else is handed it.
-ENVIRONMENT = {"server/config.py", "server/report.py", "pipeline_serve/_pipeline.py"}
+ENVIRONMENT = {"server/config.py", "pipeline_serve/_pipeline.py"}
 # Beside the codecs: the line to curl, the choice of `run`, and KServe's flags that are refused.
 PROTOCOL_WORDS = {"server/start.py", "server/once.py", "server/flags.py"}
 HEAVY = {"sklearn", "joblib", "pandas", "scipy", "torch", "onnxruntime", "xgboost", "lightgbm"}
@@ -105,9 +103,7 @@ def test_inside_the_pipeline_imports_go_up_the_list_only():
         wrong += [
             f"{name} imports {module}"
             for module, _ in imports(name)
-            if module.startswith("pipeline.")
-            and PIPELINE.index(module.split(".")[1]) > PIPELINE.index(here[0])
-            and (name, module) not in PLUGINS
+            if module.startswith("pipeline.") and PIPELINE.index(module.split(".")[1]) > PIPELINE.index(here[0])
         ]
     assert wrong == []
 

@@ -262,3 +262,24 @@ def test_the_faults_of_a_python_graph_name_nodes_and_are_all_told(tmp_path):
         'node "two": step "two": no tensor feeds its parameter "b"; it reads "a" and "c"',
         'node "later": step "later" is async and runs on the loop; place: thread is for synchronous code',
     ]
+
+
+def test_faults_of_the_text_hide_no_others(lines: Lines) -> None:
+    """A duplicate key, an unset variable and an unknown alias are found beside what is wrong with the rest."""
+    assert lines("""
+name: iris
+deadline: 5
+limit: ${NOT_SET}
+steps:
+  a: {run: app.py:f, timeout: 1s, timeout: 2s}
+  b: {run: app.py:ff, limit: *gone}
+  c: {run: app.py:Scaler, params: {factr: 2}, inputs: bb}
+""") == [
+        "3:11: deadline: 5 has no unit; write 5ms or 5s",
+        "4:8: NOT_SET is not set; set it, or give it a default: ${NOT_SET:-…}",
+        '6:35: duplicate key "timeout", first at graph.yaml:6:22',
+        '7:12: step "b": "app.py" has no "ff"; did you mean "f"?',
+        "7:30: *gone: there is no &gone above it",
+        '8:43: step "c": __init__ of its class has no parameter "factr"; did you mean "factor"?',
+        '8:55: step "c" reads "bb": no such step; did you mean "b"?',
+    ]

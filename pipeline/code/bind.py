@@ -133,8 +133,11 @@ class _Several(_Binder):
             else:
                 positional.append(value)
         if self._rest:
-            rest = ((name, value) for name, value in inputs.items() if name not in self._names)
-            keyword |= {name: convert(Form.ANY, value) for name, value in rest}
+            rest = (name for name in inputs if name not in self._names)
+            others = (Argument(Parameter(name), keyword=True) for name in rest)
+            keyword |= {
+                own.parameter.name: self._value(own, inputs[own.parameter.name], context, sizes) for own in others
+            }
         return positional, keyword
 
     def _argument(

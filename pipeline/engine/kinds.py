@@ -1,9 +1,7 @@
-"""The step kinds there are, found by the files of ``pipeline/steps/``: adding a kind edits nothing else."""
+"""What a step kind must offer, and what it is given to work with."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -66,14 +64,3 @@ class StepKind(Protocol):
     def open_step(self, step: StepSpec, home: Home, /) -> AbstractAsyncContextManager[Call]:
         """The step, ready to be called until the context ends. Raises why it cannot be."""
         ...
-
-
-def step_kinds() -> dict[str, StepKind]:
-    """Action word → the kind that answers to it."""
-    import pipeline.steps as folder  # noqa: PLC0415  # the kinds import this file
-
-    kinds: dict[str, StepKind] = {}
-    for found in pkgutil.iter_modules(folder.__path__):
-        kind: Any = importlib.import_module(f"{folder.__name__}.{found.name}")
-        kinds |= dict.fromkeys(kind.KEYS, kind)
-    return kinds

@@ -13,7 +13,12 @@ from pipeline.graph.words import later, listed, near, unknown
 
 # What fits one segment of /v1/models/NAME:predict without escapes that proxies disagree on.
 _MODEL_NAME = re.compile(r"\w[\w.\-]*")
-_NAME_RULE = 'letters, digits, ".", "_" and "-"'
+NAME_RULE = 'letters, digits, ".", "_" and "-"'
+
+
+def is_model_name(name: str) -> bool:
+    """Whether every client can address a model of that name."""
+    return _MODEL_NAME.fullmatch(name) is not None
 
 
 class Fields:
@@ -99,10 +104,10 @@ class Fields:
     def model_name(self, table: Table, default: str) -> str:
         entry = table.get("name")
         name = default if entry is None else self.text(table, "name")
-        if name is not None and not _MODEL_NAME.fullmatch(name):
+        if name is not None and not is_model_name(name):
             hint = "" if entry else ", and without a name the graph has its file's: give it a name"
             place = entry.node.place if entry else table.place
-            self.faults.append(Fault(place, f'a model name is {_NAME_RULE}, not "{shown(name)}"{hint}'))
+            self.faults.append(Fault(place, f'a model name is {NAME_RULE}, not "{shown(name)}"{hint}'))
         return name or default
 
     def version(self, table: Table) -> str:
@@ -111,10 +116,10 @@ class Fields:
                 return "1"
             case Entry(node=Scalar(value=int() as number)) if not isinstance(number, bool) and number >= 0:
                 return str(number)
-            case Entry(node=Scalar(value=str() as text)) if _MODEL_NAME.fullmatch(text):
+            case Entry(node=Scalar(value=str() as text)) if is_model_name(text):
                 return text
             case Entry(node=Scalar(value=str() as text) as node):
-                self.wrong(node, f'a version is {_NAME_RULE}, not "{shown(text)}"')
+                self.wrong(node, f'a version is {NAME_RULE}, not "{shown(text)}"')
                 return "1"
             case Entry(node=node):
                 self.wrong(node, f'version is a whole number, or a text like "1.2" in quotes, not {kind_of(node)}')

@@ -19,7 +19,7 @@ from pipeline.engine.step import Context
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
-from pipeline.graph.words import later, meant
+from pipeline.graph.words import later, meant, near
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
@@ -133,16 +133,17 @@ def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, An
         return params
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     names = [name for name, own in parameters.items() if own.kind in by_name]
-    if not any(own.kind is own.VAR_KEYWORD for own in parameters.values()):
-        for name in params:
-            if name not in names:
-                message = f'step "{step.name}": {taker} has no parameter "{name}"{meant(name, names)}'
-                faults.append(Fault(step.at(f"params.{name}"), message))
-    if isinstance(target, type):
-        for name in names:
-            if parameters[name].default is inspect.Parameter.empty and name not in params:
-                message = f'step "{step.name}": {taker} needs "{name}"; give it under params'
-                faults.append(Fault(step.at("params"), message))
+    takes_any = any(own.kind is own.VAR_KEYWORD for own in parameters.values())
+    unknown = [] if takes_any else [name for name in params if name not in names]
+    for name in unknown:
+        message = f'step "{step.name}": {taker} has no parameter "{name}"{meant(name, names)}'
+        faults.append(Fault(step.at(f"params.{name}"), message))
+    # A misspelt name is one mistake: it is not missing as well.
+    given = {*params, *(near(name, names) for name in unknown)}
+    for name in names if isinstance(target, type) else ():
+        if parameters[name].default is inspect.Parameter.empty and name not in given:
+            message = f'step "{step.name}": {taker} needs "{name}"; give it under params'
+            faults.append(Fault(step.at("params"), message))
     return params
 
 

@@ -7,7 +7,7 @@ arrays is tensors by name, so is a DataFrame; an InferResponse is itself; any ot
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,8 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
     match answer:
         case InferResponse():
             return {_name(step, name): _kept(step, value) for name, value in answer.outputs.items()}
-        case dict() if answer and all(isinstance(value, np.ndarray) for value in answer.values()):
-            return {_name(step, name): _tensor(step, array) for name, array in answer.items()}
+        case dict() if _are_arrays(answer.values()):
+            return {_name(step, name): _tensor(step, np.asarray(array)) for name, array in answer.items()}
         case dict():
             return {step: Json(answer)}
         case _ if _is_frame(answer):
@@ -44,6 +44,13 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
             raise WrongAnswer(f'step "{step}" returned a {type(answer).__name__}, which is neither tensor nor JSON')
 
 
+def _are_arrays(values: Collection[Any]) -> bool:
+    """Whether all are arrays. Arithmetic on a zero-dimensional array makes numpy scalars, which beside one count too."""
+    return any(isinstance(value, np.ndarray) for value in values) and all(
+        isinstance(value, np.ndarray | np.generic) for value in values
+    )
+
+
 def _tensor(step: str, array: np.ndarray[Any, Any]) -> Value:
     try:
         return tensor(array)
@@ -52,7 +59,7 @@ def _tensor(step: str, array: np.ndarray[Any, Any]) -> Value:
 
 
 def _kept(step: str, value: Any) -> Value:
-    """An output of an InferResponse that the author made: a tensor put in order, or JSON; an array is a tensor too."""
+    """An output of an InferResponse that the author made: a tensor put in order, JSON, or an array."""
     match value:
         case Json():
             return value

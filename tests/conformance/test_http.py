@@ -319,6 +319,30 @@ def test_a_step_that_blocks_leaves_health_and_other_models_answering_1(server, c
         assert slow.result().json() == {"predictions": "blocked"}
 
 
+@pytest.mark.parametrize("path", ["/v1/models/nope:predict", "/nope", "/v2/health/live"])
+def test_a_reply_that_comes_before_the_body_leaves_the_connection_usable(server, path):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:
+        for _ in range(3):
+            wire.sendall(b"POST %s HTTP/1.1\r\nhost: h\r\ncontent-length: 20\r\n\r\n" % path.encode())
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += wire.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 4")
+            assert b"connection: close" not in answer.lower()
+            wire.sendall(b"x" * 20)
+
+
+def test_a_reply_that_comes_before_a_large_body_says_that_it_closes(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:
+        wire.sendall(b"POST /nope HTTP/1.1\r\nhost: h\r\ncontent-length: 9000000\r\n\r\n")
+        answer = wire.recv(65536)
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        wire.sendall(b"x" * 9_000_000)
+        while chunk := wire.recv(65536):
+            answer += chunk
+    assert answer.endswith(b'{"error":"Not Found"}')
+
+
 @pytest.mark.parametrize("leave", ["close", "reset"])
 def test_a_client_that_leaves_stops_the_step_it_waited_for_2(server, leave):
     body = json.dumps({"instances": [leave]}).encode()

@@ -69,6 +69,7 @@ FLOATS = np.zeros((2, 4), dtype=np.float32)
         ("FP32[-1,4]", tensor(FLOATS), None),
         ("FP32[n,4]?", tensor(FLOATS), None),
         ("FP32[n,n]", tensor(FLOATS), "expected FP32[n,n] with n=2 as elsewhere, got FP32[2,4]"),
+        ("FP32[n,n]", tensor(FLOATS.T), "expected FP32[n,n] with n=4 as elsewhere, got FP32[4,2]"),
         ("FP32[n,3]", tensor(FLOATS), "expected FP32[n,3], got FP32[2,4]"),
         ("FP32[n]", tensor(FLOATS), "expected FP32[n], got FP32[2,4]"),
         ("FP32[]", tensor(FLOATS), "expected FP32[], got FP32[2,4]"),

@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 import pipeline.steps
-from pipeline.engine.kinds import Call, step_kinds
+from pipeline.engine.kinds import Call
 from pipeline.graph.spec import Step
+from pipeline.steps.catalog import step_kinds
 
 KIND = '''
 """A step kind that somebody added."""

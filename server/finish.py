@@ -1,0 +1,72 @@
+"""How a reply ends, between Quart and Hypercorn: it is sent whole, and what its client still sends is waited for.
+
+Knows ASGI events and nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from hypercorn.typing import (
+        ASGIFramework,
+        ASGIReceiveCallable,
+        ASGIReceiveEvent,
+        ASGISendCallable,
+        ASGISendEvent,
+        Scope,
+    )
+
+# A reply may be made before the body is here: no such model, no place. nginx waits 5 s for each part, 30 s in all.
+_LINGER_SECONDS = 5.0
+# A body that is worth waiting for, so that its connection can be used again.
+_SMALL = 2**20
+
+
+def finishing(app: ASGIFramework) -> ASGIFramework:
+    """The app, with replies that reach their client.
+
+    Hypercorn closes the connection where a reply ends before its request does, and what the client is still sending
+    then resets it: the reply is lost. So the end of such a reply waits, for a time, until the request has come whole,
+    and says ``connection: close`` where that is too long to wait for.
+
+    Hypercorn starts a connection's idle timer at the end of the last send, and tells the app in the middle of it that
+    the stream is closed; Quart-Trio then cancels the request, and the timer with it: the connection would never be
+    idle, neither for its timeout nor for a shutdown. So a send that has begun is not cancelled. (Hypercorn shields the
+    writing itself already.)
+    """
+
+    async def finished(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        whole = trio.Event()
+
+        async def receive_counting() -> ASGIReceiveEvent:
+            event = await receive()
+            if event["type"] != "http.request" or not event.get("more_body", False):
+                whole.set()
+            return event
+
+        async def send_whole(event: ASGISendEvent) -> None:
+            if event["type"] == "http.response.start" and not whole.is_set() and _declared(scope) > _SMALL:
+                event = {**event, "headers": [*event["headers"], (b"connection", b"close")]}
+            if event["type"] == "http.response.body" and not event.get("more_body", False):
+                with trio.move_on_after(_LINGER_SECONDS):
+                    await whole.wait()
+            with trio.CancelScope(shield=True):
+                await send(event)
+
+        await app(scope, receive_counting, send_whole)
+
+    return finished
+
+
+def _declared(scope: Scope) -> float:
+    """The bytes of body that the head announces: no bound where it is chunked, 0 in HTTP/2, which has streams."""
+    if scope["type"] != "http" or not scope["http_version"].startswith("1."):
+        return 0
+    headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers:
+        return math.inf
+    return int(headers.get(b"content-length", b"0"))

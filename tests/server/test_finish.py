@@ -1,0 +1,75 @@
+"""The end of a reply, in virtual time: it waits for a body that is coming, and not for ever."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from server.finish import finishing
+
+WHOLE = {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def early(scope, receive, send):
+    """Replies at once, while beside it the request is read, as Quart-Trio does it."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"a", b"b")]})
+        await send({"type": "http.response.body", "body": b"no", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        nursery.cancel_scope.cancel()
+
+
+async def run(head, arrives, version="1.1"):
+    """[(time, event)] of what was sent, for a request whose body is whole after ``arrives`` seconds."""
+    sent, start = [], trio.current_time()
+
+    async def receive():
+        await trio.sleep(arrives)
+        return WHOLE
+
+    async def send(event):
+        sent.append((trio.current_time() - start, event))
+
+    scope = {"type": "http", "http_version": version, "headers": head}
+    await finishing(early)(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize(("arrives", "ends"), [(0, 0), (1, 1), (4.9, 4.9), (1e9, 5)])
+async def test_the_reply_is_sent_at_once_and_its_end_waits_for_the_body_up_to_a_bound(autojump_clock, arrives, ends):
+    sent = await run([(b"content-length", b"20")], arrives)
+    assert [time for time, _ in sent] == pytest.approx([0, 0, ends])
+    assert b"".join(event.get("body", b"") for _, event in sent) == b"no"
+
+
+@pytest.mark.parametrize(
+    ("head", "version", "closes"),
+    [
+        ([(b"content-length", b"1048576")], "1.1", False),
+        ([(b"content-length", b"1048577")], "1.1", True),
+        ([(b"transfer-encoding", b"chunked")], "1.1", True),
+        ([(b"content-length", b"1048577")], "2", False),
+        ([], "1.1", False),
+    ],
+)
+async def test_only_a_body_that_is_too_long_to_wait_for_closes_the_connection_and_says_so(
+    autojump_clock, head, version, closes
+):
+    (_, first), *_ = await run(head, 1, version)
+    assert first["headers"] == [(b"a", b"b")] + [(b"connection", b"close")] * closes
+
+
+async def test_a_send_that_has_begun_is_not_cancelled(autojump_clock):
+    with trio.move_on_after(1.5):
+        sent = []
+
+        async def send(event):
+            await trio.sleep(1)
+            sent.append(event["type"])
+
+        async def receive():
+            return WHOLE
+
+        await finishing(early)({"type": "http", "http_version": "1.1", "headers": []}, receive, send)
+    assert sent == ["http.response.start", "http.response.body"]
