@@ -45,7 +45,7 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
 
 
 def _are_arrays(values: Collection[Any]) -> bool:
-    """Whether all are arrays. Arithmetic on a zero-dimensional array makes numpy scalars, which beside one count too."""
+    """Whether all are arrays. Arithmetic on one without dimensions makes numpy scalars, which beside it count too."""
     return any(isinstance(value, np.ndarray) for value in values) and all(
         isinstance(value, np.ndarray | np.generic) for value in values
     )
