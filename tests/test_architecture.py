@@ -26,7 +26,7 @@ PIPELINE = (
     "pipeline", "repository",
 )  # fmt: skip
 BLIND = {
-    "pipeline/code/signature.py": "a user's annotation may raise anything when it is evaluated",
+    "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
     "pipeline/code/load.py": "a user's module may raise anything when it is imported",
     "pipeline/engine/execute.py": "a branch hands its failure to the fork that waits for it",
     "pipeline/engine/place.py": "notes the step on whatever it raised",

@@ -1,7 +1,6 @@
 """What a function asks for, read from its signature: one Parameter per tensor it takes, and the forms of the rest.
 
-Annotations select the form; ``Annotated[np.ndarray, "FP32[n,4]"]`` declares datatype and dimensions too. An annotation
-that cannot be evaluated (a name imported for type checkers only) is as good as none.
+Annotations select the form; ``Annotated[np.ndarray, "FP32[n,4]"]`` declares datatype and dimensions too.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
 
+from pipeline.code.annotations import annotations_of, parameters_of
 from pipeline.engine.step import Context
 from pipeline.graph.interface import Parameter
 from pipeline.tensors.forms import Form
@@ -88,13 +88,13 @@ def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozen
         # Newer numpy lists `out`, `where`, `dtype`, … too, which are no tensors of a request.
         return _positional(["x"] if function.nin == 1 else [f"x{number + 1}" for number in range(function.nin)])
     try:
-        parameters = list(inspect.signature(function).parameters.values())[skip:]
+        parameters = list(parameters_of(function).values())[skip:]
     except (TypeError, ValueError):
         # Functions written in C may tell nothing of themselves: one array in, one out.
         return _positional(["x"])
     if isinstance(function, functools.partial):
         bound |= frozenset(function.keywords)
-    hints = _hints(function)
+    hints = annotations_of(function)
     arguments: list[Argument] = []
     rest = False
     for position, parameter in enumerate(parameters):
@@ -104,7 +104,7 @@ def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozen
             case inspect.Parameter.VAR_POSITIONAL:
                 raise BadSignature(f"its parameter *{parameter.name} has no name to bind a tensor to; use **kwargs")
             case kind if parameter.name not in bound:
-                annotation = hints.get(parameter.name, parameter.annotation)
+                annotation = hints.get(parameter.name, _EMPTY)
                 form, spec = _form(parameter.name, annotation)
                 needed = Parameter(parameter.name, form, spec, required=parameter.default is _EMPTY)
                 keyword = kind is not inspect.Parameter.POSITIONAL_ONLY and len(arguments) < position
@@ -117,26 +117,6 @@ def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozen
 def _positional(names: list[str]) -> Signature:
     arguments = tuple(Argument(Parameter(name), keyword=False) for name in names)
     return Signature(arguments, rest=False, returns=None, returns_one=False)
-
-
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations, evaluated one by one, so that one bad name does not cost the others."""
-    target = inspect.unwrap(getattr(function, "func", function))
-    target = getattr(target, "__func__", target)
-    if not inspect.isroutine(target) and not isinstance(target, type):
-        target = type(target).__call__
-    names = getattr(target, "__globals__", {})
-    return {name: _evaluated(annotation, names) for name, annotation in getattr(target, "__annotations__", {}).items()}
-
-
-def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
-    try:
-        # Quoted beside `from __future__ import annotations`, it is a text in a text.
-        while isinstance(annotation, str):
-            annotation = eval(annotation, names)  # noqa: S307  # as typing does
-    except Exception:  # noqa: BLE001  # whatever a user's annotation raises, it is as good as none
-        return _EMPTY
-    return annotation
 
 
 def _form(name: str, annotation: Any) -> tuple[Form, TensorSpec | None]:

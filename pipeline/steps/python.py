@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from pipeline.code.annotations import parameters_of
 from pipeline.code.bind import Many, One, binder
 from pipeline.code.load import NotLoaded, load
 from pipeline.code.signature import BadSignature, Signature, gives, signature_of
@@ -128,7 +129,7 @@ def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, An
         return {}
     taker = "__init__ of its class" if isinstance(target, type) else "its function"
     try:
-        parameters = inspect.signature(target).parameters
+        parameters = parameters_of(target)
     except (TypeError, ValueError):
         return params
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
