@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine.kinds import Home, StepKind, Storage
 from pipeline.graph.agree import check_edges
 from pipeline.graph.dag import Graph, connect
 from pipeline.graph.edges import Interfaces
@@ -20,7 +19,7 @@ from pipeline.graph.read import read_graph
 from pipeline.graph.scalars import shown
 from pipeline.graph.source import Fault, GraphFaults, Node, Place, parse_on
 from pipeline.graph.spec import GraphSpec
-from pipeline.steps.catalog import step_kinds
+from pipeline.steps.catalog import Home, StepKind, Storage, step_kinds
 
 if TYPE_CHECKING:
     import networkx as nx

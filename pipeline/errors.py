@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 
 class Code(enum.Enum):
-    """What happened, in the words of the canonical RPC codes plus the four that HTTP distinguishes."""
+    """What happened, in the words of the canonical RPC codes and of what HTTP distinguishes besides."""
 
     INVALID_ARGUMENT = "invalid argument"
     NOT_FOUND = "not found"
@@ -22,6 +22,7 @@ class Code(enum.Enum):
     RESOURCE_EXHAUSTED = "resource exhausted"
     UNAVAILABLE = "unavailable"
     DEADLINE_EXCEEDED = "deadline exceeded"
+    CANCELLED = "cancelled"
     BAD_UPSTREAM = "bad upstream"
     INTERNAL = "internal"
 

@@ -25,7 +25,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class RequestDone(msgspec.Struct, frozen=True):
-    """A request left the graph. ``code`` None is success; ``spans`` are the steps that ended, in that order."""
+    """A request left the graph. ``code`` None is success; ``spans`` are the steps that ended, well or not, in order."""
 
     model: str
     version: str

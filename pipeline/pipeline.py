@@ -21,7 +21,6 @@ import trio
 from pipeline import blueprint
 from pipeline.contract import Contract
 from pipeline.engine.execute import execute
-from pipeline.engine.kinds import Call, Storage
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
@@ -31,6 +30,7 @@ from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.units import format_duration
 from pipeline.observe import LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
+from pipeline.steps.catalog import Call, Storage
 from pipeline.tensors.given import value_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
@@ -48,9 +48,30 @@ class State(enum.Enum):
     NEW = "new"
     LOADING = "loading"
     READY = "ready"
-    DRAINING = "draining"
     CLOSED = "closed"
     FAILED = "failed"
+
+
+class Allowance:
+    """The time that one request has, from its admission on."""
+
+    __slots__ = ("_scope", "_start", "seconds")
+
+    def __init__(self, scope: trio.CancelScope, seconds: float) -> None:
+        self._scope = scope
+        self._start = trio.current_time()
+        self.seconds = seconds
+
+    @property
+    def deadline(self) -> float:
+        """On trio's clock."""
+        return self._scope.deadline
+
+    def shorten(self, seconds: float) -> None:
+        """To so many seconds in all, where that is less."""
+        if seconds < self.seconds:
+            self.seconds = seconds
+            self._scope.deadline = self._start + seconds
 
 
 class Pipeline:
@@ -92,6 +113,7 @@ class Pipeline:
         self.admission = Limit(f"Model {spec.name}", spec.limit, spec.queue)
         self.state = State.NEW
         self.failure: str | None = None
+        self.loaded_once = False
         self.observers: list[Observer] = []
         self._contract = Contract(spec.name, drawn.graph, drawn.interfaces)
         self.expectation = self._contract.expectation({})
@@ -126,7 +148,7 @@ class Pipeline:
 
         RuntimeError where it is open already. Cancelled, the steps opened so far are closed.
         """
-        if self.state in (State.LOADING, State.READY, State.DRAINING):
+        if self.state in (State.LOADING, State.READY):
             raise RuntimeError(
                 f'model "{self.name}" is {self.state.value} already: open it once, close it, open it again'
             )
@@ -142,15 +164,17 @@ class Pipeline:
                     self._opened[step.name] = self._open(step, call)
                     learned[step.name] = call.signature
             except Exception as error:
+                self._opened.clear()
                 error.add_note(f'while opening step "{step.name}" of model "{self.name}"')
                 self._fail(error)
                 raise
             except BaseException:
+                self._opened.clear()
                 self.state = State.CLOSED
                 raise
             self._stack = stack.pop_all()
         self.expectation = self._contract.expectation(learned)
-        self.state = State.READY
+        self.state, self.loaded_once = State.READY, True
         self._tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
         return self
 
@@ -169,7 +193,7 @@ class Pipeline:
         interface = self._blueprint.interfaces[step.name]
         total = step.limit or interface.limit
         queue = _STEP_QUEUE if step.queue is None else step.queue
-        on_wait = functools.partial(self._waits, step.name) if total == 1 and step.limit is None else None
+        on_wait = functools.partial(self._waits, step.name) if interface.keeps_state and step.limit is None else None
         limit = Limit(f"Step {step.name} of model {self.name}", total, queue, on_wait=on_wait) if total else None
         if call.blocking and step.where != "loop":
             return ThreadStep(step.name, call.function, step.timeout, limit)
@@ -213,24 +237,29 @@ class Pipeline:
             headers={name.lower(): text for name, text in (headers or {}).items()},
             timeout=timeout,
         )
-        budget = min(self.deadline, math.inf if timeout is None else max(timeout, 0.0))
-        with trio.move_on_after(budget) as scope:
-            async with self.admitted():
-                return await self.answer(request, verb, scope.deadline)
-        raise too_late(budget)
+        async with self.admitted(math.inf if timeout is None else max(timeout, 0.0)) as allowance:
+            return await self.answer(request, verb, allowance.deadline)
+        raise AssertionError("a request that is out of time raises")
 
     @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
-        """A place inside the graph, within ``limit`` and ``queue``. Raises Overloaded, ModelNotReady.
+    async def admitted(self, budget: float) -> AsyncIterator[Allowance]:
+        """A place inside the graph within ``limit`` and ``queue``, for the graph's deadline or ``budget`` (seconds).
 
-        Cancelled while waiting, the place in the queue is given up.
+        Raises ModelNotReady, Overloaded, and DeadlineExceeded when time is up, in the queue or inside. Cancelled, the
+        place is given up.
         """
         self.require_ready()
-        await self.admission.acquire()
-        try:
-            yield
-        finally:
-            self.admission.release()
+        budget = min(self.deadline, budget)
+        with trio.move_on_after(budget) as scope:
+            allowance = Allowance(scope, budget)
+            await self.admission.acquire()
+            try:
+                yield allowance
+            finally:
+                self.admission.release()
+        if scope.cancelled_caught:
+            spent = format_duration(allowance.seconds)
+            raise DeadlineExceeded(f"the request took longer than its deadline of {spent}")
 
     def require_ready(self) -> None:
         if self.state is not State.READY:
@@ -262,7 +291,7 @@ class Pipeline:
             code = error.code
             raise
         except trio.Cancelled:
-            code = Code.DEADLINE_EXCEEDED
+            code = Code.DEADLINE_EXCEEDED if trio.current_time() >= deadline else Code.CANCELLED
             raise
         finally:
             if self.observers:
@@ -282,11 +311,6 @@ class Pipeline:
         names = [step.name for step in plan.steps]
         spans = [Span(names[number], self._phases[names[number]], began, ended) for number, began, ended in run.spans]
         return RequestDone(self.name, self.version, verb, request.id, time.perf_counter() - start, code, spans)
-
-
-def too_late(budget: float) -> DeadlineExceeded:
-    """The error of a request whose time is up; ``budget`` in seconds."""
-    return DeadlineExceeded(f"the request took longer than its deadline of {format_duration(budget)}")
 
 
 def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

@@ -16,7 +16,6 @@ class Repository:
     def __init__(self, pipelines: Iterable[Pipeline]) -> None:
         """Raises ValueError where two pipelines have one name and version."""
         self._models: dict[str, dict[str, Pipeline]] = {}
-        self._loaded_once: set[Pipeline] = set()
         for pipeline in pipelines:
             versions = self._models.setdefault(pipeline.name, {})
             if pipeline.version in versions:
@@ -50,10 +49,8 @@ class Repository:
 
     def ready(self, mode: str) -> bool:
         """Whether all (or any) of the models have been loaded once; what failed later shows on that model alone."""
-        everything = list(self)
-        self._loaded_once.update(pipeline for pipeline in everything if pipeline.state is State.READY)
-        how_many = len(self._loaded_once)
-        return how_many == len(everything) if mode == "all" else how_many > 0
+        loaded = [pipeline.loaded_once for pipeline in self]
+        return all(loaded) if mode == "all" else any(loaded)
 
     async def serve(self) -> None:
         """Opens every model beside the others and holds it open until cancelled; then closes them all.

@@ -6,19 +6,16 @@ when the client leaves it cancels it, and all work below stops.
 
 from __future__ import annotations
 
-import math
 import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 import trio
 
-from pipeline.errors import Code, InferenceError, InferError, ServerNotReady, WrongAnswer
-from pipeline.pipeline import too_late
+from pipeline.errors import Code, ServerNotReady
 from pipeline.repository import Repository
 from pipeline.tensors.message import (
     AskLive,
@@ -38,8 +35,10 @@ from pipeline.tensors.message import (
     ServerMetadata,
 )
 from pipeline.wire.codec import Call, Reply
-from pipeline.wire.statuses import error_reply
+from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
+from server.encoding import require_plain
+from server.failure import as_shown
 from server.log import failed
 from server.routes import Match, Routes, wrong_method
 
@@ -48,8 +47,6 @@ Page = Callable[[Mapping[str, str]], Reply]
 """What a GET of a path beside the protocols shows, to a caller with these headers."""
 
 _REQUEST_ID = "x-request-id"
-# What nginx logs for a client that left before its reply; nobody is sent it.
-_CLIENT_LEFT = 499
 _READING = ("GET", "HEAD")
 # What a log line and a header can carry unchanged; a caller's id that is anything else is replaced.
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -107,10 +104,10 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
     try:
         reply = await _answer(service, call, read_body)
     except trio.Cancelled:
-        _tell(service, call, _CLIENT_LEFT, start, 0)
+        _tell(service, call, STATUS[Code.CANCELLED], start, 0)
         raise
     except Exception as error:  # noqa: BLE001  # the one place: a request's failure is its reply
-        shown = _shown(error, call.id)
+        shown = as_shown(error, call.id)
         reply = error_reply(shown)
         if reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
             failed(call.id, f"{method} {path}", error)
@@ -150,19 +147,17 @@ async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody
     if verb is None:
         raise AssertionError(f"{match.route.template} neither asks the server nor runs a model")
     pipeline.require(verb)
-    start = trio.current_time()
-    budget = min(pipeline.deadline, header_timeout(call.headers))
-    with trio.move_on_at(start + budget) as scope:
-        async with pipeline.admitted():
-            call = msgspec.structs.replace(call, body=await read_body())
-            codec, route = match.codec, match.route
-            command, options = codec.decode(call, route, pipeline.name, pipeline.version, pipeline.expectation)
-            if not isinstance(command, Infer):
-                raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
-            budget = min(budget, math.inf if command.request.timeout is None else command.request.timeout)
-            scope.deadline = start + budget
-            return codec.encode(await pipeline.answer(command.request, verb, scope.deadline), options)
-    raise too_late(budget)
+    require_plain(call.headers)
+    async with pipeline.admitted(header_timeout(call.headers)) as allowance:
+        call = msgspec.structs.replace(call, body=await read_body())
+        codec, route = match.codec, match.route
+        command, options = codec.decode(call, route, pipeline.name, pipeline.version, pipeline.expectation)
+        if not isinstance(command, Infer):
+            raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
+        if command.request.timeout is not None:
+            allowance.shorten(command.request.timeout)
+        return codec.encode(await pipeline.answer(command.request, verb, allowance.deadline), options)
+    raise AssertionError("a request that is out of time raises")
 
 
 def _command(match: Match) -> Command:
@@ -194,23 +189,3 @@ def _ask(service: Service, command: Command) -> Result:
             return ModelReady(pipeline.name, ready=True)
         case Infer():
             raise AssertionError("an inference request is run, not asked")
-
-
-def _shown(error: Exception, request: str) -> InferError:
-    """The error as the caller sees it: what was raised for its eyes as it is, anything else as a request id."""
-    match error:
-        case WrongAnswer():
-            return _hidden(request)
-        case InferError():
-            return error
-        case NotImplementedError():
-            return InferError(Code.UNIMPLEMENTED, str(error) or "Not implemented.")
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int) and 400 <= status <= 599:
-        detail: Any = getattr(error, "detail", None)
-        return InferError(Code.INTERNAL, detail if isinstance(detail, str) else str(error), status=status)
-    return _hidden(request)
-
-
-def _hidden(request: str) -> InferError:
-    return InferenceError(f"Internal server error. The log has the reason, under request id {request}.")

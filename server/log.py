@@ -16,13 +16,12 @@ _LOG = logging.getLogger("pipeline_serve")
 _ACCESS = logging.getLogger("pipeline_serve.access")
 
 
-def configure(level: str, form: Format, *, access: bool) -> None:
+def configure(level: str, form: Format) -> None:
     """Sets up the process's logging: ours, the libraries' and the user's, in one form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    _ACCESS.disabled = not access
 
 
 def failed(request: str, what: str, error: BaseException) -> None:

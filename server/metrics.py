@@ -34,13 +34,15 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case RequestDone(model, _, verb, spans=spans):
+            case RequestDone(model, _, verb, code=code, spans=spans):
                 wall: dict[str, tuple[float, float]] = {}
                 for span in spans:
                     start, end = wall.get(span.phase, (span.start, span.end))
                     wall[span.phase] = min(start, span.start), max(end, span.end)
-                # As in KServe every request passes all three hooks, one that has no such step in no time.
-                for phase in (*PHASES, verb) if verb == "explain" else PHASES:
+                # As in KServe an answered request passed all three hooks, one that has no such step in no time; one
+                # that failed passed those that began.
+                passed = (*PHASES, verb) if verb == "explain" else PHASES
+                for phase in passed if code is None else wall:
                     start, end = wall.get(phase, (0.0, 0.0))
                     self._phases[phase].labels(model).observe(end - start)
 

@@ -32,7 +32,7 @@ def run_once(graph: Path, request: Path, verb: Verb) -> int:
     except OSError as error:
         print(f"{request}: cannot be read: {error.strerror or error}", file=sys.stderr)  # noqa: T201
         return FAULTS
-    configure("warning", "text", access=False)
+    configure("warning", "text")
     return trio.run(partial(_answer, Pipeline.from_blueprint(drawn[0]), body, verb))
 
 

@@ -33,7 +33,7 @@ def start(config: Config) -> int:
     drawn = blueprints(config.graphs)
     if drawn is None:
         return FAULTS
-    configure(config.log_level, config.log_format, access=config.access_log)
+    configure(config.log_level, config.log_format)
     if config.model_name is not None:
         drawn = [own.named(config.model_name) for own in drawn]
     pipelines = [Pipeline.from_blueprint(own) for own in drawn]

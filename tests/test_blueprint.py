@@ -120,7 +120,8 @@ def step(text: str) -> str:
          ['2:32: step "a": nothing feeds its parameter "b"; inputs has "a"']),
         # ---- texts that would break the line
         (step('"app.py:f\\ng"'), ['2:6: step "a": "app.py" has no "f\\ng"']),
-        ('name: "a\\nb"\n' + step("app.py:f"), ['1:7: a model name is letters, digits, ".", "_" and "-", not "a\\nb"']),
+        ('name: "a\\nb"\n' + step("app.py:f"),
+         ['1:7: a model name is letters, digits, ".", "_" and "-", at most 128, not "a\\nb"']),
         ('schema: {inputs: {"x\\ty": WORD}}\n' + step("app.py:f"),
          ['1:27: schema: "x\\ty": expected DTYPE[dims], like "FP32[n,4]", got "WORD"']),
         # ---- the file itself

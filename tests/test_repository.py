@@ -84,7 +84,7 @@ def test_ready_means_any_or_all_have_been_loaded_once(loaded, any_, all_):
     models = [model("a"), model("b")]
     repository = Repository(models)
     for number in loaded:
-        models[number].state = State.READY
+        models[number].loaded_once = True
     assert (repository.ready("any"), repository.ready("all")) == (any_, all_)
     for own in models:
         own.state = State.FAILED

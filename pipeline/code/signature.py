@@ -176,7 +176,7 @@ def _is_frame(annotation: Any) -> bool:
 
 def _is_one(annotation: Any) -> bool:
     if get_origin(annotation) is Annotated:
-        return True
+        return _is_one(get_args(annotation)[0])
     return _is_array(annotation) or annotation in (int, float, bool, str, bytes)
 
 

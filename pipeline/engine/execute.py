@@ -107,13 +107,14 @@ class _Driver:
             step = self._steps[number]
             if type(step) is LoopStep and step.limit is None and step.timeout is None:
                 # What on_loop does, in line: one more coroutine would be a fifth of what a step costs.
+                start = perf_counter()
                 try:
-                    start = perf_counter()
                     outputs = await step.call(self._run.inputs(number), self._context)
                     self._run.put(number, outputs, start, perf_counter())
                     # This frame lives on, and would keep them past their last use.
                     del outputs
                 except BaseException as error:  # noqa: BLE001  # judged, and raised
+                    self._run.ended(number, start, perf_counter())
                     raise stopped(error, step.name)  # noqa: B904
             elif step.timeout is None:
                 await self._hop(hop, step)

@@ -27,11 +27,12 @@ async def on_loop(run: Run, number: int, step: LoopStep, context: Context) -> No
     """
     if step.limit is not None:
         await step.limit.acquire()
+    start = perf_counter()
     try:
-        start = perf_counter()
         outputs = await step.call(run.inputs(number), context)
         run.put(number, outputs, start, perf_counter())
     except BaseException as error:  # noqa: BLE001  # judged, and raised
+        run.ended(number, start, perf_counter())
         raise stopped(error, step.name)  # noqa: B904
     finally:
         if step.limit is not None:
@@ -120,11 +121,12 @@ class _Work:
 
     def _one(self, position: int) -> None:
         step, number = self._steps[position], self._hop[position]
+        start = perf_counter()
         try:
-            start = perf_counter()
             outputs = step.call(self._run.inputs(number), self._context)
             self._run.put(number, outputs, start, perf_counter())
         except BaseException as error:  # noqa: BLE001  # judged, and raised
+            self._run.ended(number, start, perf_counter())
             # No signal reaches a thread: even a KeyboardInterrupt is the step's own here.
             raise contained(error, step.name)  # noqa: B904
         finally:

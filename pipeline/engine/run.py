@@ -63,6 +63,10 @@ class Run:
         self._values[step] = outputs
         self.spans.append((step, start, end))
 
+    def ended(self, step: int, start: float, end: float) -> None:
+        """The step failed or was cancelled: it has no outputs, and took its time all the same."""
+        self.spans.append((step, start, end))
+
     def done(self, stage: int) -> tuple[int, ...]:
         """The stages that can run now that this one has ended."""
         dependents = self._plan.stages[stage].dependents

@@ -24,7 +24,8 @@ class Interface:
     """``takes_rest``: whatever else there is is taken too (``**kwargs``, the whole request, a model's feature names).
 
     ``gives``: output name → spec (None: the name alone is known); None where nothing is known. ``blocking``: the code
-    is synchronous. ``limit``: how many requests may be in it at once where the user does not say; None is no bound.
+    is synchronous. ``limit``: how many requests may be in it at once where the user does not say (None: no bound);
+    ``keeps_state``: it is 1 because the code may keep state between calls.
     """
 
     parameters: tuple[Parameter, ...]
@@ -33,6 +34,7 @@ class Interface:
     limit: int | None
     takes_rest: bool = False
     reads_request: bool = False
+    keeps_state: bool = False
 
     @property
     def takes_all(self) -> bool:

@@ -53,7 +53,7 @@ def declared(name: str, dag: nx.Graph[str], top: Mapping[str, Any], faults: list
 def _step(node: Any, step: Any, dag: nx.DiGraph[str], spot: Spot, faults: list[Fault]) -> Node:
     match step:
         case Step():
-            keys: dict[str, Any] = step.declared()
+            keys: dict[str, Any] = dict(step.keys)
         case str():
             keys = {"run": step}
         case None:

@@ -6,8 +6,8 @@ into: names resolved to references, units to seconds, defaults left as None for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.tensors.signature import TensorSpec
@@ -21,27 +21,25 @@ RESERVED = (REQUEST, HEADERS, PARAMETERS)
 UNREAD = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Step:
     """One step, as keyword arguments with the names and forms of the graph file (``timeout="300ms"``).
 
-    Exactly one of ``run`` (a function, a class, or ``"file.py:name"``) and ``model`` (a path or URI).
+    ``Step(run=clean, limit=4)``: exactly one of ``run`` (a function, a class, or ``"file.py:name"``) and ``model`` (a
+    path or URI), and the other keys of a step. They are read as those of a file are, by the same code: a key that
+    there is not is a fault of the graph. ``None`` is as good as not given.
     """
 
-    run: Callable[..., Any] | str | None = None
-    model: str | None = None
-    runtime: str | None = None
-    params: Mapping[str, Any] | None = None
-    inputs: str | Sequence[str] | Mapping[str, str] | None = None
-    timeout: str | None = None
-    limit: int | None = None
-    queue: int | None = None
-    place: str | None = None
+    keys: Mapping[str, Any]
 
-    def declared(self) -> dict[str, Any]:
-        """The keys that were given, as the graph file would hold them."""
-        given = ((key.name, getattr(self, key.name)) for key in fields(self))
-        return {key: value for key, value in given if value is not None}
+    def __init__(self, **keys: Any) -> None:
+        object.__setattr__(self, "keys", {key: value for key, value in keys.items() if value is not None})
+
+    def __getattr__(self, key: str) -> Any:
+        """``step.run``: the value of a key, None where it was not given."""
+        if key.startswith("_"):
+            raise AttributeError(key)
+        return self.keys.get(key)
 
 
 @dataclass(frozen=True, slots=True)

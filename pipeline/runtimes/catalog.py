@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any, Protocol
 
 import pipeline.runtimes as folder
 from pipeline.graph.words import listed
+from pipeline.plugins import plugins
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Value
@@ -59,12 +58,7 @@ class Runtime(Protocol):
 
 def runtimes() -> dict[str, Runtime]:
     """Name → runtime. The files are imported, what they stand for is not."""
-    found: dict[str, Runtime] = {}
-    for file in pkgutil.iter_modules(folder.__path__):
-        module: Any = importlib.import_module(f"{folder.__name__}.{file.name}")
-        if hasattr(module, "open_model"):
-            found[file.name] = module
-    return found
+    return plugins(folder, "open_model")
 
 
 def runtimes_for(name: str) -> list[str]:

@@ -1,19 +1,86 @@
-"""The step kinds there are, by the files of this folder: adding a kind edits nothing else."""
+"""The step kinds there are, by the files of this folder; what one must offer, and what it is given to work with."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from typing import Any
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import pipeline.steps as folder
-from pipeline.engine.kinds import StepKind
+from pipeline.graph.interface import Interface
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import StepSpec
+from pipeline.plugins import plugins
+from pipeline.tensors.signature import Signature
+
+# What a step's `close` gets when the process wants to stop: longer than a flush, shorter than anybody's patience.
+CLOSE_SECONDS = 5.0
+
+
+class Storage(Protocol):
+    """Who brings models. The engine is given one and knows none."""
+
+    def refusal(self, uri: str, /) -> str | None:
+        """Why this URI cannot be fetched, told without looking for it; None where it can be tried."""
+        ...
+
+    async def fetch(self, uri: str, folder: Path, /) -> Path:
+        """The local file or folder; relative paths are relative to ``folder``.
+
+        Raises OSError that names what was looked for. Cancelled, it leaves nothing half-made behind.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a graph lives: what its relative paths and its user code are relative to, and who brings its models."""
+
+    folder: Path
+    storage: Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An opened step: ``function(inputs, context)``, to be awaited unless ``blocking``.
+
+    ``signature`` is what a model file tells of itself, once it is open.
+    """
+
+    function: Callable[..., Any]
+    blocking: bool
+    signature: Signature = Signature()
+
+
+class StepKind(Protocol):
+    """A file of ``pipeline/steps/``. ``KEYS``: action word → the option words that go with it."""
+
+    KEYS: Mapping[str, Collection[str]]
+
+    def describe(self, step: StepSpec, home: Home, faults: list[Fault], /) -> Interface | None:
+        """What the step takes and gives, told without downloading anything; its faults are appended."""
+        ...
+
+    def open_step(self, step: StepSpec, home: Home, /) -> AbstractAsyncContextManager[Call]:
+        """The step, ready to be called until the context ends. Raises why it cannot be."""
+        ...
 
 
 def step_kinds() -> dict[str, StepKind]:
-    """Action word → the kind that answers to it."""
+    """Action word → the kind that answers to it. Raises ValueError where two do."""
     kinds: dict[str, StepKind] = {}
-    for found in pkgutil.iter_modules(folder.__path__):
-        kind: Any = importlib.import_module(f"{folder.__name__}.{found.name}")
-        kinds |= dict.fromkeys(getattr(kind, "KEYS", ()), kind)
+    for name, kind in plugins(folder, "KEYS").items():
+        for word in kind.KEYS:
+            if word in kinds:
+                raise ValueError(f"two files of pipeline/steps answer to {word}, the second is {name}.py")
+            kinds[word] = kind
     return kinds
+
+
+def cores() -> int:
+    """How many cores this process may use: the default limit of synchronous functions and runtimes."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

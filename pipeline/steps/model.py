@@ -10,14 +10,13 @@ import trio
 
 from pipeline.code.load import own_names, see
 from pipeline.engine.blame import Blame
-from pipeline.engine.kinds import Call, Home
 from pipeline.engine.step import Context
 from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import later, meant
 from pipeline.runtimes.catalog import LATER, Misfit, Opened, model_file, runtimes, runtimes_for
-from pipeline.steps.python import cores
+from pipeline.steps.catalog import Call, Home, cores
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -15,12 +14,12 @@ from pipeline.code.annotations import parameters_of
 from pipeline.code.bind import Many, One, binder
 from pipeline.code.load import NotLoaded, load
 from pipeline.code.signature import BadSignature, Signature, gives, signature_of
-from pipeline.engine.kinds import CLOSE_SECONDS, Call, Home
 from pipeline.engine.step import Context
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import later, meant, near
+from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
@@ -37,15 +36,17 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | Non
     signature = _signature(step, target, params, faults)
     if signature is None:
         return None
-    keeps_state = isinstance(target, type) or not inspect.isroutine(target)
+    is_async = _is_async(target)
+    # A class may keep state on self, and nothing tells whether it guards it; functions share nothing by themselves.
+    keeps_state = not is_async and not inspect.isroutine(target) and not _is_plain(target)
     return Interface(
         parameters=signature.parameters,
         gives=gives(step.name, signature),
-        blocking=not _is_async(target),
-        # A class may keep state on self, and nothing tells whether it guards it; functions share nothing by themselves.
-        limit=None if _is_async(target) else 1 if keeps_state and not _is_plain(target) else cores(),
+        blocking=not is_async,
+        limit=None if is_async else 1 if keeps_state else cores(),
         takes_rest=signature.rest,
         reads_request=signature.reads_request,
+        keeps_state=keeps_state,
     )
 
 
@@ -76,12 +77,6 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
         patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
         with patience, _no_exit(f'close of step "{step.name}"'):
             await _hook(instance, "close")
-
-
-def cores() -> int:
-    """How many cores this process may use: the default limit of synchronous functions and runtimes."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @contextmanager

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 import msgspec
 
 from pipeline.tensors.datatype import Datatype, datatype_named
+from pipeline.tensors.nested import MAX_RANK
 from pipeline.tensors.tensor import Json, Tensor, Value
 
 Dim = int | str
 
 _SPEC = re.compile(r"\s*(?P<datatype>\w+)\s*\[(?P<dims>[^\[\]]*)\]\s*(?P<optional>\?)?\s*")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-# numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
-_MAX_RANK = 64
 
 
 class TensorSpec(msgspec.Struct, frozen=True):
@@ -71,8 +70,8 @@ def parse_spec(text: str) -> TensorSpec:
     if datatype is None:
         raise ValueError(f'"{found["datatype"]}" is no datatype; there are {", ".join(Datatype.__members__)}')
     texts = [dim.strip() for dim in found["dims"].split(",")] if found["dims"].strip() else []
-    if len(texts) > _MAX_RANK:
-        raise ValueError(f"{len(texts)} dimensions; an array has at most {_MAX_RANK}")
+    if len(texts) > MAX_RANK:
+        raise ValueError(f"{len(texts)} dimensions; an array has at most {MAX_RANK}")
     return TensorSpec(datatype, tuple(_dim(dim, text) for dim in texts), optional=found["optional"] is not None)
 
 

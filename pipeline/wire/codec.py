@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from pipeline.errors import InferError
+from pipeline.plugins import plugins
 from pipeline.tensors.message import Command, Result, Verb
 from pipeline.tensors.signature import Expectation
 
@@ -83,9 +82,4 @@ def codecs() -> dict[str, Codec]:
     """Name → codec, for every file of this folder that has routes: adding a protocol edits nothing else."""
     import pipeline.wire as folder  # noqa: PLC0415  # the codecs import this file
 
-    found: dict[str, Codec] = {}
-    for file in pkgutil.iter_modules(folder.__path__):
-        module: Any = importlib.import_module(f"{folder.__name__}.{file.name}")
-        if hasattr(module, "ROUTES"):
-            found[file.name] = module
-    return found
+    return plugins(folder, "ROUTES")

@@ -23,6 +23,8 @@ STATUS: Mapping[Code, int] = {
     Code.RESOURCE_EXHAUSTED: 503,
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
+    # What nginx logs for a client that left before its reply; nobody is sent it.
+    Code.CANCELLED: 499,
     Code.BAD_UPSTREAM: 502,
     Code.INTERNAL: 500,
 }
@@ -35,8 +37,11 @@ def error_reply(error: InferError) -> Reply:
     A status that is no error's is the author's slip, and the code's is taken.
     """
     chosen = error.status if error.status in range(400, 600) else None
-    # The text may be an author's: any object, or text that has no UTF-8 form.
-    text = str(error.message).encode(errors="replace").decode()
+    try:
+        # The text may be an author's: any object, or text that has no UTF-8 form.
+        text = str(error.message).encode(errors="replace").decode()
+    except Exception:  # noqa: BLE001  # or an object that has no text
+        text = error.code.value
     return Reply(chosen or STATUS[error.code], {**JSON, **error.headers}, (dump({"error": text}),))
 
 

@@ -55,7 +55,7 @@ class Options(msgspec.Struct, frozen=True):
     rows: bool = True
 
 
-def decode(call: Call, route: Route, model: str, _: str, expectation: Expectation) -> tuple[Command, Options]:
+def decode(call: Call, route: Route, model: str, version: str, expectation: Expectation) -> tuple[Command, Options]:
     """A predict request. Values that form no tensor reach steps that take JSON as they are; else they are a 400."""
     body = parse(call.body)
     form = _form(body)
@@ -77,7 +77,13 @@ def decode(call: Call, route: Route, model: str, _: str, expectation: Expectatio
             inputs = {expectation.only_input or form: Json(body[form])}
     parameters = {key: value for key, value in body.items() if key != form} if form else {}
     request = InferRequest(
-        model=model, inputs=inputs, id=call.id, parameters=parameters, headers=call.headers, body=body
+        model=model,
+        version=version,
+        inputs=inputs,
+        id=call.id,
+        parameters=parameters,
+        headers=call.headers,
+        body=body,
     )
     return Infer(request, route.verb or "predict"), Options(rows=form != _COLUMNS)
 

@@ -11,7 +11,7 @@ from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.tensors.message import InferRequest
-from pipeline.tensors.tensor import tensor
+from pipeline.tensors.tensor import Json, tensor
 from pipeline_serve import Step
 from tests.engine.graphs import everything, pipeline
 
@@ -31,7 +31,9 @@ CASES = {
     "missing, from a step": ({"p": "parameters.p", "q": "a"}, "q", None, AUTHOR, "q"),
     "made by a step": ("a", "p", MADE, AUTHOR, "p"),
     "equal to what was sent, made by a step": ({"p": "a"}, "p", MADE, AUTHOR, "p"),
-    "missing, mixed by merging": (["a", "request"], "p", None, AUTHOR, "p"),
+    "missing, mixed by merging": (["a", "request"], "p", None, CALLER, "p"),
+    "made by a step, beside the request": (["a", "request"], "p", MADE, AUTHOR, "p"),
+    "a parameter, merged": (["a", "parameters.p"], "p", Json("x"), CALLER, "p"),
     "all of a step": ({"p": "a"}, "p", {"m": MADE}, AUTHOR, "p"),
 }
 

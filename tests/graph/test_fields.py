@@ -10,8 +10,8 @@ from pipeline.graph.spec import UNREAD
 from tests.graph.reading import FILE, read
 
 STEM_LINE = (
-    '1:1: a model name is letters, digits, ".", "_" and "-", not "my graph", and without a name the graph has its '
-    "file's: give it a name"
+    '1:1: a model name is letters, digits, ".", "_" and "-", at most 128, not "my graph", and without a name '
+    "the graph has its file's: give it a name"
 )
 
 
@@ -98,7 +98,7 @@ def test_a_value_in_its_form_is_read(read_key, text, expected):
         (
             lambda read, table: read.version(table),
             "version: a/b",
-            '1:10: a version is letters, digits, ".", "_" and "-", not "a/b"',
+            '1:10: a version is letters, digits, ".", "_" and "-", at most 128, not "a/b"',
         ),
         (
             lambda read, table: read.version(table),
@@ -108,7 +108,7 @@ def test_a_value_in_its_form_is_read(read_key, text, expected):
         (
             lambda read, table: read.model_name(table, "stem"),
             "name: a b",
-            '1:7: a model name is letters, digits, ".", "_" and "-", not "a b"',
+            '1:7: a model name is letters, digits, ".", "_" and "-", at most 128, not "a b"',
         ),
         (
             lambda read, table: read.model_name(table, "my graph"),

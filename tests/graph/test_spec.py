@@ -8,22 +8,19 @@ import pytest
 
 from pipeline.graph.source import Place
 from pipeline.graph.spec import Reference, Step
-from tests.graph.checking import KINDS, spec_of
+from tests.graph.checking import spec_of
 from tests.graph.reading import FILE
 
 
 def test_a_step_declares_the_keys_that_were_given_and_no_others():
-    assert Step(run=len, limit=2).declared() == {"run": len, "limit": 2}
-    assert Step().declared() == {}
+    assert Step(run=len, limit=2, queue=None).keys == {"run": len, "limit": 2}
+    assert Step().keys == {}
 
 
-def test_a_step_takes_the_keys_of_the_file_as_keyword_arguments_and_nothing_else():
-    names = {key.name for key in dataclasses.fields(Step)}
-    assert names == {*KINDS, "params", "runtime", "inputs", "timeout", "limit", "queue", "place"}
-    with pytest.raises(TypeError, match="batch"):
-        Step(run=len, batch=8)
+def test_a_step_is_frozen_and_equal_by_its_keys():
+    assert Step(run=len, limit=3) == Step(limit=3, run=len) != Step(run=len)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Step(run=len).limit = 3
+        Step(run=len).keys = {}
 
 
 @pytest.mark.parametrize("text", ["score", "score.label", "request", "headers.x-user", "parameters.top"])

@@ -29,12 +29,12 @@ def restored():
     access.disabled = disabled
 
 
-def written(form, act, monkeypatch, *, level="info", access=True) -> str:
+def written(form, act, monkeypatch, *, level="info") -> str:
     """What reaches stderr."""
     stream = io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr("sys.stderr", stream)
-        log.configure(level, form, access=access)
+        log.configure(level, form)
     act()
     return stream.getvalue()
 
@@ -105,12 +105,10 @@ def test_what_happens_to_a_model_is_said_and_requests_are_left_to_the_access_lin
     assert (text == "") == (says == "")
 
 
-def test_the_level_and_the_access_flag_are_heeded(monkeypatch):
+def test_the_level_is_heeded(monkeypatch):
     def act():
         log.answered("id", "GET", "/", 200, 0, 0)
         log.observer(ModelLoaded("m", "1", 0))
 
     assert written("text", act, monkeypatch, level="warning") == ""
-    text = written("text", act, monkeypatch, access=False)
-    assert "is ready" in text
-    assert "access" not in text
+    assert "is ready" in written("text", act, monkeypatch)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import trio
 
-from pipeline.engine.kinds import CLOSE_SECONDS
 from pipeline.errors import WrongAnswer
 from pipeline.observe import LimitReached
 from pipeline.pipeline import State
+from pipeline.steps.catalog import CLOSE_SECONDS
 from pipeline.steps.python import cores
 from pipeline_serve import Datatype, GraphFaults, InferResponse, Json, Overloaded, Pipeline, Step, Tensor
 
