@@ -41,6 +41,7 @@ class Contract:
             only_input=names[0] if len(names) == 1 else None,
             takes_json=any(interface.takes_json for interface in interfaces),
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
+            names=tuple(names or sorted(self._reads.names)) if not (self._reads.everything or self._reads.only) else (),
         )
 
     def check(self, request: InferRequest) -> None:

@@ -49,6 +49,28 @@ class InferError(Exception):
         self.headers = headers or {}
 
 
+def text_of(error: BaseException) -> str:
+    """The error's text. An author's error may refuse to give one: then its type is all there is."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # an error about an error helps nobody
+        return f"(a {type(error).__name__} without a text)"
+
+
+def told(error: BaseException) -> str:
+    """``ValueError: its text``"""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
+def noted(error: Exception, note: str) -> None:
+    """An error object that is raised again is noted once, one that cannot be changed not at all."""
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:  # noqa: BLE001  # a frozen dataclass, or a `__getattr__` that raises what it likes
+        return
+
+
 # ---- the caller's fault
 
 

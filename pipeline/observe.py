@@ -56,5 +56,13 @@ class ModelFailed(msgspec.Struct, frozen=True, eq=False):
     error: BaseException
 
 
-Event = RequestDone | LimitReached | ModelLoaded | ModelFailed
+class ModelNotClosed(msgspec.Struct, frozen=True, eq=False):
+    """A step's ``close`` failed; the model is gone all the same."""
+
+    model: str
+    version: str
+    error: BaseException
+
+
+Event = RequestDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed
 Observer = Callable[[Event], None]

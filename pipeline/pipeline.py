@@ -24,14 +24,14 @@ from pipeline.engine.execute import execute
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
-from pipeline.errors import Code, DeadlineExceeded, InferError, ModelNotReady
+from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, noted, told
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.graph.spec import StepSpec
-from pipeline.graph.units import format_duration
-from pipeline.observe import LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
+from pipeline.graph.units import duration, format_duration
+from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
 from pipeline.steps.catalog import Call, Storage
-from pipeline.tensors.given import value_of
+from pipeline.tensors.given import mapping_of, value_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
 
@@ -165,7 +165,7 @@ class Pipeline:
                     learned[step.name] = call.signature
             except Exception as error:
                 self._opened.clear()
-                error.add_note(f'while opening step "{step.name}" of model "{self.name}"')
+                noted(error, f'while opening step "{step.name}" of model "{self.name}"')
                 self._fail(error)
                 raise
             except BaseException:
@@ -175,7 +175,7 @@ class Pipeline:
             self._stack = stack.pop_all()
         self.expectation = self._contract.expectation(learned)
         self.state, self.loaded_once = State.READY, True
-        self._tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
+        self.tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -186,8 +186,8 @@ class Pipeline:
 
     def _fail(self, error: Exception) -> None:
         self.state = State.FAILED
-        self.failure = f"{type(error).__name__}: {error}"
-        self._tell(ModelFailed(self.name, self.version, error))
+        self.failure = told(error)
+        self.tell(ModelFailed(self.name, self.version, error))
 
     def _open(self, step: StepSpec, call: Call) -> OpenStep:
         interface = self._blueprint.interfaces[step.name]
@@ -203,9 +203,10 @@ class Pipeline:
     def _waits(self, step: str) -> None:
         if step not in self._told_waiting:
             self._told_waiting.add(step)
-            self._tell(LimitReached(self.name, step, 1))
+            self.tell(LimitReached(self.name, step, 1))
 
-    def _tell(self, event: Any) -> None:
+    def tell(self, event: Event) -> None:
+        """Hands an event to every observer."""
         for observer in self.observers:
             observer(event)
 
@@ -218,26 +219,28 @@ class Pipeline:
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: float | str | None = None,
         verb: Verb = "predict",
         id: str | None = None,
     ) -> InferResponse:
-        """One request, in process: arrays (or lists, numbers, text, JSON) by input name. ``timeout`` in seconds.
+        """One request, in process: arrays (or lists, numbers, text, JSON) by input name. ``timeout`` in seconds,
+        or with a unit (``"300ms"``).
 
         Raises InvalidInput and its siblings as a caller on the wire would see them, DeadlineExceeded when time is up,
         and what a step raised, as it was raised. Cancelled, every step below is cancelled.
         """
+        budget = math.inf if timeout is None else _seconds(timeout)
         request = InferRequest(
             model=self.name,
-            inputs={name: value_of(name, given) for name, given in inputs.items()},
+            inputs={name: value_of(name, given) for name, given in mapping_of("inputs", inputs).items()},
             id=id or str(uuid.uuid4()),
             version=self.version,
             outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
-            parameters=parameters or {},
-            headers={name.lower(): text for name, text in (headers or {}).items()},
-            timeout=timeout,
+            parameters=mapping_of("parameters", parameters or {}),
+            headers={name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()},
+            timeout=None if timeout is None else budget,
         )
-        async with self.admitted(math.inf if timeout is None else max(timeout, 0.0)) as allowance:
+        async with self.admitted(budget) as allowance:
             return await self.answer(request, verb, allowance.deadline)
         raise AssertionError("a request that is out of time raises")
 
@@ -295,7 +298,7 @@ class Pipeline:
             raise
         finally:
             if self.observers:
-                self._tell(self._summary(request, verb, plan, run, start, code))
+                self.tell(self._summary(request, verb, plan, run, start, code))
         return InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
 
     def _compiled(self, outputs: frozenset[str]) -> Plan:
@@ -311,6 +314,16 @@ class Pipeline:
         names = [step.name for step in plan.steps]
         spans = [Span(names[number], self._phases[names[number]], began, ended) for number, began, ended in run.spans]
         return RequestDone(self.name, self.version, verb, request.id, time.perf_counter() - start, code, spans)
+
+
+def _seconds(timeout: float | str) -> float:
+    try:
+        seconds = duration(timeout) if isinstance(timeout, str) else float(timeout)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"timeout: {error}") from None
+    if not seconds >= 0:
+        raise InvalidInput(f"timeout is a number of seconds from 0, not {timeout!r}")
+    return seconds
 
 
 def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

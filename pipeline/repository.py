@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import trio
 
 from pipeline.errors import ModelNotFound
+from pipeline.observe import ModelNotClosed
 from pipeline.pipeline import Pipeline, State
 
 
@@ -69,13 +70,13 @@ class Repository:
 
 
 async def _hold(pipeline: Pipeline) -> None:
+    """Holds one model open until cancelled. What goes wrong with it is told to its observers and ends nothing else."""
     try:
         async with pipeline:
             await trio.sleep_forever()
-    except Exception:
+    except Exception as error:  # noqa: BLE001  # the other models are served on
         if pipeline.state is not State.FAILED:
-            # A step whose close failed: the model is going anyway, and its observers have not been told of it.
-            raise
+            pipeline.tell(ModelNotClosed(pipeline.name, pipeline.version, error))
 
 
 def _number(version: str) -> tuple[bool, int, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.blueprint import Blueprint
-from pipeline.code.load import private_name
+from pipeline.code.load import private_name, shared_names
 from pipeline.graph.dag import readings_of
 from pipeline.graph.edges import known_names
 from pipeline.graph.source import Fault
@@ -22,7 +22,7 @@ def check_files(files: Sequence[Path]) -> int:
         return FAULTS
     print("\n\n".join("\n".join(edges(own)) for own in drawn))  # noqa: T201
     for own in drawn:
-        for note in hidden_modules(own):
+        for note in (*hidden_modules(own), *shared_modules(own)):
             print(note, file=sys.stderr)  # noqa: T201
     return 0
 
@@ -72,3 +72,14 @@ def hidden_modules(own: Blueprint) -> Iterator[Fault]:
         if path.stem.isidentifier() and private_name(path) in sys.modules:
             message = f'another module is named "{path.stem}"; {where} is loaded under a private name'
             yield Fault(step.at("run"), f"note: {message}")
+
+
+def shared_modules(own: Blueprint) -> Iterator[Fault]:
+    """A note for each file beside the graph that has the module name of a file beside another graph."""
+    steps = {str(step.target).rpartition(":")[0] for step in own.graph.steps}
+    for path in shared_names(own.home.folder):
+        if path.name not in steps:
+            message = (
+                f'{path.name} is not the only module "{path.stem}"; import it at the top of a file, not in a function'
+            )
+            yield Fault(own.spec.place, f"note: {message}")

@@ -10,12 +10,15 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import trio
 
 from pipeline.errors import Code, ServerNotReady
+from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.tensors.message import (
     AskLive,
@@ -48,6 +51,8 @@ Page = Callable[[Mapping[str, str]], Reply]
 
 _REQUEST_ID = "x-request-id"
 _READING = ("GET", "HEAD")
+# A megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
+_LARGE = 2**20
 # What a log line and a header can carry unchanged; a caller's id that is anything else is replaced.
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -85,6 +90,8 @@ class Service:
         self.name = name
         self.version = version
         self.draining = False
+        self.owns_interrupts = False
+        """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt here is a step's own, and fails its request."""
         self.on_answer: list[Callable[[Answered], None]] = []
 
     def require_ready(self) -> None:
@@ -106,7 +113,9 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
     except trio.Cancelled:
         _tell(service, call, STATUS[Code.CANCELLED], start, 0)
         raise
-    except Exception as error:  # noqa: BLE001  # the one place: a request's failure is its reply
+    except (Exception, KeyboardInterrupt) as error:  # the one place: a request's failure is its reply
+        if isinstance(error, KeyboardInterrupt) and not service.owns_interrupts:
+            raise
         shown = as_shown(error, call.id)
         reply = error_reply(shown)
         if reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
@@ -150,14 +159,25 @@ async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody
     require_plain(call.headers)
     async with pipeline.admitted(header_timeout(call.headers)) as allowance:
         call = msgspec.structs.replace(call, body=await read_body())
-        codec, route = match.codec, match.route
-        command, options = codec.decode(call, route, pipeline.name, pipeline.version, pipeline.expectation)
+        route = match.route
+        command, options = await _decoded(match, call, pipeline)
         if not isinstance(command, Infer):
             raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
         if command.request.timeout is not None:
             allowance.shorten(command.request.timeout)
-        return codec.encode(await pipeline.answer(command.request, verb, allowance.deadline), options)
+        return match.codec.encode(await pipeline.answer(command.request, verb, allowance.deadline), options)
     raise AssertionError("a request that is out of time raises")
+
+
+async def _decoded(match: Match, call: Call, pipeline: Pipeline) -> tuple[Command, Any]:
+    """The command of a call. A large body is read in a thread: it takes long enough for others to notice.
+
+    Cancelled, such a thread ends by itself, and what it read is dropped.
+    """
+    decode = partial(match.codec.decode, call, match.route, pipeline.name, pipeline.version, pipeline.expectation)
+    if len(call.body) < _LARGE:
+        return decode()
+    return await trio.to_thread.run_sync(decode, abandon_on_cancel=True)
 
 
 def _command(match: Match) -> Command:

@@ -9,7 +9,8 @@ import time
 import traceback
 from typing import Any, Literal
 
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, RequestDone
+from pipeline.errors import told
+from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RequestDone
 
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
@@ -44,7 +45,9 @@ def observer(event: Event) -> None:
         case ModelLoaded(model, version, seconds):
             _LOG.info('model "%s" version %s is ready after %.2f s', model, version, seconds)
         case ModelFailed(model, version, error):
-            _LOG.error('model "%s" version %s failed to load: %s', model, version, error, exc_info=error)
+            _LOG.error('model "%s" version %s failed to load: %s', model, version, told(error), exc_info=error)
+        case ModelNotClosed(model, version, error):
+            _LOG.error('model "%s" version %s failed to close: %s', model, version, told(error), exc_info=error)
         case LimitReached(model, step, limit):
             _LOG.warning(
                 'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
@@ -65,7 +68,14 @@ def _block(text: str) -> str:
 
 
 def _traceback(record: logging.LogRecord) -> str:
-    return "".join(traceback.format_exception(record.exc_info[1])) if record.exc_info and record.exc_info[1] else ""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return ""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # an author's error may raise at every look at it; where it came from stands apart
+        frames = traceback.format_tb(BaseException.__dict__["__traceback__"].__get__(error))
+        return f"{''.join(frames)}{told(error)}"
 
 
 class _TextFormatter(logging.Formatter):

@@ -47,18 +47,21 @@ async def serve(
     Models are opened once the port is bound; ``announce`` is called once signals are heard. A second signal ends the
     process at once. Cancelled, it stops without draining; models are closed.
     """
-    with trio.open_signal_receiver(*_STOP) as signals:
-        announce()
-        async with trio.open_nursery() as models:
-            models.start_soon(service.repository.serve)
-            stopping = trio.Event()
-            async with trio.open_nursery() as watch:
-                watch.start_soon(_watch_signals, signals, service, stopping, config.drain_delay)
-                await serve_connections(app, listening, hypercorn_config(config), stopping)
-                watch.cancel_scope.cancel()
-            models.cancel_scope.cancel()
-    if listening.unix_path is not None:
-        listening.unix_path.unlink(missing_ok=True)
+    try:
+        with trio.open_signal_receiver(*_STOP) as signals:
+            service.owns_interrupts = True
+            announce()
+            async with trio.open_nursery() as models:
+                models.start_soon(service.repository.serve)
+                stopping = trio.Event()
+                async with trio.open_nursery() as watch:
+                    watch.start_soon(_watch_signals, signals, service, stopping, config.drain_delay)
+                    await serve_connections(app, listening, hypercorn_config(config), stopping)
+                    watch.cancel_scope.cancel()
+                models.cancel_scope.cancel()
+    finally:
+        if listening.unix_path is not None:
+            listening.unix_path.unlink(missing_ok=True)
 
 
 async def _watch_signals(

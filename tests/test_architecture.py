@@ -36,6 +36,8 @@ BLIND = {
     "pipeline/wire/statuses.py": "an author's text may have none",
     "server/failure.py": "an author's text may have none",
     "server/handle.py": "the one of the request path: a failure is a reply",
+    "pipeline/errors.py": "an author's error may raise at every look at it",
+    "server/log.py": "an author's error may raise at every look at it",
     "server/once.py": "whatever kept the model from loading is the answer",
     "server/worker.py": "what breaks a connection must not break the others",
 }

@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path, monkeypatch, make, reas
 def test_a_file_that_never_ends_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("graph.yaml").symlink_to("/dev/zero")
-    with pytest.raises(GraphFaults, match="a graph file has 1,048,576 at most"):
+    with pytest.raises(GraphFaults, match="a graph file has 1,048,576 bytes at most"):
         draw()
 
 

@@ -180,7 +180,7 @@ async def test_explain_needs_an_explainer():
         (None, None, 60, "1 m"),
         ("none", 0.3, 0.3, "300 ms"),
         ("2s", 0, 0, "0"),
-        ("2s", -1, 0, "0"),
+        ("2s", "300ms", 0.3, "300 ms"),
     ],
 )
 async def test_the_earlier_of_the_files_and_the_callers_deadline_holds(

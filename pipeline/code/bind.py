@@ -113,7 +113,7 @@ class _Single(_Binder):
         else:
             return self._missing(argument, inputs, context)
         if self._takes_array and type(value) is Tensor:
-            return value.array
+            return value.array.view()
         if self._takes_json and type(value) is Json:
             return value.value
         return self._value(argument, value, context, {})

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipeline.errors import told
+from pipeline.graph.scalars import shown
 from pipeline.graph.words import meant
 
 
@@ -59,8 +61,13 @@ _NAMES = threading.RLock()
 
 def _from_file(path: Path, written: str) -> ModuleType:
     path = path.absolute()
-    if not path.is_file():
-        raise NotLoaded(f'there is no file "{written}" beside the graph')
+    try:
+        there = path.is_file()
+    except OSError:
+        # A name longer than any file's, say.
+        there = False
+    if not there:
+        raise NotLoaded(f'there is no file "{shown(written)}" beside the graph')
     see(path.parent)
     name = path.stem if _is_free(path) else private_name(path)
     loaded = sys.modules.get(name)
@@ -76,9 +83,9 @@ def _from_file(path: Path, written: str) -> ModuleType:
             spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
-        if isinstance(error, (Exception, SystemExit)):
-            raise NotLoaded(f"{written} cannot be imported: {_told(error, path)}") from error
-        raise
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise NotLoaded(f"{written} cannot be imported: {_told(error, path)}") from error
     return module
 
 
@@ -90,7 +97,9 @@ def _from_package(name: str, folder: Path) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise NotLoaded(f'there is no module "{name}"; a file beside the graph is written {name}.py:…') from None
         raise NotLoaded(f"{name} cannot be imported: {_told(error)}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise NotLoaded(f"{name} cannot be imported: {_told(error)}") from error
 
 
@@ -135,6 +144,14 @@ def own_names(folder: Path) -> Iterator[None]:
                     sys.modules[private_name(path)] = own
                 if (their := theirs[name]) is not None:
                     sys.modules[name] = their
+
+
+def shared_names(folder: Path) -> list[Path]:
+    """The folder's files whose module names lead into another graph's folder: an import that is first reached inside a
+    function, when loading is over, finds the other's.
+    """
+    others = {place for place in sys.path if isinstance(place, _Seen) and place != str(folder)}
+    return sorted(path for path in folder.glob("*.py") if others and _is_taken(path, others))
 
 
 class _Own:
@@ -199,5 +216,5 @@ def _told(error: BaseException, path: Path | None = None) -> str:
             place = f" (line {trace.tb_lineno})"
             break
         trace = trace.tb_next
-    text = f"it calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+    text = f"it calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else told(error)
     return text + place

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
 
-from pipeline.code.annotations import annotations_of, parameters_of
+from pipeline.code.annotations import annotations_of, parameters_of, unaliased
 from pipeline.engine.step import Context
 from pipeline.graph.interface import Parameter
 from pipeline.tensors.forms import Form
@@ -43,6 +43,8 @@ _FORMS: dict[Any, Form] = {
     InferRequest: Form.REQUEST,
     Context: Form.CONTEXT,
 }
+# What modules import for type checkers only, and name in a text.
+_BY_NAME = {"ndarray": np.ndarray, "InferRequest": InferRequest, "Context": Context}
 
 
 class BadSignature(Exception):
@@ -94,7 +96,7 @@ def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozen
         return _positional(["x"])
     if isinstance(function, functools.partial):
         bound |= frozenset(function.keywords)
-    hints = annotations_of(function)
+    hints = annotations_of(function, _BY_NAME)
     arguments: list[Argument] = []
     rest = False
     for position, parameter in enumerate(parameters):
@@ -120,7 +122,7 @@ def _positional(names: list[str]) -> Signature:
 
 
 def _form(name: str, annotation: Any) -> tuple[Form, TensorSpec | None]:
-    annotation = _without_none(annotation)
+    annotation = unaliased(_without_none(unaliased(annotation)))
     origin = get_origin(annotation)
     if origin is Annotated:
         form, _ = _form(name, get_args(annotation)[0])
@@ -141,7 +143,8 @@ def _form(name: str, annotation: Any) -> tuple[Form, TensorSpec | None]:
         return _FORMS[plain], None
     except (KeyError, TypeError):
         forms = ", ".join(form.value for form in Form if form is not Form.ANY)
-        raise BadSignature(f'its parameter "{name}" is a {_shown(annotation)}; a tensor becomes {forms}') from None
+        hint = "; did you mean np.ndarray?" if annotation is np.array else f"; a tensor becomes {forms}"
+        raise BadSignature(f'its parameter "{name}" has the type {_shown(annotation)}{hint}') from None
 
 
 def _without_none(annotation: Any) -> Any:
@@ -152,6 +155,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 def _spec(annotation: Any, what: str) -> TensorSpec | None:
+    annotation = unaliased(annotation)
     if get_origin(annotation) is not Annotated:
         return None
     texts = [extra for extra in get_args(annotation)[1:] if isinstance(extra, str) and "[" in extra]
@@ -164,8 +168,9 @@ def _spec(annotation: Any, what: str) -> TensorSpec | None:
 
 
 def _is_array(annotation: Any) -> bool:
+    annotation = unaliased(annotation)
     if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+        annotation = unaliased(get_args(annotation)[0])
     return annotation is np.ndarray or get_origin(annotation) is np.ndarray
 
 
@@ -175,6 +180,7 @@ def _is_frame(annotation: Any) -> bool:
 
 
 def _is_one(annotation: Any) -> bool:
+    annotation = unaliased(annotation)
     if get_origin(annotation) is Annotated:
         return _is_one(get_args(annotation)[0])
     return _is_array(annotation) or annotation in (int, float, bool, str, bytes)

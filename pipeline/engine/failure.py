@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import trio
 
-from pipeline.errors import WrongAnswer
+from pipeline.errors import WrongAnswer, noted
 
 Kind = TypeVar("Kind", bound=BaseException)
 
@@ -35,21 +35,11 @@ def contained(error: BaseException, step: str) -> Exception:
     GeneratorExit, StopIteration, a Cancelled that nobody sent.
     """
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        _note(error, f'in step "{step}"')
+        noted(error, f'in step "{step}"')
         return error
     wrong = WrongAnswer(f'step "{step}" raised {type(error).__name__}; a step that fails raises an Exception')
     wrong.__cause__ = error
     return wrong
-
-
-def _note(error: Exception, note: str) -> None:
-    """An error object that is raised again is noted once, one that cannot be changed not at all."""
-    try:
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
-    except AttributeError:
-        # A frozen dataclass, say.
-        pass
 
 
 def _within(error: BaseException, kind: type[Kind]) -> Kind | None:

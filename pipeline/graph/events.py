@@ -41,7 +41,7 @@ _WAYS_OUT = (
 # In [ ] and { } a bare ${NAME:-default} would end at its own brace. Its marks of structure are covered with characters
 # from private use, one for one, so that places stay true, and uncovered in the values that come out. Not where a file
 # writes such a character itself, or as an escape: there a bare ${ in [ ] or { } is a fault, and nothing is mistaken.
-_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}\r\n]*)?\}")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}\r\n]{0,1024}+)?\}")
 _TAKEN = re.compile("[\U0010ff00-\U0010ff06]|10ff0[0-6]", re.IGNORECASE)
 _COVER = MappingProxyType({ord(mark): 0x10FF00 + number for number, mark in enumerate("{}[],:#")})
 _UNCOVER = MappingProxyType({cover: mark for mark, cover in _COVER.items()})
@@ -80,7 +80,7 @@ def events(data: bytes, file: str) -> Iterator[Event]:
 
 def _text(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise Unreadable(1, 1, f"the file has {len(data):,} bytes; a graph file has {MAX_BYTES:,} at most")
+        raise Unreadable(1, 1, f"the file is too large; a graph file has {MAX_BYTES:,} bytes at most")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Unreadable(1, 1, "the file is UTF-16 (byte order mark at offset 0); save it as UTF-8")
     body = data.removeprefix(_BOM)

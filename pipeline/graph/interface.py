@@ -48,7 +48,12 @@ class Interface:
 
     @property
     def takes_tensors(self) -> bool:
-        return any(parameter.form not in TAKES_JSON for parameter in self.parameters) or self.takes_rest
+        """Whether the step reads tensors by name: JSON as it was sent has none, and goes to one parameter at most."""
+        return (
+            self.takes_rest
+            or len(self.parameters) > 1
+            or any(parameter.form not in TAKES_JSON for parameter in self.parameters)
+        )
 
     def parameter(self, name: str) -> Parameter | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)

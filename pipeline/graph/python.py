@@ -14,7 +14,9 @@ import networkx as nx
 
 from pipeline.graph.source import Entry, Fault, Items, Node, Scalar, Table
 from pipeline.graph.spec import REQUEST, RESERVED, Step
-from pipeline.graph.words import listed
+from pipeline.graph.words import listed, near
+
+_EDGE_KEYS = frozenset({"tensor", "to"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ def _step(node: Any, step: Any, dag: nx.DiGraph[str], spot: Spot, faults: list[F
             message = f"its attribute step is a {type(step).__name__}: add_node(name, step=Step(…))"
             return Scalar(Fault(spot, message), spot)
     edges = [(str(source), attributes) for source, _, attributes in dag.in_edges(node, data=True)]
+    for source, attributes in edges:
+        for odd in attributes.keys() - _EDGE_KEYS:
+            # Other attributes are networkx's or the author's own (a weight, a colour).
+            if (meant := near(str(odd), _EDGE_KEYS)) is not None:
+                faults.append(Fault(spot, f'its edge from "{source}" has "{odd}"; did you mean "{meant}"?'))
     if "inputs" not in keys or not _are_drawn(keys["inputs"], {source for source, _ in edges}, spot, faults):
         keys["inputs"] = _inputs_of(edges, spot, faults)
     if "params" in keys:

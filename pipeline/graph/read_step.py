@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 
 from pipeline.graph.fields import Fields, kind_of, places_of
@@ -56,7 +57,8 @@ def _checked_name(name: str, place: object, read: Fields) -> str:
         read.faults.append(Fault(place, f'"{name}" is reserved: it is what steps read; name the step otherwise'))
         # Under a name that no reference can have, so that "request" goes on meaning the request.
         return f"{name} "
-    if not name.isidentifier() or keyword.iskeyword(name):
+    # Python takes an identifier for its NFKC form; two spellings of one name would be two steps, and one parameter.
+    if not name.isidentifier() or keyword.iskeyword(name) or unicodedata.normalize("NFKC", name) != name:
         other = re.sub(r"\W", "_", shown(name))
         other = f'; write "{other}"' if other.isidentifier() and not keyword.iskeyword(other) else ""
         read.faults.append(Fault(place, f'a step name is a Python identifier, not "{shown(name)}"{other}'))

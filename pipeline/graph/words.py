@@ -25,6 +25,8 @@ LATER_VERBS = frozenset({"explain"})
 
 # A hint that is longer than this is no hint.
 _MOST_LISTED = 10
+# A generated file may misspell each of a thousand names, and each is compared with all.
+_MOST_COMPARED = 200
 # Names come from callers too, and comparing a megabyte letter by letter takes the loop's time.
 _LONGEST_WORD = 100
 
@@ -41,7 +43,7 @@ def unknown(what: str, word: str, known: Collection[str]) -> str:
 
 def near(word: str, known: Collection[str]) -> str | None:
     """The known word that a misspelt one is likely to mean, whatever its case."""
-    if len(word) > _LONGEST_WORD:
+    if len(word) > _LONGEST_WORD or len(known) > _MOST_COMPARED:
         return None
     by_lower = {known_word.lower(): known_word for known_word in known}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)

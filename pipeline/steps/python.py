@@ -15,6 +15,7 @@ from pipeline.code.bind import Many, One, binder
 from pipeline.code.load import NotLoaded, load
 from pipeline.code.signature import BadSignature, Signature, gives, signature_of
 from pipeline.engine.step import Context
+from pipeline.errors import WrongAnswer, told
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
@@ -22,6 +23,7 @@ from pipeline.graph.words import later, meant, near
 from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound
+from pipeline.tensors.signature import TensorSpec, disagreement
 from pipeline.tensors.tensor import Value
 
 KEYS = {"run": ("params",)}
@@ -67,25 +69,30 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
         function = functools.partial(target, **params) if params else target
         yield _call(step, function, signature, blocking=not _is_async(target))
         return
-    with _no_exit(f'__init__ of step "{step.name}"'):
+    with _contained(f'__init__ of step "{step.name}"'):
         instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
     try:
-        with _no_exit(f'load of step "{step.name}"'):
+        with _contained(f'load of step "{step.name}"'):
             await _hook(instance, "load")
         yield _call(step, instance, signature, blocking=not _is_async(target))
     finally:
         patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
-        with patience, _no_exit(f'close of step "{step.name}"'):
+        with patience, _contained(f'close of step "{step.name}"'):
             await _hook(instance, "close")
 
 
 @contextmanager
-def _no_exit(what: str) -> Iterator[None]:
-    """A user's ``sys.exit`` fails that code, not the process with everybody else's models in it."""
+def _contained(what: str) -> Iterator[None]:
+    """What a user's code raises fails that code, not the process with everybody else's models in it.
+
+    SystemExit, asyncio's CancelledError and the like would; ours to pass on are a cancellation, and Ctrl-C.
+    """
     try:
         yield
-    except SystemExit as error:
-        raise RuntimeError(f"{what} calls sys.exit({error.code!r})") from error
+    except (Exception, trio.Cancelled, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{what} raised {told(error)}") from error
 
 
 async def _hook(instance: Any, name: str) -> None:
@@ -192,24 +199,34 @@ def _is_plain(target: Any) -> bool:
 
 def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *, blocking: bool) -> Call:
     name = step.name
+    values = values_of if signature.returns is None else functools.partial(_held, signature.returns)
     match binder(step, signature):
         case One(argument):
 
             def run_one(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-                return values_of(name, function(argument(inputs, context)))
+                return values(name, function(argument(inputs, context)))
 
             async def await_one(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-                return values_of(name, await function(argument(inputs, context)))
+                return values(name, await function(argument(inputs, context)))
 
             return Call(run_one if blocking else await_one, blocking=blocking)
         case Many(arguments):
 
             def run_many(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
                 positional, keyword = arguments(inputs, context)
-                return values_of(name, function(*positional, **keyword))
+                return values(name, function(*positional, **keyword))
 
             async def await_many(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
                 positional, keyword = arguments(inputs, context)
-                return values_of(name, await function(*positional, **keyword))
+                return values(name, await function(*positional, **keyword))
 
             return Call(run_many if blocking else await_many, blocking=blocking)
+
+
+def _held(spec: TensorSpec, step: str, answer: Any) -> Mapping[str, Value]:
+    """The answer of a step that declares what it returns. Raises WrongAnswer where it is something else."""
+    values = values_of(step, answer)
+    reason = disagreement(spec, values[step], {}) if step in values else f"expected {spec}, got {', '.join(values)}"
+    if reason is not None:
+        raise WrongAnswer(f'step "{step}" declares its result: {reason}')
+    return values

@@ -51,7 +51,8 @@ def convert(form: Form, value: Bound) -> Any:
     """The value in that form. Raises ValueError."""
     match value:
         case Tensor(_, array) if form is Form.ANY or form is Form.ARRAY:
-            return array
+            # A view each: who sets the shape of the array it was given changes nobody else's.
+            return array.view()
         case Tensor() | Json():
             return _ONE[form](value)
         case _ if form in _ALL:
@@ -108,7 +109,7 @@ def _wrong(form: Form, value: Bound) -> ValueError:
 
 
 def _any(value: Value) -> Any:
-    return value.array if isinstance(value, Tensor) else value.value
+    return value.array.view() if isinstance(value, Tensor) else value.value
 
 
 def _array(value: Value) -> Any:
@@ -164,13 +165,17 @@ def _single(form: Form, value: Value) -> Any:
             raise ValueError(f"expected {form.value} (one element), got {describe(value)}")
 
 
+# Past it no datatype of integers goes, and JSON's numbers are floats that only look whole.
+_TOO_LARGE = 2.0**64
+
+
 def _int(value: Value) -> int:
     match _single(Form.INT, value):
         case bool():
             raise _wrong(Form.INT, value)
         case int() as number:
             return number
-        case float() as number if number.is_integer():
+        case float() as number if number.is_integer() and abs(number) < _TOO_LARGE:
             return int(number)
         case str() as text:
             return int(_parsed(int, Form.INT, text))

@@ -1,7 +1,8 @@
-"""What a Python caller passes for an input, as a value."""
+"""What a Python caller passes to ``infer``, as what a request holds. Raises InvalidInput that names the argument."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,3 +38,13 @@ def value_of(name: str, given: Any) -> Value:
         case _:
             kinds = "an array, a list, a number, text, bytes or a dict"
             raise InvalidInput(f'input "{name}" is a {type(given).__name__}; it is {kinds}')
+
+
+def mapping_of(what: str, given: Any) -> Mapping[str, Any]:
+    """An argument that is a map by name."""
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f'{what} is a map by name, like {{"x": array}}, not a {type(given).__name__}')
+    for name in given:
+        if not isinstance(name, str):
+            raise InvalidInput(f"{what} is a map by name, and a name is text, not {name!r}")
+    return given

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Verb = Literal["predict", "explain"]
 
+MAX_INPUTS = 16_384
+"""Tensors in one request: more than any table has columns, and few enough that each can be looked at."""
+
 
 class InferRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One request to a model.
@@ -39,7 +42,7 @@ class InferRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     def __getitem__(self, name: str) -> Any:
         """The array of that input (or its JSON value)."""
-        return plain(self.inputs[name])
+        return plain(_named(self.inputs, name, "input"))
 
 
 class InferResponse(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -53,7 +56,13 @@ class InferResponse(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     def __getitem__(self, name: str) -> Any:
         """The array of that output (or its JSON value)."""
-        return plain(self.outputs[name])
+        return plain(_named(self.outputs, name, "output"))
+
+
+def _named(values: Mapping[str, Value], name: str, role: str) -> Value:
+    if name not in values:
+        raise KeyError(f'no {role} "{name}"; there is {", ".join(values) or "none"}')
+    return values[name]
 
 
 def plain(value: Value) -> np.ndarray[Any, Any] | Any:

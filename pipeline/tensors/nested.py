@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.shown import dims, shown
-from pipeline.tensors.tensor import Tensor, byte_strings, frozen
+from pipeline.tensors.tensor import Tensor, byte_strings, locked
 
 # numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
 MAX_RANK = 64
@@ -118,7 +118,7 @@ def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) ->
     else:
         _only(elements, kinds, {int, float, type(None)}, datatype)
         array = _floats(elements, datatype).reshape(shape)
-    return frozen(array)
+    return locked(array)
 
 
 def _only(elements: list[Any], kinds: set[type], allowed: set[type], datatype: Datatype) -> None:

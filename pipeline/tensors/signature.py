@@ -52,13 +52,15 @@ class Expectation(msgspec.Struct, frozen=True):
     """What a codec may know of a model before it reads a body that does not name datatypes.
 
     ``only_input``: the only name of the declared inputs, where there is one. ``takes_json``, ``takes_tensors``: whether
-    some step that reads the request wants its JSON as it was sent, or tensors.
+    some step that reads the request wants its JSON as it was sent, or tensors. ``names``: those that tensors must come
+    under, where no other is read.
     """
 
     signature: Signature = Signature()
     only_input: str | None = None
     takes_json: bool = False
     takes_tensors: bool = True
+    names: tuple[str, ...] = ()
 
 
 def parse_spec(text: str) -> TensorSpec:

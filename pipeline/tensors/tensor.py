@@ -68,11 +68,18 @@ def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     flags = array.flags
     if not flags.c_contiguous:
         # Not ascontiguousarray: it makes a scalar one-dimensional.
-        array = array.copy(order="C")
-    elif not flags.writeable:
+        return locked(array.copy(order="C"))
+    if not flags.writeable:
         return array
-    else:
-        array = array.view()
+    array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+def locked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array that nobody else has, read-only for good: a view of it cannot be made writeable again."""
+    owner = array if array.base is None else array.base
+    owner.flags.writeable = False
     array.flags.writeable = False
     return array
 

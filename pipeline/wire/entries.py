@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.tensors.datatype import Datatype, datatype_named
+from pipeline.tensors.message import MAX_INPUTS
 from pipeline.tensors.nested import MAX_RANK
 from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.tensor import Value
@@ -26,6 +27,8 @@ def tensors_in(body: Mapping[str, Any], key: str, model: str) -> dict[str, Value
     entries, role = body.get(key), key.removesuffix("s")
     if not isinstance(entries, list):
         raise InvalidInput(f'expected "{key}" to be a list of tensors, got {kind(entries)}')
+    if len(entries) > MAX_INPUTS:
+        raise InvalidInput(f'"{key}" has {len(entries)} tensors; there are at most {MAX_INPUTS}')
     found: dict[str, Value] = {}
     for position, entry in enumerate(entries):
         if not isinstance(entry, dict):

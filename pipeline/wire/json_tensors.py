@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from pipeline.tensors.shown import dims, quoted, shown
 from pipeline.tensors.tensor import Json, Tensor, Value
 
 _LARGEST_INT = 2**64 - 1
+# orjson's own limit; the standard library's is that of the interpreter's stack, which differs from Python to Python.
+_MAX_DEPTH = 1024
 _SMALLEST_INT = -(2**63)
 
 
@@ -42,9 +44,28 @@ def parse(body: bytes | memoryview) -> Any:
 def _lenient(text: bytes) -> Any:
     """As ``orjson.loads``, but for ``NaN`` and ``Infinity``. Raises ValueError or RecursionError."""
     value = json.loads(text.decode(), parse_int=_integer, parse_float=_finite)
+    if _depth(value) > _MAX_DEPTH:
+        raise ValueError("nested too deep")
     # Half of a surrogate pair, spelled as an escape, is no text that a reply could carry.
     json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [inner for outer in level for inner in _members(outer) if isinstance(inner, dict | list)]:
+        depth += 1
+    return depth
+
+
+def _members(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
 
 
 def _integer(text: str) -> int | float:

@@ -5,6 +5,8 @@ Source: KServe's ``{"error": …}`` and the table of protocols.md.
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,20 +31,32 @@ STATUS: Mapping[Code, int] = {
     Code.INTERNAL: 500,
 }
 JSON = {"content-type": "application/json"}
+# A name and a value that end neither the line nor the header (RFC 9110, 5.1 and 5.5).
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\x20-\x7e]*")
 
 
 def error_reply(error: InferError) -> Reply:
     """``{"error": "…"}`` under the status that the code, or the step's author, chose. Never raises.
 
-    A status that is no error's is the author's slip, and the code's is taken.
+    What an author chose that is no status, text or header of a reply is a slip: the code's own is taken.
     """
-    chosen = error.status if error.status in range(400, 600) else None
+    status = http_status(error.status) or STATUS[error.code]
     try:
         # The text may be an author's: any object, or text that has no UTF-8 form.
         text = str(error.message).encode(errors="replace").decode()
+        headers = {name: value for name, value in error.headers.items() if _HEADER.fullmatch(f"{name}: {value}")}
     except Exception:  # noqa: BLE001  # or an object that has no text
-        text = error.code.value
-    return Reply(chosen or STATUS[error.code], {**JSON, **error.headers}, (dump({"error": text}),))
+        text, headers = error.code.value, {}
+    return Reply(status, {**JSON, **headers}, (dump({"error": text}),))
+
+
+def http_status(value: Any) -> int | None:
+    """The status of an HTTP error that an author's value is (an enum's and numpy's integers too), or None."""
+    try:
+        status = operator.index(value)
+    except Exception:  # noqa: BLE001  # a value may be anything
+        return None
+    return status if 400 <= status <= 599 else None
 
 
 def not_ready(result: Live | Ready | ModelReady) -> InferError:

@@ -7,7 +7,7 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest, "Predict API"; the mapp
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from pipeline.errors import InferError, InvalidInput
 from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import (
+    MAX_INPUTS,
     AskLive,
     AskModelReady,
     AskModels,
@@ -65,7 +66,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
             raise InvalidInput(f'Expected "instances" or "inputs"{", not both" if both else ""}')
         inputs: Mapping[str, Value] = {expectation.only_input or _ROWS: Json(body)}
     elif expectation.takes_json and not expectation.takes_tensors:
-        inputs = {expectation.only_input or form: Json(body[form])}
+        inputs = _as_sent(form, body[form], expectation)
     else:
         try:
             inputs = (
@@ -74,7 +75,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         except InvalidInput:
             if not expectation.takes_json:
                 raise
-            inputs = {expectation.only_input or form: Json(body[form])}
+            inputs = _as_sent(form, body[form], expectation)
     parameters = {key: value for key, value in body.items() if key != form} if form else {}
     request = InferRequest(
         model=model,
@@ -161,6 +162,14 @@ def _form(body: Any) -> str | None:
             return None
 
 
+def _as_sent(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
+    """JSON for steps that take it so; columns that have names keep them."""
+    if form == _COLUMNS and _is_record(data):
+        _refuse_many(data)
+        return {name: Json(value) for name, value in data.items()}
+    return {expectation.only_input or form: Json(data)}
+
+
 def _from_rows(rows: list[Any], expectation: Expectation) -> dict[str, Value]:
     specs = expectation.signature.inputs
     if rows and all(_is_record(row) for row in rows):
@@ -168,20 +177,31 @@ def _from_rows(rows: list[Any], expectation: Expectation) -> dict[str, Value]:
         for position, row in enumerate(rows):
             if row.keys() != names:
                 raise InvalidInput(f"row {position} has the keys {_keys(row)}, row 0 has {_keys(names)}")
+        _refuse_many(names)
         return {name: _tensor(name, [row[name] for row in rows], specs.get(name)) for name in names}
     return _only(_ROWS, rows, expectation)
 
 
 def _from_columns(columns: Any, expectation: Expectation) -> dict[str, Value]:
     if _is_record(columns):
+        _refuse_many(columns)
         return {name: _tensor(name, data, expectation.signature.inputs.get(name)) for name, data in columns.items()}
     return _only(_COLUMNS, columns, expectation)
 
 
 def _only(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
     """One tensor, under the only declared name; what the only known input expects is expected of it."""
+    if len(expectation.names) > 1:
+        several = _keys(expectation.names)
+        way_out = "send one object per instance" if form == _ROWS else "send an object"
+        raise InvalidInput(f'"{form}" is one tensor, and this model reads {several}; {way_out}, with a key for each')
     specs = list(expectation.signature.inputs.values())
     return {expectation.only_input or form: _tensor(form, data, specs[0] if len(specs) == 1 else None)}
+
+
+def _refuse_many(names: Collection[str]) -> None:
+    if len(names) > MAX_INPUTS:
+        raise InvalidInput(f"a request has at most {MAX_INPUTS} tensors, got {len(names)}")
 
 
 def _keys(names: Iterable[str]) -> str:

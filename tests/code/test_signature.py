@@ -185,8 +185,8 @@ def test_a_ufunc_takes_its_operands_and_none_of_its_options(ufunc, names):
 @pytest.mark.parametrize(
     ("annotations", "says"),
     [
-        ({"x": complex}, r'its parameter "x" is a complex; a tensor becomes np.ndarray, list'),
-        ({"x": set[int]}, 'its parameter "x" is a set'),
+        ({"x": complex}, r'its parameter "x" has the type complex; a tensor becomes np.ndarray, list'),
+        ({"x": set[int]}, 'its parameter "x" has the type set'),
         ({"x": Annotated[np.ndarray, "FP33[n]"]}, '"FP33" is no datatype'),
         ({"x": Annotated[np.ndarray, "FP32[n"]}, "expected DTYPE"),
         ({"return": Annotated[np.ndarray, "FP32[-2]"]}, "its result is annotated"),
@@ -212,3 +212,11 @@ def test_a_dataframe_is_known_by_its_name_so_pandas_need_not_be_imported():
 
     step.__annotations__ = {"x": frame}
     assert signature_of(step).arguments[0].parameter.form is Form.FRAME
+
+
+def test_a_type_that_only_type_checkers_import_is_known_by_its_name():
+    scope = {}
+    source = 'def f(a: "np.ndarray", b: "list", context: "Context | None" = None, other: "Nowhere.Thing" = None): pass'
+    exec(source, scope)  # a module without the imports that its annotations name
+    forms = [argument.parameter.form for argument in signature_of(scope["f"]).arguments]
+    assert forms == [Form.ARRAY, Form.LIST, Form.CONTEXT, Form.ANY]

@@ -200,7 +200,8 @@ async def test_threads_and_tasks_together_never_exceed_the_total():
     async with trio.open_nursery() as nursery:
         for number in range(10):
             nursery.start_soon(request, number)
-    assert (most, limit.taken, limit.waiting) == (3, 0, 0)
+    assert 1 <= most <= 3
+    assert (limit.taken, limit.waiting) == (0, 0)
 
 
 class Model:

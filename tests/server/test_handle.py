@@ -6,11 +6,13 @@ import json
 import logging
 
 import networkx as nx
+import numpy as np
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import Code, InferError
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline, Step
 from server.handle import Answered, Service, handle, request_id
@@ -156,3 +158,90 @@ def test_a_request_id_fits_a_header_and_is_the_callers_wherever_that_fits(text):
     assert " " not in found
     fits = 0 < len(text) <= 128 and all("!" <= c <= "~" for c in text)
     assert (found == text) == fits
+
+
+class Wordless(Exception):
+    status_code = 418
+
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class WordlessNotBuilt(NotImplementedError):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class BadProperty(Exception):
+    @property
+    def status_code(self):
+        raise ValueError("no status")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Wordless(), 418),
+        (WordlessNotBuilt(), 501),
+        (BadProperty(), 500),
+        (InferError(Code.INVALID_ARGUMENT, "w", status=np.int64(422)), 422),
+        (InferError(Code.INVALID_ARGUMENT, "w", status=422.0), 400),
+        (InferError(Code.INVALID_ARGUMENT, "w", status=np.array([1, 2])), 400),
+        (InferError(Code.INVALID_ARGUMENT, "w", headers={"x-a": "b\r\nx-evil: 1"}), 400),
+        (InferError(Code.INVALID_ARGUMENT, "w", headers=5), 400),
+        (InferError(Code.INVALID_ARGUMENT, Wordless()), 400),
+        (KeyboardInterrupt(), 500),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_whatever_an_author_raises_is_a_reply_with_an_error_and_an_id(error, status, blocking):
+    def fails(x):
+        raise error
+
+    async def fails_async(x):
+        raise error
+
+    pipeline, own = service(fails if blocking else fails_async)
+    own.owns_interrupts = True
+    async with pipeline:
+        got, body, headers = await ask(own, Body())
+    assert got == status
+    assert set(body) == {"error"}
+    assert headers["x-request-id"]
+    assert "x-evil" not in str(headers)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "status", "says"),
+    [
+        ("identity", 200, ""),
+        ("", 200, ""),
+        ("GZIP", 415, "content-encoding gzip is known but not built yet; send the body as it is"),
+        ("br", 415, 'no content-encoding "br"; send the body as it is'),
+    ],
+)
+async def test_an_encoded_body_is_refused_by_name_20(encoding, status, says):
+    pipeline, own = service(at_once)
+    async with pipeline:
+        got, body, _ = await ask(own, Body(), content_encoding=encoding)
+    assert (got, body.get("error", "")) == (status, says)
+
+
+async def test_a_large_body_is_read_beside_the_loop():
+    pipeline, own = service(at_once)
+    large = b'{"instances": [' + b"1," * 600_000 + b"1]}"
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await trio.lowlevel.checkpoint()
+            beats += 1
+
+    async with pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(beat)
+        got, body, _ = await ask(own, Body(large))
+        nursery.cancel_scope.cancel()
+    assert (got, len(body["predictions"])) == (200, 600_001)
+    assert beats > 3

@@ -94,7 +94,7 @@ def test_no_path_message_or_error_can_be_more_than_one_event(form, monkeypatch):
     ("event", "says"),
     [
         (ModelLoaded("m", "1", 1.234), 'model "m" version 1 is ready after 1.23 s'),
-        (ModelFailed("m", "1", OSError("no file")), 'model "m" version 1 failed to load: no file'),
+        (ModelFailed("m", "1", OSError("no file")), 'model "m" version 1 failed to load: OSError: no file'),
         (LimitReached("m", "s", 1), 'requests wait for step "s" of model "m": a class runs 1 at a time'),
         (RequestDone("m", "1", "predict", "id", 0.1, None, ()), ""),
     ],
@@ -112,3 +112,25 @@ def test_the_level_is_heeded(monkeypatch):
 
     assert written("text", act, monkeypatch, level="warning") == ""
     assert "is ready" in written("text", act, monkeypatch)
+
+
+class Sloppy(Exception):
+    """Raises at nearly every look at it: its author mistook KeyError for AttributeError."""
+
+    def __getattr__(self, name):
+        return {}[name]
+
+    def __str__(self):
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_error_that_cannot_be_looked_at_is_logged_with_where_it_came_from(form, monkeypatch):
+    try:
+        raise Sloppy
+    except Sloppy as error:
+        raised = error
+    text = written(form, lambda: log.failed("id-1", "POST /", raised), monkeypatch)
+    assert "test_an_error_that_cannot_be_looked_at" in text
+    assert "Sloppy" in text
+    assert "id-1" in text

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InferError, InvalidInput, WrongAnswer
 from pipeline.tensors.datatype import Datatype
-from pipeline.tensors.message import Infer, InferRequest, Live, ModelReady, Models
+from pipeline.tensors.message import MAX_INPUTS, Infer, InferRequest, Live, ModelReady, Models
 from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec, parse_spec
 from pipeline.tensors.tensor import Json, tensor
@@ -223,7 +223,8 @@ def test_no_refusal_echoes_the_body_or_spans_lines(body):
     [
         ({"instances": [[1], [2, "x"]]}, "instances", [[1], [2, "x"]]),
         ({"instances": [{"a": 1}, {"b": 2}]}, "instances", [{"a": 1}, {"b": 2}]),
-        ({"inputs": {"any": {"thing": None}}}, "inputs", {"any": {"thing": None}}),
+        ({"inputs": {"any": {"thing": None}}}, "any", {"thing": None}),
+        ({"inputs": [1, {"thing": None}]}, "inputs", [1, {"thing": None}]),
         ({"foo": 1}, "instances", {"foo": 1}),
         ({"instances": [1], "inputs": [2]}, "instances", {"instances": [1], "inputs": [2]}),
         ([1, "a"], "instances", [1, "a"]),
@@ -504,3 +505,26 @@ def test_any_text_travels(texts):
 )
 def test_every_other_answer_has_the_contracts_keys_in_order(result, body):
     assert b"".join(v1.encode(result, ROWS).body).decode() == body
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            {"instances": [1, 2]},
+            '"instances" is one tensor, and this model reads "x", "scale"; send one object per instance',
+        ),
+        (
+            {"inputs": [1, 2]},
+            '"inputs" is one tensor, and this model reads "x", "scale"; send an object, with a key for each',
+        ),
+    ],
+)
+def test_one_tensor_for_a_model_of_several_is_told_the_way_out(body, says):
+    assert says in refusal(v1, body, Expectation(names=("x", "scale")))
+
+
+def test_more_tensors_than_any_table_has_columns_are_refused_before_they_are_made():
+    names = {f"c{number}": [1] for number in range(MAX_INPUTS + 1)}
+    for body in ({"inputs": names}, {"instances": [names]}):
+        assert refusal(v1, body) == f"a request has at most {MAX_INPUTS} tensors, got {MAX_INPUTS + 1}"
