@@ -10,20 +10,24 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.errors import Code, InferError, InvalidInput
+from pipeline.errors import InvalidInput
 from pipeline.tensors.datatype import Datatype, datatype_named
 from pipeline.tensors.message import MAX_INPUTS
 from pipeline.tensors.nested import MAX_RANK
 from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.tensor import Value
+from pipeline.wire.binary import Tail
 from pipeline.wire.json_tensors import flat_data, tensor_from
 
 # No array has more bytes than a signed 64 bit integer counts; an element takes up to 8.
 _MAX_ELEMENTS = 2**63 // 8
 
 
-def tensors_in(body: Mapping[str, Any], key: str, model: str) -> dict[str, Value]:
-    """Name → tensor of the list under ``key`` ("inputs" or "outputs"). Raises InvalidInput naming the entry."""
+def tensors_in(body: Mapping[str, Any], key: str, model: str, tail: Tail) -> dict[str, Value]:
+    """Name → tensor of the list under ``key`` ("inputs" or "outputs"), those in binary taken from ``tail`` to its end.
+
+    Raises InvalidInput naming the entry.
+    """
     entries, role = body.get(key), key.removesuffix("s")
     if not isinstance(entries, list):
         raise InvalidInput(f'expected "{key}" to be a list of tensors, got {kind(entries)}')
@@ -38,11 +42,12 @@ def tensors_in(body: Mapping[str, Any], key: str, model: str) -> dict[str, Value
             raise InvalidInput(f"{key}[{position}]: its name is a text, and not empty; got {shown(name)}")
         if name in found:
             raise InvalidInput(f"{role} {quoted(name)} is sent twice")
-        found[name] = _tensor(entry, name, role, model)
+        found[name] = _tensor(entry, name, role, model, tail)
+    tail.require_end()
     return found
 
 
-def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str) -> Value:
+def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str, tail: Tail) -> Value:
     what = f"{role} {quoted(name)}"
     datatype = _datatype(entry, what)
     shape = _shape(entry, what)
@@ -50,7 +55,7 @@ def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str) -> Value
     size = parameters.get("binary_data_size")
     if "data" not in entry:
         if size is not None:
-            raise not_built(f"{what}: binary_data_size")
+            return tail.tensor(what, size, datatype, shape)
         raise InvalidInput(f"'data' field is missing for {role} '{quoted(name)[1:-1]}' for model '{model}'")
     if size is not None:
         raise InvalidInput(f"{what} has data and binary_data_size; a tensor is in one form")
@@ -99,18 +104,12 @@ def parameters_of(entry: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     return parameters
 
 
-def refuse_binary(parameters: Mapping[str, Any], key: str, what: str) -> None:
-    """Raises InferError where the parameter ``key`` asks for an answer in binary."""
-    wanted = parameters.get(key, False)
+def wants_binary(parameters: Mapping[str, Any], key: str, what: str, *, default: bool) -> bool:
+    """Whether the parameter ``key`` asks for an answer in binary."""
+    wanted = parameters.get(key, default)
     if not isinstance(wanted, bool):
         raise InvalidInput(f'parameter "{key}" of {what} is true or false, got {shown(wanted)}')
-    if wanted:
-        raise not_built(f"{what}: {key}")
-
-
-def not_built(what: str) -> InferError:
-    """What asks for a tensor in binary, refused by name."""
-    return InferError(Code.UNIMPLEMENTED, f"{what}: binary tensors are known but not built yet; send and ask for JSON")
+    return wanted
 
 
 def entry_of(name: str, value: Value, between: Mapping[str, Any]) -> dict[str, Any]:

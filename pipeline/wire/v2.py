@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST, in JSON.
+"""The Open Inference Protocol, version 2, over REST, in JSON and in binary.
 
 Source: https://github.com/kserve/open-inference-protocol, "HTTP/REST"; key order and null fields as KServe writes them.
 """
@@ -33,13 +33,15 @@ from pipeline.tensors.message import (
 )
 from pipeline.tensors.shown import kind, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
+from pipeline.tensors.tensor import Value
+from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, raw, split
 from pipeline.wire.codec import Call, Reply, Route
-from pipeline.wire.entries import entry_of, not_built, parameters_of, refuse_binary, tensors_in
+from pipeline.wire.entries import entry_of, parameters_of, tensors_in, wants_binary
 from pipeline.wire.json_tensors import dump, parse
 from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
 
 # What the metadata names as working beyond the base protocol.
-EXTENSIONS: tuple[str, ...] = ()
+EXTENSIONS = ("binary_tensor_data",)
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 ROUTES: Sequence[Route] = (
@@ -56,42 +58,51 @@ ROUTES: Sequence[Route] = (
     Route("POST", f"{_MODEL}/explain", verb="explain"),
     Route("POST", f"{_VERSION}/explain", verb="explain"),
 )
-_HEADER_LENGTH = "Inference-Header-Content-Length"
 _MICROSECONDS = 1e6
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How the caller wants its answer."""
+    """How tensors are to be written: ``binary`` says it of all, ``outputs`` of those it names."""
+
+    binary: bool = False
+    outputs: Mapping[str, bool] = {}
+
+    def is_binary(self, name: str) -> bool:
+        return self.outputs.get(name, self.binary)
+
+
+_AS_JSON = Options()
 
 
 def decode(call: Call, route: Route, model: str, version: str, _: Expectation) -> tuple[Command, Options]:
     """An inference request; ``timeout`` in the parameters is microseconds, as Triton reads it."""
-    body = _body(call)
+    body, tail = _body(call)
     parameters = parameters_of(body, "the request")
-    refuse_binary(parameters, "binary_data_output", "the request")
+    binary = wants_binary(parameters, "binary_data_output", "the request", default=False)
+    outputs = _outputs(body, binary)
     request = InferRequest(
         model=model,
         version=version,
         id=_text(body, "id") or call.id,
-        inputs=tensors_in(body, "inputs", model),
-        outputs=_outputs(body),
+        inputs=tensors_in(body, "inputs", model, tail),
+        outputs=tuple(outputs),
         parameters=parameters,
         headers=call.headers,
         timeout=_timeout(parameters),
         body=body,
     )
-    return Infer(request, route.verb or "predict"), Options()
+    return Infer(request, route.verb or "predict"), Options(binary, outputs)
 
 
-def encode(result: Result, _: Options) -> Reply:
+def encode(result: Result, options: Options | None) -> Reply:
     """What is not ready is an error, as KServe says it. Raises InferError."""
     match result:
         case Live(False) | Ready(False) | ModelReady(_, False):
             raise not_ready(result)
         case InferResponse():
-            body: Any = _response(result)
+            return _response(result, options or _AS_JSON)
         case Live():
-            body = {"live": True}
+            body: Any = {"live": True}
         case Ready():
             body = {"ready": True}
         case ServerMetadata(name, version):
@@ -109,12 +120,16 @@ def encode_error(error: InferError) -> Reply:
     return error_reply(error)
 
 
-def encode_request(command: Command, _: Options | None = None) -> Call:
-    """The call of a client. Raises InvalidInput where JSON cannot carry an input."""
+def encode_request(command: Command, options: Options | None = None) -> Call:
+    """The call of a client; ``options`` say which inputs go in binary, and that outputs are to come so.
+
+    Raises InvalidInput where JSON cannot carry an input.
+    """
     match command:
         case Infer(request, verb):
             path = _path(request.model, request.version) + ("/infer" if verb == "predict" else "/explain")
-            return Call("POST", path, {**request.headers, **JSON}, dump(_request(request)))
+            headers, body = _request(request, options or _AS_JSON)
+            return Call("POST", path, {**request.headers, **headers}, body)
         case AskLive():
             return Call("GET", "/v2/health/live")
         case AskReady():
@@ -131,19 +146,23 @@ def encode_request(command: Command, _: Options | None = None) -> Call:
 
 def decode_reply(reply: Reply, command: Command) -> Result:
     """What a server answered to ``command``. Raises the InferError it meant, BAD_UPSTREAM where it is unreadable."""
-    body = body_of(reply)
+    try:
+        head, tail = split(reply.headers, reply.body[0] if len(reply.body) == 1 else b"".join(reply.body))
+    except InvalidInput as error:
+        raise unreadable(error.reason) from None
+    body = body_of(Reply(reply.status, reply.headers, (head,)))
     if not isinstance(body, dict):
         raise unreadable(f"it is an object, got {kind(body)}")
     try:
-        return _result(body, command)
+        return _result(body, command, tail)
     except InferError as error:
         raise unreadable(error.message) from None
 
 
-def _result(body: Mapping[str, Any], command: Command) -> Result:
+def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
     match command:
         case Infer(request):
-            outputs = tensors_in(body, "outputs", request.model)
+            outputs = tensors_in(body, "outputs", request.model, tail)
             version = _text(body, "model_version")
             return InferResponse(
                 model=request.model,
@@ -170,39 +189,37 @@ def _result(body: Mapping[str, Any], command: Command) -> Result:
 # ---- requests
 
 
-def _body(call: Call) -> dict[str, Any]:
-    """The JSON object of a request; a body of unnamed type, or of ``application/octet-stream``, is JSON too."""
-    if _HEADER_LENGTH.lower() in call.headers:
-        raise not_built(_HEADER_LENGTH)
+def _body(call: Call) -> tuple[dict[str, Any], Tail]:
+    """The JSON object of a request and its tail; without the header that tells them apart all of it is JSON."""
+    head, tail = split(call.headers, call.body)
     try:
-        body = parse(call.body)
+        body = parse(head)
     except InvalidInput as error:
         media = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media != "application/octet-stream":
+        if media != MEDIA or HEADER in call.headers:
             raise
-        hint = f"without the header {_HEADER_LENGTH} the body is JSON"
+        hint = f"without the header {HEADER} the body is JSON"
         raise InvalidInput(f"{error.reason} ({hint})") from None
     if not isinstance(body, dict):
         raise InvalidInput(f"an inference request is an object, got {kind(body)}")
-    return body
+    return body, tail
 
 
-def _outputs(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names in the caller's order, each once; none means all."""
+def _outputs(body: Mapping[str, Any], binary: bool) -> dict[str, bool]:
+    """Name → in binary or not, in the caller's order, each once; none means all. ``binary`` is the default."""
     entries = body.get("outputs")
     if entries is None:
-        return ()
+        return {}
     if not isinstance(entries, list):
         raise InvalidInput(f'expected "outputs" to be a list, got {kind(entries)}')
-    names: dict[str, None] = {}
+    names: dict[str, bool] = {}
     for position, entry in enumerate(entries):
         what = f"outputs[{position}]"
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
             raise InvalidInput(f"{what} is an object with a name, got {kind(entry)}")
-        refuse_binary(parameters_of(entry, what), "binary_data", what)
-        names[name] = None
-    return tuple(names)
+        names[name] = wants_binary(parameters_of(entry, what), "binary_data", what, default=binary)
+    return names
 
 
 def _timeout(parameters: Mapping[str, Any]) -> float | None:
@@ -215,30 +232,46 @@ def _timeout(parameters: Mapping[str, Any]) -> float | None:
     return timeout / _MICROSECONDS if timeout else None
 
 
-def _request(request: InferRequest) -> dict[str, Any]:
+def _request(request: InferRequest, options: Options) -> tuple[Mapping[str, str], bytes]:
     body: dict[str, Any] = {"id": request.id} if request.id else {}
     parameters = dict(request.parameters)
     if request.timeout is not None:
         parameters["timeout"] = max(1, round(request.timeout * _MICROSECONDS))
+    if options.binary:
+        parameters["binary_data_output"] = True
     if parameters:
         body["parameters"] = parameters
-    body["inputs"] = [entry_of(name, value, {}) for name, value in request.inputs.items()]
+    parts: list[bytes | memoryview] = []
+    body["inputs"] = [_written(name, value, {}, parts, options) for name, value in request.inputs.items()]
     if request.outputs:
         body["outputs"] = [{"name": name} for name in request.outputs]
-    return body
+    if not parts:
+        return JSON, dump(body)
+    headers, whole = joined(body, parts)
+    return headers, b"".join(whole)
+
+
+def _written(
+    name: str, value: Value, between: Mapping[str, Any], parts: list[bytes | memoryview], options: Options
+) -> dict[str, Any]:
+    return raw(name, value, parts) if options.is_binary(name) else entry_of(name, value, between)
 
 
 # ---- replies
 
 
-def _response(response: InferResponse) -> dict[str, Any]:
-    return {
-        "model_name": response.model,
-        "model_version": response.version or None,
-        "id": response.id,
-        "parameters": response.parameters or None,
-        "outputs": [entry_of(name, value, {"parameters": None}) for name, value in response.outputs.items()],
-    }
+def _response(response: InferResponse, options: Options) -> Reply:
+    """In JSON with KServe's null fields; with a binary tail in the order KServe has there, and without them."""
+    named = {"model_name": response.model, "model_version": response.version or None}
+    if not any(options.is_binary(name) for name in response.outputs):
+        outputs = [entry_of(name, value, {"parameters": None}) for name, value in response.outputs.items()]
+        body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
+        return Reply(200, JSON, (dump(body),))
+    parts: list[bytes | memoryview] = []
+    outputs = [_written(name, value, {}, parts, options) for name, value in response.outputs.items()]
+    parameters = {"parameters": response.parameters} if response.parameters else {}
+    headers, whole = joined({"id": response.id, **named, "outputs": outputs, **parameters}, parts)
+    return Reply(200, headers, whole)
 
 
 def _metadata(metadata: ModelMetadata) -> dict[str, Any]:

@@ -156,7 +156,10 @@ SIGNATURE = Signature({"x": parse_spec("FP32[n,4]"), "t": parse_spec("BYTES[-1]?
         (Ready(ready=True), '{"ready":true}'),
         (ModelReady("m", ready=True), '{"name":"m","ready":true}'),
         (Models(("a", "b")), '{"models":["a","b"]}'),
-        (ServerMetadata("pipeline-serve", "0.1.0"), '{"name":"pipeline-serve","version":"0.1.0","extensions":[]}'),
+        (
+            ServerMetadata("pipeline-serve", "0.1.0"),
+            '{"name":"pipeline-serve","version":"0.1.0","extensions":["binary_tensor_data"]}',
+        ),
         (
             ModelMetadata("m", ("1",), "", SIGNATURE),
             (
@@ -256,22 +259,7 @@ def test_a_body_is_json_whatever_its_type_says(media):
     assert decoded(v2, asking(), headers=headers)[0]["x"].tolist() == [1.5, 2.0]
     text = refusal(v2, b"\x00\x01", headers=headers)
     assert text.startswith("Unrecognized request format: ")
-    assert ("Inference-Header-Content-Length" in text) == (media == "application/octet-stream")
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "named"),
-    [
-        (asking(), {"inference-header-content-length": "90"}, "Inference-Header-Content-Length"),
-        (b'{"inputs":[]}\x00\x00', {"inference-header-content-length": "13"}, "Inference-Header-Content-Length"),
-        (one(data=..., parameters={"binary_data_size": 8}), {}, 'input "x": binary_data_size'),
-        (asking(parameters={"binary_data_output": True}), {}, "the request: binary_data_output"),
-        (asking(outputs=[{"name": "y", "parameters": {"binary_data": True}}]), {}, "outputs[0]: binary_data"),
-    ],
-)
-def test_binary_is_known_but_not_built_yet_and_refused_by_name(body, headers, named):
-    text = refusal(v2, body, headers=headers, code=Code.UNIMPLEMENTED)
-    assert text == f"{named}: binary tensors are known but not built yet; send and ask for JSON"
+    assert ("inference-header-content-length" in text) == (media == "application/octet-stream")
 
 
 @pytest.mark.parametrize(
