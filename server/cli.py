@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from pipeline.graph.words import later
+from pipeline.graph.words import later, near
 from server.flags import KserveSpelling, serve_flags
 
 _BAD_USE = 2
@@ -24,6 +25,9 @@ class _Commands(click.Group):
         if args and args[0] in _LATER and not Path(args[0]).is_file():
             raise click.UsageError(later(f"the command {args[0]}"))
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            meant = near(args[0], self.commands) if re.fullmatch(r"[a-z]+", args[0]) else None
+            if meant is not None and not Path(args[0]).exists():
+                raise click.UsageError(f'there is no command "{args[0]}"; did you mean "{meant}"?')
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 

@@ -20,6 +20,7 @@ from server.listen import CannotListen, Listening, listen
 from server.log import answered, configure, observer
 from server.metrics import Metrics
 from server.report import FAULTS, blueprints
+from server.sample import sample
 from server.version import NAME, own_version
 
 _FAILED = 1
@@ -97,13 +98,13 @@ def _greet(listening: Listening, pipelines: list[Pipeline], config: Config) -> N
     """Where the server is and a line to try it with, on stdout; everything after it is the log, on stderr."""
     print(f"serving on {listening.url}", flush=True)  # noqa: T201
     for pipeline, file in zip(pipelines, config.graphs, strict=True):
-        print(f"  {_curl(listening, pipeline.name, file)}", flush=True)  # noqa: T201
+        print(f"  {_curl(listening, pipeline, file)}", flush=True)  # noqa: T201
 
 
-def _curl(listening: Listening, model: str, graph: Path) -> str:
-    """A command that works as it stands where a request lies beside the graph."""
+def _curl(listening: Listening, pipeline: Pipeline, graph: Path) -> str:
+    """A command to try as it stands: with the request beside the graph, else with one that fits what is known."""
     request = graph.parent / "request.json"
-    data = f"@{request}" if request.is_file() else '{"instances": […]}'
+    data = f"@{request}" if request.is_file() else sample(pipeline.expectation)
     base = "http://localhost" if listening.unix_path else listening.url
     socket = ["--unix-socket", str(listening.unix_path)] if listening.unix_path else []
-    return shlex.join(["curl", *socket, f"{base}/v1/models/{model}:predict", "-d", data])
+    return shlex.join(["curl", *socket, f"{base}/v1/models/{pipeline.name}:predict", "-d", data])

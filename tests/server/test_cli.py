@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from server import cli
+from server.cli import main
 from server.version import own_version
 from tests.serving import ROOT
 
@@ -100,3 +101,10 @@ def test_what_only_talks_imports_nothing_heavy(arguments):
     command = [sys.executable, "-c", script, *arguments]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     assert shown.splitlines()[-1] == "heavy: []"
+
+
+def test_a_mistyped_command_is_told_what_it_meant(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["chekc", "graph.yaml"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == 'pipeline-serve: there is no command "chekc"; did you mean "check"?\n'
