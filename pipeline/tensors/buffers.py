@@ -33,9 +33,10 @@ def tensor_from_buffer(buffer: memoryview, datatype: Datatype, shape: tuple[int,
     if len(buffer) != expected:
         raise ValueError(f"expected {expected} bytes, got {len(buffer)}")
     if datatype is Datatype.BOOL:
-        raw = np.frombuffer(buffer, dtype=np.uint8)
-        if raw.size and raw.max() > 1:
-            raise ValueError(f"a BOOL is a byte 0 or 1, got {raw.max()}")
+        raw: Any = np.frombuffer(buffer, dtype=np.uint8)
+        largest = raw.max(initial=0)
+        if largest > 1:
+            raise ValueError(f"a BOOL is a byte 0 or 1, got {largest}")
     array = np.frombuffer(buffer, dtype=dtype).reshape(shape)
     return Tensor(datatype, frozen(array.byteswap() if _SWAPPED else array))
 
