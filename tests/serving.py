@@ -134,6 +134,7 @@ def serving(
     graphs: Sequence[str] = ("graph.yaml",),
     env: Mapping[str, str] | None = None,
     wait: str = "ready",
+    command: Sequence[str] = (sys.executable, "-m", "pipeline_serve"),
 ) -> Iterator[Server]:
     """A server of ``graphs`` in ``folder``, into which ``files`` (name → text) are written first.
 
@@ -144,8 +145,7 @@ def serving(
     given = any(flag.replace("_", "-").startswith("--http-port") for flag in flags)
     port = [] if given or (env and "PIPELINE_SERVE_HTTP_PORT" in env) else ["--http-port", "0"]
     host = [] if any(flag.startswith("--host") for flag in flags) else ["--host", "127.0.0.1"]
-    command = [sys.executable, "-m", "pipeline_serve", *graphs, *host, *port, *flags]
-    server = Server(command, folder, environment(**(env or {})))
+    server = Server([*command, *graphs, *host, *port, *flags], folder, environment(**(env or {})))
     try:
         if wait != "nothing":
             server.wait_until_bound()

@@ -1,18 +1,15 @@
 """What people install: a wheel of a clean copy of the checkout, in an environment that has nothing else."""
 
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
-import httpx
 import pytest
+
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"pipeline_serve", "pipeline", "server", "storage"}
@@ -91,43 +88,11 @@ REQUEST = {"inputs": [{"name": "rows", "datatype": "FP64", "shape": [2], "data":
 
 @pytest.mark.slow
 def test_the_wheel_serves_in_an_empty_environment(environment: Path, tmp_path: Path) -> None:
-    (tmp_path / "graph.yaml").write_text(GRAPH)
-    (tmp_path / "app.py").write_text(APP)
-    port = _free_port()
-    command = [str(environment / "pipeline-serve"), "graph.yaml", "--host", "127.0.0.1", "--http-port", str(port)]
-    log = tmp_path / "log"
-    with log.open("w") as output:
-        # In a folder of its own and without PYTHONPATH: nothing is imported from the checkout.
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=output, stderr=output)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            _wait_until_ready(client, process, log)
-            answer = client.post("/v2/models/twice/infer", json=REQUEST)
-            assert answer.status_code == 200, answer.text
-            (output_tensor,) = answer.json()["outputs"]
-            assert (output_tensor["name"], output_tensor["data"]) == ("double", [3.0, 4.0])
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0, log.read_text()
-    finally:
-        process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Asks a real process by the real clock; the first start without bytecode takes seconds."""
-    give_up = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < give_up:
-        try:
-            if client.get("/v2/health/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    pytest.fail(f"not ready, exit code {process.poll()}:\n{log.read_text()}")
+    """In a folder of its own and without PYTHONPATH: nothing is imported from the checkout."""
+    command = [str(environment / "pipeline-serve")]
+    with serving(tmp_path, {"graph.yaml": GRAPH, "app.py": APP}, command=command, env={"PYTHONPATH": ""}) as server:
+        answer = server.post("/v2/models/twice/infer", REQUEST)
+        assert answer.status_code == 200, answer.text
+        (output,) = answer.json()["outputs"]
+        assert (output["name"], output["data"]) == ("double", [3.0, 4.0])
+        assert server.stop() == 0, server.stderr

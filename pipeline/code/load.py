@@ -49,11 +49,6 @@ def load(target: str, folder: Path) -> Any:
     return found
 
 
-def is_private(module_name: str) -> bool:
-    """Whether a module was loaded under a private name, because its own was taken."""
-    return module_name.startswith(_PREFIX)
-
-
 _PREFIX = "_user_code_"
 # What a name means in ``sys.modules`` is changed for a moment by one thread at a time.
 _NAMES = threading.RLock()

@@ -6,7 +6,6 @@ is given back by whoever really ends the work, a thread included, so a limit tel
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -41,10 +40,6 @@ class Limit:
     @property
     def waiting(self) -> int:
         return len(self._waiters)
-
-    @property
-    def bounded(self) -> bool:
-        return self.total != math.inf
 
     def try_acquire(self) -> bool:
         """A token where one is free and nobody waits for it; never blocks."""

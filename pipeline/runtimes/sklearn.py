@@ -16,7 +16,6 @@ import numpy as np
 
 from pipeline.graph.words import meant
 from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened
-from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound, Form, convert
 from pipeline.tensors.signature import Signature, TensorSpec
@@ -144,10 +143,8 @@ def _one(name: str, value: Bound) -> Any:
             except UnicodeDecodeError:
                 raise Misfit(name, "is BYTES that are not UTF-8; the model reads text") from None
             return texts.reshape(value.array.shape)
-        case Tensor(Datatype.BF16, array):
-            return bfloat16.to_float32(array)
-        case Tensor(_, array):
-            return array
+        case Tensor():
+            return value.numbers
         case Json(list() as rows):
             try:
                 return convert(Form.FRAME, Json(rows))

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.tensor import Json, Tensor, Value
 
@@ -85,10 +84,8 @@ def to_json(value: Value) -> Any:
             return inner
         case Tensor(Datatype.BYTES, array):
             return _texts(array.tolist())
-        case Tensor(Datatype.BF16, array):
-            return bfloat16.to_float32(array).tolist()
-        case Tensor(_, array):
-            return array.tolist()
+        case Tensor():
+            return value.numbers.tolist()
 
 
 def _texts(element: Any) -> Any:
@@ -155,10 +152,8 @@ def _named(value: Value) -> Any:
 def _single(form: Form, value: Value) -> Any:
     """The one element of a tensor, or the scalar that JSON, a header or a parameter holds."""
     match value:
-        case Tensor(Datatype.BF16, array) if array.size == 1:
-            return bfloat16.to_float32(array).item()
         case Tensor(_, array) if array.size == 1:
-            return array.item()
+            return value.numbers.item()
         case Json(int() | float() | str() | bytes() as inner):
             return inner
         case _:
@@ -280,10 +275,8 @@ def _column(tensor: Tensor) -> np.ndarray[Any, Any]:
             column = np.empty(tensor.array.size, dtype=np.object_)
             column[:] = [_texts(element) for element in tensor.array.ravel().tolist()]
             return column.reshape(tensor.array.shape)
-        case Datatype.BF16:
-            return bfloat16.to_float32(tensor.array)
         case _:
-            return tensor.array
+            return tensor.numbers
 
 
 def _frame_of_one(value: Value) -> Any:

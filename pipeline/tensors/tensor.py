@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype, datatype_of, plain_datatype
 
 
@@ -25,6 +26,11 @@ class Tensor(msgspec.Struct, frozen=True, eq=False):
     def shape(self) -> tuple[int, ...]:
         shape: tuple[int, ...] = self.array.shape
         return shape
+
+    @property
+    def numbers(self) -> np.ndarray[Any, Any]:
+        """The array as numpy and Python compute with it: BF16 as FP32 (exact), any other as it is."""
+        return bfloat16.to_float32(self.array) if self.datatype is Datatype.BF16 else self.array
 
     def __repr__(self) -> str:
         return f"Tensor({self.describe()})"

@@ -11,7 +11,6 @@ import numpy as np
 import orjson
 
 from pipeline.errors import InvalidInput, WrongAnswer
-from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.nested import array_of, flatten
 from pipeline.tensors.shown import dims, quoted, shown
@@ -145,7 +144,5 @@ def flat_data(name: str, value: Value) -> tuple[Datatype, tuple[int, ...], Any]:
             except UnicodeDecodeError:
                 reason = "is BYTES that are not UTF-8, which JSON cannot carry; ask for it in binary"
                 raise InvalidInput(f"output {quoted(name)} {reason}") from None
-        case Tensor(Datatype.BF16, array):
-            return Datatype.BF16, array.shape, bfloat16.to_float32(array).reshape(-1)
         case Tensor(datatype, array):
-            return datatype, array.shape, array.reshape(-1)
+            return datatype, array.shape, value.numbers.reshape(-1)

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import InferError, InvalidInput
-from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import (
     MAX_INPUTS,
@@ -292,10 +291,8 @@ def _written(value: Value) -> Any:
             return inner
         case Tensor(Datatype.BYTES, array):
             return _texts(array.tolist())
-        case Tensor(Datatype.BF16, array):
-            return _written(Tensor(Datatype.FP32, bfloat16.to_float32(array)))
-        case Tensor(_, array):
-            return array if array.ndim else array[()]
+        case Tensor():
+            return value.numbers if value.shape else value.numbers[()]
 
 
 def _texts(element: Any) -> Any:

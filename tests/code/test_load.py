@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.code.load import NotLoaded, is_private, load, own_names, private_name
+from pipeline.code.load import NotLoaded, load, own_names, private_name
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_target_leads_to_its_function(write, target, module):
         folder = write(name, text)
     found = load(target, folder)
     assert found(3) == 3
-    assert found.__module__ == module if module else is_private(found.__module__)
+    assert found.__module__ == module if module else found.__module__.startswith("_user_code_")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_of_two_graphs_each_has_its_own_app_and_its_own_helpers(write, tmp_path,
     assert first(0)[:2] == ("of a", "of a")
     assert second(0)[:2] == ("of b", "of b")
     assert first.__module__ == "app"
-    assert is_private(second.__module__)
+    assert second.__module__.startswith("_user_code_")
     assert first(0)[2]([]) == first(0)
     assert second(0)[2]([]) == second(0)
     for name, folder in folders.items():

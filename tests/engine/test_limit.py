@@ -20,8 +20,6 @@ def test_a_limit_shows_what_it_holds():
     limit = Limit("Step a", 2, 3)
     assert limit.try_acquire()
     assert repr(limit) == "<Limit Step a: 1 of 2 taken, 0 of 3 waiting>"
-    assert limit.bounded
-    assert not Limit("Model m", math.inf, 0).bounded
 
 
 async def test_tokens_are_given_in_the_order_of_asking():
