@@ -15,17 +15,17 @@ from pipeline.wire.codec import Reply
 from server.handle import Service, handle
 
 
-def make_app(service: Service, max_body: int) -> QuartTrio:
-    """The ASGI app of a server. ``max_body`` in bytes."""
+def make_app(service: Service) -> QuartTrio:
+    """The ASGI app of a server."""
     app = QuartTrio("server", static_folder=None)
     # Quart's own limits would cut what ours allow: bodies follow --max-body, time follows the request's deadline.
-    app.config.update(MAX_CONTENT_LENGTH=max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
+    app.config.update(MAX_CONTENT_LENGTH=service.max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
 
     async def read_body() -> bytes:
         try:
             return bytes(await request.body)
         except RequestEntityTooLarge:
-            raise InferError(Code.TOO_LARGE, f"the body is larger than {max_body} bytes (--max-body)") from None
+            raise InferError(Code.TOO_LARGE, f"the body is larger than {service.max_body} bytes (--max-body)") from None
 
     async def answer() -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -10,7 +10,6 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -40,7 +39,7 @@ from pipeline.tensors.message import (
 from pipeline.wire.codec import Call, Reply
 from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
-from server.encoding import require_plain
+from server.encoding import codings, decoded
 from server.failure import as_shown
 from server.log import failed
 from server.routes import Match, Routes, wrong_method
@@ -72,7 +71,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Service:
-    """What every request of a server shares."""
+    """What every request of a server shares. ``max_body``: bytes, decoded or not."""
 
     def __init__(
         self,
@@ -81,10 +80,12 @@ class Service:
         ready: str,
         name: str,
         version: str,
+        max_body: int = 64 << 20,
         pages: Mapping[str, Page] = MappingProxyType({}),
     ) -> None:
         self.repository = repository
         self.routes = Routes()
+        self.max_body = max_body
         self.pages = pages
         self.ready = ready
         self.name = name
@@ -156,11 +157,11 @@ async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody
     if verb is None:
         raise AssertionError(f"{match.route.template} neither asks the server nor runs a model")
     pipeline.require(verb)
-    require_plain(call.headers)
+    undo = codings(call.headers)
     async with pipeline.admitted(header_timeout(call.headers)) as allowance:
         call = msgspec.structs.replace(call, body=await read_body())
         route = match.route
-        command, options = await _decoded(match, call, pipeline)
+        command, options = await _read(match, call, undo, pipeline, service.max_body)
         if not isinstance(command, Infer):
             raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
         if command.request.timeout is not None:
@@ -169,15 +170,20 @@ async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody
     raise AssertionError("a request that is out of time raises")
 
 
-async def _decoded(match: Match, call: Call, pipeline: Pipeline) -> tuple[Command, Any]:
-    """The command of a call. A large body is read in a thread: it takes long enough for others to notice.
+async def _read(match: Match, call: Call, undo: list[str], pipeline: Pipeline, max_body: int) -> tuple[Command, Any]:
+    """The command of a call. What is large, or may become so, is read in a thread: others would notice it.
 
     Cancelled, such a thread ends by itself, and what it read is dropped.
     """
-    decode = partial(match.codec.decode, call, match.route, pipeline.name, pipeline.version, pipeline.expectation)
-    if len(call.body) < _LARGE:
-        return decode()
-    return await trio.to_thread.run_sync(decode, abandon_on_cancel=True)
+    expected = pipeline.expectation
+
+    def read() -> tuple[Command, Any]:
+        plain = msgspec.structs.replace(call, body=decoded(bytes(call.body), undo, max_body)) if undo else call
+        return match.codec.decode(plain, match.route, pipeline.name, pipeline.version, expected)
+
+    if len(call.body) < _LARGE and not undo:
+        return read()
+    return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
 
 
 def _command(match: Match) -> Command:

@@ -46,6 +46,7 @@ def start(config: Config) -> int:
         ready=config.ready,
         name=NAME,
         version=own_version(),
+        max_body=config.max_body,
         pages={"/metrics": metrics.page},
     )
     if config.access_log:
@@ -62,7 +63,7 @@ def _serve(service: Service, listening: Listening, config: Config, greet: Callab
     from server.app import make_app  # noqa: PLC0415
     from server.worker import serve  # noqa: PLC0415
 
-    trio.run(serve, service, make_app(service, config.max_body), listening, config, greet)
+    trio.run(serve, service, make_app(service), listening, config, greet)
     return 0
 
 

@@ -22,8 +22,8 @@ async def client(nursery):
     dag.add_node("answer", step=Step(run=size))
     pages = {"/page": lambda headers: Reply(200, {"content-type": "text/plain"}, (b"two ", b"parts"))}
     async with Pipeline("m", dag) as pipeline:
-        service = Service(Repository([pipeline]), ready="all", name="n", version="9", pages=pages)
-        yield make_app(service, 1000).test_client()
+        service = Service(Repository([pipeline]), ready="all", name="n", version="9", max_body=1000, pages=pages)
+        yield make_app(service).test_client()
 
 
 @pytest.mark.parametrize(

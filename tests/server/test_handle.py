@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 
@@ -217,15 +218,23 @@ async def test_whatever_an_author_raises_is_a_reply_with_an_error_and_an_id(erro
     [
         ("identity", 200, ""),
         ("", 200, ""),
-        ("GZIP", 415, "content-encoding gzip is known but not built yet; send the body as it is"),
-        ("br", 415, 'no content-encoding "br"; send the body as it is'),
+        ("br", 415, 'no content-encoding "br"; there are gzip and deflate'),
+        ("gzip", 400, "the body is no gzip: Error -3 while decompressing data: incorrect header check"),
     ],
 )
-async def test_an_encoded_body_is_refused_by_name_20(encoding, status, says):
+async def test_a_body_of_an_encoding_that_is_not_there_is_refused_by_name_20(encoding, status, says):
     pipeline, own = service(at_once)
     async with pipeline:
         got, body, _ = await ask(own, Body(), content_encoding=encoding)
     assert (got, body.get("error", "")) == (status, says)
+
+
+async def test_a_compressed_body_is_read_within_the_limit_20():
+    pipeline, own = service(at_once)
+    async with pipeline:
+        assert (await ask(own, Body(gzip.compress(ROWS)), content_encoding="gzip"))[0] == 200
+        own.max_body = 10
+        assert (await ask(own, Body(gzip.compress(ROWS)), content_encoding="gzip"))[0] == 413
 
 
 async def test_a_large_body_is_read_beside_the_loop():
