@@ -30,7 +30,7 @@ from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.units import duration, format_duration
 from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
-from pipeline.steps.catalog import Call, Storage
+from pipeline.steps.catalog import Call, Storage, harmless
 from pipeline.tensors.given import mapping_of, value_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
@@ -158,9 +158,9 @@ class Pipeline:
         async with AsyncExitStack() as stack:
             try:
                 for step in self._graph.steps:
-                    call = await stack.enter_async_context(
-                        self._blueprint.kinds[step.action].open_step(step, self._blueprint.home)
-                    )
+                    kind = self._blueprint.kinds[step.action]
+                    with harmless(f'opening step "{step.name}"'):
+                        call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
                     self._opened[step.name] = self._open(step, call)
                     learned[step.name] = call.signature
             except Exception as error:
@@ -181,7 +181,8 @@ class Pipeline:
     async def __aexit__(self, *exc_info: object) -> None:
         """Closes every step, the last one opened first. Each gets a few seconds, cancelled or not."""
         self.state = State.CLOSED
-        await self._stack.aclose()
+        with harmless(f'closing model "{self.name}"'):
+            await self._stack.aclose()
         self._opened.clear()
 
     def _fail(self, error: Exception) -> None:

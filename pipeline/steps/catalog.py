@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import trio
+
 import pipeline.steps as folder
+from pipeline.errors import told
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
@@ -78,6 +81,24 @@ def step_kinds() -> dict[str, StepKind]:
                 raise ValueError(f"two files of pipeline/steps answer to {word}, the second is {name}.py")
             kinds[word] = kind
     return kinds
+
+
+@contextmanager
+def harmless(what: str) -> Iterator[None]:
+    """What opening or closing a step raises fails that step, not the process with everybody else's models in it.
+
+    SystemExit, asyncio's CancelledError and the like would: raises RuntimeError instead, naming ``what`` was done. Ours
+    to pass on are a cancellation, be it in the group of a nursery, and Ctrl-C.
+    """
+    ours = (trio.Cancelled, KeyboardInterrupt)
+    try:
+        yield
+    except (Exception, *ours):
+        raise
+    except BaseException as error:
+        if isinstance(error, BaseExceptionGroup) and (passed := error.subgroup(ours)):
+            raise passed from None
+        raise RuntimeError(f"{what} raised {told(error)}") from error
 
 
 def cores() -> int:

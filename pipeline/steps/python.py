@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -15,12 +15,12 @@ from pipeline.code.bind import Many, One, binder
 from pipeline.code.load import NotLoaded, load
 from pipeline.code.signature import BadSignature, Signature, gives, signature_of
 from pipeline.engine.step import Context
-from pipeline.errors import WrongAnswer, told
+from pipeline.errors import WrongAnswer
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import later, meant, near
-from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores
+from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores, harmless
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import TensorSpec, disagreement
@@ -69,30 +69,16 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
         function = functools.partial(target, **params) if params else target
         yield _call(step, function, signature, blocking=not _is_async(target))
         return
-    with _contained(f'__init__ of step "{step.name}"'):
+    with harmless(f'__init__ of step "{step.name}"'):
         instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
     try:
-        with _contained(f'load of step "{step.name}"'):
+        with harmless(f'load of step "{step.name}"'):
             await _hook(instance, "load")
         yield _call(step, instance, signature, blocking=not _is_async(target))
     finally:
         patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
-        with patience, _contained(f'close of step "{step.name}"'):
+        with patience, harmless(f'close of step "{step.name}"'):
             await _hook(instance, "close")
-
-
-@contextmanager
-def _contained(what: str) -> Iterator[None]:
-    """What a user's code raises fails that code, not the process with everybody else's models in it.
-
-    SystemExit, asyncio's CancelledError and the like would; ours to pass on are a cancellation, and Ctrl-C.
-    """
-    try:
-        yield
-    except (Exception, trio.Cancelled, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"{what} raised {told(error)}") from error
 
 
 async def _hook(instance: Any, name: str) -> None:

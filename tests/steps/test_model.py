@@ -84,6 +84,15 @@ async def test_a_pickle_whose_class_is_gone_says_so(write):
     assert (model.failure or "").startswith("CannotOpen: ")
 
 
+async def test_a_pickle_that_raises_what_would_end_the_process_fails_its_model_only(write):
+    folder = write("app.py", "import asyncio\n\ndef boom():\n    raise asyncio.CancelledError('odd')\n")
+    write("m.pkl", b"capp\nboom\n(tR.")
+    model = graph(Step(model="m.pkl"), folder)
+    with pytest.raises(RuntimeError, match='opening step "m" raised CancelledError: odd'):
+        await model.__aenter__()
+    assert model.state is State.FAILED
+
+
 async def test_a_folder_with_one_model_file_is_a_model(write):
     write("app.py", APP.format(number=3))
     folder = write("models/m.pkl", PICKLE)

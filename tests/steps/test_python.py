@@ -317,6 +317,21 @@ async def test_a_load_that_is_cancelled_closes_what_was_opened(log):
     assert model.state is State.CLOSED
 
 
+async def test_a_load_that_is_cancelled_in_its_own_nursery_is_no_failure():
+    class Parallel(Scorer):
+        async def load(self):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                nursery.start_soon(trio.sleep_forever)
+                scope.cancel()
+
+    model = chain(Step(run=Parallel, params={"scale": 1}))
+    with trio.CancelScope() as scope:
+        await model.__aenter__()
+    assert scope.cancelled_caught
+    assert (model.state, model.failure) == (State.CLOSED, None)
+
+
 async def test_a_close_is_finished_although_the_process_is_going_and_only_for_so_long(log, autojump_clock):
     class Slow(Scorer):
         async def close(self):
