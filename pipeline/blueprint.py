@@ -17,7 +17,7 @@ from pipeline.graph.events import MAX_BYTES
 from pipeline.graph.python import declared
 from pipeline.graph.read import read_graph
 from pipeline.graph.scalars import shown
-from pipeline.graph.source import Fault, GraphFaults, Node, Place, parse_on
+from pipeline.graph.source import Fault, GraphFaults, Node, Place, parse
 from pipeline.graph.spec import GraphSpec
 from pipeline.steps.catalog import Home, StepKind, Storage, step_kinds
 
@@ -52,7 +52,7 @@ def from_file(path: Path, environment: Mapping[str, str], storage: Storage) -> B
     except OSError as error:
         raise GraphFaults((Fault(path, f"cannot be read: {error.strerror or error}"),)) from None
     faults: list[Fault] = []
-    root = parse_on(data, str(path), environment, faults)
+    root = parse(data, str(path), environment, faults)
     if root is None:
         raise GraphFaults(faults)
     return _blueprint(root, path.stem, Home(path.absolute().parent, storage), faults)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline.graph.units import duration, size
-from pipeline.graph.words import later, meant
+from pipeline.graph.words import hint, later
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
 _LATER = frozenset({
@@ -46,9 +46,7 @@ def _translated(args: Sequence[str], known: Collection[str]) -> Iterator[str]:
             raise click.UsageError(later(f"--{flag}"))
         if name not in known:
             dashed = {f"--{own}" for own in known}
-            raise click.UsageError(
-                f'there is no flag "--{flag}"{meant(f"--{name}", dashed).partition("; there are")[0]}'
-            )
+            raise click.UsageError(f'there is no flag "--{flag}"{hint(f"--{name}", dashed)}')
         if spelt in _IN_SECONDS:
             equals, value = "=", value if equals else next(rest, "")
             value += "s" if value.isdecimal() else ""

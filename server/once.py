@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from pipeline.errors import text_of
 from pipeline.observe import Event, RequestDone
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
@@ -47,7 +48,7 @@ async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
         async with pipeline:
             reply = await handle(service, "POST", _path(pipeline.name, body, verb), {}, read_body)
     except Exception as error:  # noqa: BLE001  # a model that does not load; its own reason is what the user needs
-        print(f'model "{pipeline.name}" cannot be loaded: {error}', file=sys.stderr)  # noqa: T201
+        print(f'model "{pipeline.name}" cannot be loaded: {text_of(error)}', file=sys.stderr)  # noqa: T201
         return _FAILED
     sys.stdout.write(b"".join(reply.body).decode() + "\n")
     return 0 if reply.status == _OK else _FAILED

@@ -21,7 +21,7 @@ from typing import Any
 
 from pipeline.errors import told
 from pipeline.graph.scalars import shown
-from pipeline.graph.words import meant
+from pipeline.graph.words import hint
 
 
 class NotLoaded(Exception):
@@ -44,7 +44,7 @@ def load(target: str, folder: Path) -> Any:
     for position, part in enumerate(parts):
         if not hasattr(found, part):
             names = [".".join((*parts[:position], known)) for known in dir(found) if not known.startswith("_")]
-            raise NotLoaded(f'"{where}" has no "{name}"{meant(name, names).partition("; there are")[0]}')
+            raise NotLoaded(f'"{where}" has no "{name}"{hint(name, names)}')
         found = getattr(found, part)
     return found
 

@@ -30,7 +30,7 @@ class Run:
         self._readers = [[None] * (count - 1) for count in plan.readers] if plan.shares else None
         self._waits = [stage.waits for stage in plan.stages] if plan.forks else None
         self.spans: list[tuple[int, float, float]] = []
-        """(step, start, end) in seconds of the driver's clock, of the steps that ended well, in that order."""
+        """(step, start, end) in seconds of the driver's clock, of the steps that ended, well or not, in that order."""
 
     def start(self) -> tuple[int, ...]:
         """The stages that can run at once."""
@@ -61,7 +61,7 @@ class Run:
     def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float) -> None:
         """The step ended well; ``start`` and ``end`` in seconds of the driver's clock."""
         self._values[step] = outputs
-        self.spans.append((step, start, end))
+        self.ended(step, start, end)
 
     def ended(self, step: int, start: float, end: float) -> None:
         """The step failed or was cancelled: it has no outputs, and took its time all the same."""

@@ -15,7 +15,7 @@ from pipeline.graph.edges import Feed, Interfaces, feeds, known_names, request_r
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, RESERVED, Reference, StepSpec
-from pipeline.graph.words import listed, meant, near
+from pipeline.graph.words import hint, listed, meant, near
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import TAKES_ALL, Form
 from pipeline.tensors.signature import TensorSpec
@@ -131,7 +131,7 @@ class _Edges:
             if parameter.required and parameter.name not in names:
                 come = f"it reads {_quoted(sorted(names))}" if names else "it reads nothing"
                 message = f'step "{step.name}": no tensor feeds its parameter "{parameter.name}"; {come}'
-                self.fault(_wiring(step), message + _hint(parameter.name, names))
+                self.fault(_wiring(step), message + hint(parameter.name, names))
                 if any(reference.source == REQUEST for reference in step.references):
                     self.lost.add(parameter.name)
 
@@ -164,7 +164,7 @@ class _Edges:
         explained = {near(name, names) for name in self.lost}
         for name, spec in graph.spec.inputs.items():
             if not reads.covers(name, len(names)) and not explained & {name, None}:
-                message = f'schema.inputs has "{name}" ({spec}), and no step reads it{_hint(name, reads.names)}'
+                message = f'schema.inputs has "{name}" ({spec}), and no step reads it{hint(name, reads.names)}'
                 self.fault(graph.spec.at(f"schema.inputs.{name}"), message)
 
     def check_answer(self) -> None:
@@ -185,11 +185,6 @@ class _Edges:
                 self.fault(place, f'schema.outputs has "{name}", and the answer has {_quoted(given)}')
             elif (actual := given.get(name)) and (reason := self.dims.conflict(wanted, actual)):
                 self.fault(place, f'schema.outputs has "{name}": {wanted}, and the answer is {actual}: {reason}')
-
-
-def _hint(name: str, others: Collection[str]) -> str:
-    close = near(name, others)
-    return f'; did you mean "{close}"?' if close else ""
 
 
 def _wiring(step: StepSpec) -> object:

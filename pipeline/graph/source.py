@@ -107,23 +107,13 @@ class Table:
 Node: TypeAlias = Scalar | Items | Table
 
 
-def parse(data: bytes, file: str, environment: Mapping[str, str]) -> Node:
+def parse(data: bytes, file: str, environment: Mapping[str, str], faults: list[Fault]) -> Node | None:
     """The tree of a graph file's bytes, with ``${VAR}`` and ``${VAR:-default}`` filled in from ``environment``.
 
     ``file`` is the path as the user gave it; it is written in places, never opened. An alias stands where it is
-    written, what is inside it where the anchor is. An empty value stands at the end of its key. Raises ``GraphFaults``.
-    """
-    faults: list[Fault] = []
-    root = parse_on(data, file, environment, faults)
-    if root is None or faults:
-        raise GraphFaults(faults)
-    return root
-
-
-def parse_on(data: bytes, file: str, environment: Mapping[str, str], faults: list[Fault]) -> Node | None:
-    """As ``parse``, for who looks for more: faults are appended, the tree is what there is beside them.
-
-    None where the file is no tree. Where a value cannot be told, something else stands in its place.
+    written, what is inside it where the anchor is. An empty value stands at the end of its key. Faults are appended,
+    the tree is what there is beside them: None where the file is no tree, and where a value cannot be told, something
+    else in its place.
     """
     builder = _Builder(file, environment)
     try:

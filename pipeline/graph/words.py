@@ -50,11 +50,16 @@ def near(word: str, known: Collection[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
+def hint(word: str, known: Collection[str]) -> str:
+    """The tail of an error: the nearest known word, else nothing."""
+    nearest = near(word, known)
+    return "" if nearest is None else f'; did you mean "{nearest}"?'
+
+
 def meant(word: str, known: Collection[str]) -> str:
     """The tail of an error: the nearest known word, else all of them, else nothing."""
-    nearest = near(word, known)
-    if nearest is not None:
-        return f'; did you mean "{nearest}"?'
+    if nearest := hint(word, known):
+        return nearest
     words = sorted(known)
     if len(words) > _MOST_LISTED:
         words = [*words[:_MOST_LISTED], f"{len(words) - _MOST_LISTED} more"]

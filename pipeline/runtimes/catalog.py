@@ -61,28 +61,31 @@ def runtimes() -> dict[str, Runtime]:
     return plugins(folder, "open_model")
 
 
-def runtimes_for(name: str) -> list[str]:
-    """The runtimes whose model files end like this one."""
+def runtimes_for(name: str, known: Mapping[str, Runtime]) -> list[str]:
+    """Those of the known runtimes whose model files end like this one."""
     suffix = Path(name).suffix.lower()
-    return [runtime for runtime, module in runtimes().items() if suffix in module.SUFFIXES]
+    return [runtime for runtime, module in known.items() if suffix in module.SUFFIXES]
 
 
-def model_file(path: Path, runtime: str | None) -> tuple[Path, str]:
+def suffixes(known: Mapping[str, Runtime]) -> list[str]:
+    """How the model files of the known runtimes end, sorted."""
+    return sorted({suffix for runtime in known.values() for suffix in runtime.SUFFIXES})
+
+
+def model_file(path: Path, runtime: str | None, known: Mapping[str, Runtime]) -> tuple[Path, str]:
     """The file to open and its runtime. Raises CannotOpen where there is none, or more than one to choose from."""
-    names = [runtime] if runtime else None
     if not path.is_dir():
-        names = names or runtimes_for(path.name)
-        return path, _one(names, path)
-    files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".") and runtimes_for(file.name)]
-    fitting = [file for file in files if not names or names[0] in runtimes_for(file.name)]
-    kinds = {kind for file in fitting for kind in runtimes_for(file.name)}
+        return path, _one([runtime] if runtime else runtimes_for(path.name, known), path)
+    names = {file: runtimes_for(file.name, known) for file in sorted(path.iterdir()) if not file.name.startswith(".")}
+    fitting = [file for file, own in names.items() if (runtime in own if runtime else own)]
+    kinds = {kind for file in fitting for kind in names[file]}
     if len(kinds) > 1:
         raise CannotOpen(f"{path} has models of {listed(sorted(kinds))}; add runtime to the step")
     match fitting:
         case [file]:
-            return file, _one(names or runtimes_for(file.name), file)
+            return file, _one([runtime] if runtime else names[file], file)
         case []:
-            raise CannotOpen(f"{path} has no model file; there are runtimes for {listed(_suffixes())}")
+            raise CannotOpen(f"{path} has no model file; there are runtimes for {listed(suffixes(known))}")
         case _:
             raise CannotOpen(f"{path} has {len(fitting)} model files ({listed(f.name for f in fitting)}); name one")
 
@@ -95,7 +98,3 @@ def _one(names: list[str], path: Path) -> str:
             raise CannotOpen(f"no runtime is known for {path.name}; add runtime to the step")
         case _:
             raise CannotOpen(f"{path.name} fits {listed(names)}; add runtime to the step")
-
-
-def _suffixes() -> list[str]:
-    return sorted({suffix for runtime in runtimes().values() for suffix in runtime.SUFFIXES})

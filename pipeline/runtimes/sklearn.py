@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.graph.words import meant
+from pipeline.errors import told
+from pipeline.graph.words import hint, meant
 from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound, Form, convert
@@ -42,8 +43,8 @@ def open_model(path: Path, step: str, params: Mapping[str, Any]) -> Opened:
     method = str(params.get("method", "predict"))
     if not callable(getattr(estimator, method, None)):
         public = [name for name in dir(estimator) if not name.startswith("_")]
-        near = meant(method, public).partition("; there are")[0]
-        raise CannotOpen(f'{path.name} is a {type(estimator).__name__}, which has no method "{method}"{near}')
+        has_no = f'which has no method "{method}"{hint(method, public)}'
+        raise CannotOpen(f"{path.name} is a {type(estimator).__name__}, {has_no}")
     features = getattr(estimator, "n_features_in_", None)
     names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     function = functools.partial(_predict, getattr(estimator, method), features, names, step)
@@ -60,7 +61,7 @@ def _unpickled(path: Path) -> Any:
     try:
         return joblib.load(path)
     except (Exception, SystemExit) as error:  # what is read is code, or garbage that looks like code
-        raise CannotOpen(f"{path} cannot be opened: {type(error).__name__}: {error}") from error
+        raise CannotOpen(f"{path} cannot be opened: {told(error)}") from error
 
 
 def _inputs(features: int | None, names: list[str]) -> dict[str, TensorSpec]:

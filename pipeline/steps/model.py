@@ -15,7 +15,7 @@ from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import later, meant
-from pipeline.runtimes.catalog import LATER, Misfit, Opened, model_file, runtimes, runtimes_for
+from pipeline.runtimes.catalog import LATER, Misfit, Opened, model_file, runtimes, runtimes_for, suffixes
 from pipeline.steps.catalog import Call, Home, cores
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
@@ -32,9 +32,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
         if refusal:
             faults.append(Fault(step.at("model"), f'step "{step.name}": {refusal}'))
         _check_runtime(step, faults)
-    return Interface(
-        parameters=(Parameter("X"),), gives=None, blocking=True, limit=cores(), takes_rest=True, reads_request=False
-    )
+    return Interface(parameters=(Parameter("X"),), gives=None, blocking=True, limit=cores(), takes_rest=True)
 
 
 @asynccontextmanager
@@ -49,9 +47,10 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     see(home.folder)
 
     def open_model() -> Opened:
-        file, runtime = model_file(path, step.options.get("runtime"))
+        known = runtimes()
+        file, runtime = model_file(path, step.options.get("runtime"), known)
         with own_names(home.folder):
-            return runtimes()[runtime].open_model(file, step.name, step.options.get("params") or {})
+            return known[runtime].open_model(file, step.name, step.options.get("params") or {})
 
     opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
     blame = Blame(step)
@@ -71,9 +70,9 @@ def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
     params = step.options.get("params") or {}
     if name is None:
         # A folder has no suffix, and what is in it is seen when it is there.
-        if PurePosixPath(step.target).suffix and not runtimes_for(step.target):
-            suffixes = sorted({suffix for runtime in known.values() for suffix in runtime.SUFFIXES})
-            message = f'step "{step.name}": no runtime is known for "{step.target}" (there are {", ".join(suffixes)})'
+        if PurePosixPath(step.target).suffix and not runtimes_for(step.target, known):
+            there_are = ", ".join(suffixes(known))
+            message = f'step "{step.name}": no runtime is known for "{step.target}" (there are {there_are})'
             faults.append(Fault(step.at("model"), f"{message}; add runtime"))
     elif name not in known:
         what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(str(name), known)}'
@@ -81,7 +80,7 @@ def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
     if not isinstance(params, Mapping):
         faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map'))
         return
-    candidates = [name] if name in known else runtimes_for(step.target)
+    candidates = [name] if name in known else runtimes_for(step.target, known)
     allowed = {param for candidate in candidates for param in known[candidate].PARAMS}
     for param in params:
         if candidates and param not in allowed:

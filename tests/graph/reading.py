@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
-from pipeline.graph.source import GraphFaults, Node, parse, plain
+from pipeline.graph.source import Fault, GraphFaults, Node, parse, plain
 
 FILE = "graph.yaml"
 ENVIRONMENT = {
@@ -17,8 +19,12 @@ ENVIRONMENT = {
 }
 
 
-def read(text: str | bytes) -> Node:
-    return parse(text if isinstance(text, bytes) else text.encode(), FILE, ENVIRONMENT)
+def read(text: str | bytes, environment: Mapping[str, str] = ENVIRONMENT) -> Node:
+    found: list[Fault] = []
+    root = parse(text if isinstance(text, bytes) else text.encode(), FILE, environment, found)
+    if root is None or found:
+        raise GraphFaults(found)
+    return root
 
 
 def value(text: str | bytes) -> object:

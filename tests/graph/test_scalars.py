@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.graph import scalars
-from pipeline.graph.source import GraphFaults, parse, plain
-from tests.graph.reading import ENVIRONMENT, FILE, fault, value
+from pipeline.graph.source import GraphFaults, plain
+from tests.graph.reading import ENVIRONMENT, FILE, fault, read, value
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_variable_that_cannot_be_filled_in_is_a_fault(text, expected):
 
 def test_an_environment_value_that_is_no_utf_8_is_a_fault():
     with pytest.raises(GraphFaults, match=r"graph.yaml:1:4: .* holds bytes that are not UTF-8"):
-        parse(b"a: ${X}", FILE, {"X": b"\xff".decode("utf-8", "surrogateescape")})
+        read("a: ${X}", {"X": b"\xff".decode("utf-8", "surrogateescape")})
 
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -225,5 +225,5 @@ texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 @given(texts)
 def test_what_a_variable_holds_is_never_structure(text):
     for form in ("'${X}'", '"${X}"', '{b: "${X}"}', "!!str ${X}", "[!!str ${X}]"):
-        found = plain(parse(f"a: {form}\nz: 1".encode(), FILE, {"X": text}))
+        found = plain(read(f"a: {form}\nz: 1", {"X": text}))
         assert found in ({"a": text, "z": 1}, {"a": {"b": text}, "z": 1}, {"a": [text], "z": 1})

@@ -17,7 +17,7 @@ def test_runtimes_are_the_files_of_the_folder():
     [("m.joblib", ["sklearn"]), ("m.PKL", ["sklearn"]), ("s3://b/m.pickle", ["sklearn"]), ("m.txt", []), ("m", [])],
 )
 def test_a_file_is_for_the_runtimes_whose_suffix_it_has(name, expected):
-    assert runtimes_for(name) == expected
+    assert runtimes_for(name, runtimes()) == expected
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_a_path_leads_to_one_file_and_one_runtime_or_says_why_not(tmp_path, file
     for name in files:
         (tmp_path / name).touch()
     if expected in files:
-        assert model_file(tmp_path / path, runtime) == (tmp_path / expected, "sklearn")
+        assert model_file(tmp_path / path, runtime, runtimes()) == (tmp_path / expected, "sklearn")
     else:
         with pytest.raises(CannotOpen, match=expected) as caught:
-            model_file(tmp_path / path, runtime)
+            model_file(tmp_path / path, runtime, runtimes())
         assert re.search(expected, str(caught.value))
