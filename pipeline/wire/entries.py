@@ -53,9 +53,10 @@ def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str, tail: Ta
     shape = _shape(entry, what)
     parameters = parameters_of(entry, what)
     size = parameters.get("binary_data_size")
+    # KServe's client writes "data": null beside a binary_data_size of 0; a null field is none, as everywhere.
+    if size is not None and entry.get("data") is None:
+        return tail.tensor(what, size, datatype, shape)
     if "data" not in entry:
-        if size is not None:
-            return tail.tensor(what, size, datatype, shape)
         raise InvalidInput(f"'data' field is missing for {role} '{quoted(name)[1:-1]}' for model '{model}'")
     if size is not None:
         raise InvalidInput(f"{what} has data and binary_data_size; a tensor is in one form")

@@ -133,6 +133,12 @@ def test_json_and_binary_inputs_are_mixed_in_order() -> None:
     assert (request["j"].tolist(), request["z"].tolist()[1]) == ([3], 2.0)
 
 
+def test_null_data_beside_a_size_is_no_data_as_kserves_client_writes_an_empty_tensor() -> None:
+    empty = {"name": "e", "shape": [0, 3], "datatype": "FP32", "parameters": {"binary_data_size": 0}, "data": None}
+    request, _ = decoded(call({"inputs": [empty, FP32 | {"data": None}]}, ONES))
+    assert (request["e"].shape, request["x"].tolist()) == ((0, 3), [1.0, 2.0])
+
+
 @pytest.mark.parametrize(
     ("flags", "binary"),
     [
