@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.errors import InvalidInput, WrongAnswer
+from pipeline.errors import Code, InferError, InvalidInput, WrongAnswer
 from pipeline.graph.dag import Graph
 from pipeline.graph.edges import Interfaces, request_reads
 from pipeline.graph.spec import REQUEST
 from pipeline.graph.words import meant
-from pipeline.tensors.message import InferRequest
+from pipeline.tensors.message import InferRequest, Verb
 from pipeline.tensors.shown import quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec, check
 from pipeline.tensors.tensor import Value
@@ -55,9 +55,14 @@ class Contract:
                 hint = meant(name, [*self._graph.spec.inputs] or sorted(self._reads.names))
                 raise InvalidInput(f'input {quoted(name)} is read by no step of model "{self._model}"{hint}')
 
-    def steps_for(self, outputs: Sequence[str]) -> frozenset[str]:
+    def require(self, verb: Verb) -> None:
+        """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
+        if verb not in self._graph.output:
+            raise InferError(Code.UNIMPLEMENTED, "Could not find explainer_host.")
+
+    def steps_for(self, verb: Verb, outputs: Sequence[str]) -> frozenset[str]:
         """The output steps that can give these tensors; all of them where that cannot be told, or none is named."""
-        steps = [reference.source for reference in self._graph.output]
+        steps = [reference.source for reference in self._graph.output[verb]]
         if len(steps) == 1 or not outputs:
             return frozenset(steps)
         found: set[str] = set()
@@ -68,13 +73,13 @@ class Contract:
             found.update(givers)
         return frozenset(found)
 
-    def answer(self, values: Mapping[str, Value], outputs: Sequence[str]) -> Mapping[str, Value]:
-        """What the plan gave, named as the schema says and narrowed to the ``outputs`` that were asked for.
+    def answer(self, verb: Verb, values: Mapping[str, Value], outputs: Sequence[str]) -> Mapping[str, Value]:
+        """What the plan gave, narrowed to the ``outputs`` asked for; predictions are named as the schema says.
 
-        Raises WrongAnswer where it is not what the schema declares, InvalidInput for an output that does not exist.
+        Raises WrongAnswer where they are not what the schema declares, InvalidInput for an output that does not exist.
         """
         declared = self._graph.spec.outputs
-        if declared:
+        if declared and verb == "predict":
             if len(declared) == 1 and len(values) == 1:
                 values = dict(zip(declared, values.values(), strict=True))
             # Asked for some outputs, the plan may not compute the others.
@@ -102,7 +107,7 @@ class Contract:
         if self._graph.spec.outputs:
             return dict(self._graph.spec.outputs)
         found: dict[str, TensorSpec] = {}
-        for reference in self._graph.output:
+        for reference in self._graph.output["predict"]:
             known = self._interfaces[reference.source].gives or {}
             specs = {name: spec for name, spec in known.items() if spec is not None}
             specs = specs or dict(learned.get(reference.source, Signature()).outputs)

@@ -109,7 +109,7 @@ class Pipeline:
         self._graph = drawn.graph
         self.name = spec.name
         self.version = spec.version
-        self.deadline = math.inf if spec.deadline is None else spec.deadline
+        self.deadlines = {verb: math.inf if own is None else own for verb, own in spec.deadline.items()}
         self.admission = Limit(f"Model {spec.name}", spec.limit, spec.queue)
         self.state = State.NEW
         self.failure: str | None = None
@@ -241,19 +241,19 @@ class Pipeline:
             headers={name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()},
             timeout=None if timeout is None else budget,
         )
-        async with self.admitted(budget) as allowance:
+        async with self.admitted(verb, budget) as allowance:
             return await self.answer(request, verb, allowance.deadline)
         raise AssertionError("a request that is out of time raises")
 
     @asynccontextmanager
-    async def admitted(self, budget: float) -> AsyncIterator[Allowance]:
-        """A place inside the graph within ``limit`` and ``queue``, for the graph's deadline or ``budget`` (seconds).
+    async def admitted(self, verb: Verb, budget: float) -> AsyncIterator[Allowance]:
+        """A place inside the graph within ``limit`` and ``queue``, for the verb's deadline or ``budget`` (seconds).
 
         Raises ModelNotReady, Overloaded, and DeadlineExceeded when time is up, in the queue or inside. Cancelled, the
         place is given up.
         """
         self.require_ready()
-        budget = min(self.deadline, budget)
+        budget = min(self.deadlines[verb], budget)
         with trio.move_on_after(budget) as scope:
             allowance = Allowance(scope, budget)
             await self.admission.acquire()
@@ -271,8 +271,7 @@ class Pipeline:
 
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
-        if verb != "predict":
-            raise InferError(Code.UNIMPLEMENTED, "Could not find explainer_host.")
+        self._contract.require(verb)
 
     async def answer(self, request: InferRequest, verb: Verb, deadline: float) -> InferResponse:
         """The answer to a request that is admitted. ``deadline`` is what steps are told (trio's clock).
@@ -282,14 +281,14 @@ class Pipeline:
         """
         self.require(verb)
         self._contract.check(request)
-        plan = self._plan(self._contract.steps_for(request.outputs))
+        plan = self._plan(verb, self._contract.steps_for(verb, request.outputs))
         run = Run(plan, request)
         code: Code | None = Code.INTERNAL
         start = time.perf_counter()
         try:
             steps = [self._opened[step.name] for step in plan.steps]
             values = await execute(plan, steps, run, Context(request, deadline), self._threads)
-            outputs = self._contract.answer(values, request.outputs)
+            outputs = self._contract.answer(verb, values, request.outputs)
             code = None
         except InferError as error:
             code = error.code
@@ -302,12 +301,13 @@ class Pipeline:
                 self.tell(self._summary(request, verb, plan, run, start, code))
         return InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
 
-    def _compiled(self, outputs: frozenset[str]) -> Plan:
+    def _compiled(self, verb: Verb, outputs: frozenset[str]) -> Plan:
         manners = {
             name: Manner(threaded=isinstance(step, ThreadStep), timed=step.timeout is not None)
             for name, step in self._opened.items()
         }
-        return compile_plan(self._graph, self._blueprint.interfaces, manners, outputs)
+        wanted = [reference for reference in self._graph.output[verb] if reference.source in outputs]
+        return compile_plan(self._graph, self._blueprint.interfaces, manners, wanted)
 
     def _summary(
         self, request: InferRequest, verb: Verb, plan: Plan, run: Run, start: float, code: Code | None

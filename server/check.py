@@ -39,7 +39,9 @@ def edges(own: Blueprint) -> list[str]:
         rows += [(str(read), f"{step.name}.{to}" if to else step.name, _tensors(own, read)) for to, read in readings]
         if not readings:
             rows.append(("(nothing)", step.name, ""))
-    rows += [(str(reference), "answer", _answer(own, reference)) for reference in own.graph.output]
+    for verb, references in own.graph.output.items():
+        reader = "answer" if verb == "predict" else f"answer to {verb}"
+        rows += [(str(reference), reader, _answer(own, verb, reference)) for reference in references]
     left = max(len(row[0]) for row in rows)
     middle = max(len(row[1]) for row in rows)
     count = f"{len(steps)} step{'s' if len(steps) != 1 else ''}"
@@ -52,10 +54,10 @@ def _tensors(own: Blueprint, reference: Reference) -> str:
     return ", ".join(f"{name} {spec}" if spec else name for name, spec in names.items() if spec or not reference.name)
 
 
-def _answer(own: Blueprint, reference: Reference) -> str:
-    """What the schema promises, where there is one answer to promise it of."""
+def _answer(own: Blueprint, verb: str, reference: Reference) -> str:
+    """What the schema promises of predictions, where there is one answer to promise it of."""
     promised = own.spec.outputs
-    if promised and len(own.graph.output) == 1:
+    if verb == "predict" and promised and len(own.graph.output[verb]) == 1:
         return ", ".join(f"{name} {spec}" for name, spec in promised.items())
     return _tensors(own, reference)
 

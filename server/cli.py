@@ -6,12 +6,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.graph.words import later, near
+from pipeline.graph.words import VERBS, later, near
 from server.flags import KserveSpelling, serve_flags
+
+if TYPE_CHECKING:
+    from pipeline.tensors.message import Verb
 
 _BAD_USE = 2
 # Commands of the contract whose work is not built yet: refused by name, never taken for a graph file.
@@ -75,8 +78,8 @@ def check(graphs: tuple[Path, ...]) -> None:
 @cli.command()
 @click.argument("graph", type=click.Path(path_type=Path), metavar="GRAPH.yaml")
 @click.argument("request", type=click.Path(path_type=Path, allow_dash=True), metavar="REQUEST.json")
-@click.option("--verb", type=click.Choice(["predict"]), default="predict", help="What to ask.")
-def run(graph: Path, request: Path, verb: Literal["predict"]) -> None:
+@click.option("--verb", type=click.Choice(VERBS), default="predict", help="What to ask.")
+def run(graph: Path, request: Path, verb: Verb) -> None:
     """Answer one request without a port.
 
     The answer goes to stdout, step timings to stderr. "-" reads the request from stdin. Exit code 0 answered, 1 the

@@ -158,7 +158,7 @@ async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody
         raise AssertionError(f"{match.route.template} neither asks the server nor runs a model")
     pipeline.require(verb)
     undo = codings(call.headers)
-    async with pipeline.admitted(header_timeout(call.headers)) as allowance:
+    async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
         call = msgspec.structs.replace(call, body=await read_body())
         route = match.route
         command, options = await _read(match, call, undo, pipeline, service.max_body)

@@ -171,6 +171,43 @@ async def test_explain_needs_an_explainer():
     assert caught.value.code is Code.UNIMPLEMENTED
 
 
+EXPLAINED = """
+schema: {inputs: {rows: "FP64[n,2]"}, outputs: {label: "BYTES[n]"}}
+output: {predict: label, explain: why}
+steps:
+  total: app.py:total
+  label: app.py:label
+  why: {run: app.py:why, inputs: {rows: request.rows, sums: total}}
+"""
+
+
+async def test_each_verb_has_an_answer_and_a_plan_of_its_own(write):
+    write("app.py", APP + "def why(rows, sums): return rows / sums[:, None]\n")
+    events = []
+    async with Pipeline.from_file(write("graph.yaml", EXPLAINED) / "graph.yaml") as model:
+        model.observers.append(events.append)
+        answer = await model.infer({"rows": [[1.0, 3.0]]})
+        explanation = await model.infer({"rows": [[1.0, 3.0]]}, verb="explain")
+    assert answer["label"].tolist() == [b"big"]
+    assert {name: explanation[name].tolist() for name in explanation.outputs} == {"why": [[0.25, 0.75]]}
+    done = [event for event in events if isinstance(event, RequestDone)]
+    assert [(event.verb, [span.step for span in event.spans]) for event in done] == [
+        ("predict", ["total", "label"]),
+        ("explain", ["total", "why"]),
+    ]
+
+
+async def test_each_verb_has_a_deadline_of_its_own(autojump_clock):
+    async def slow(x):
+        await trio.sleep(2)
+        return x
+
+    async with one(slow, output={"predict": "s", "explain": "s"}, deadline={"predict": "1s", "explain": "5s"}) as model:
+        assert (await model.infer({"x": 1}, verb="explain"))["s"] == 1
+        with pytest.raises(DeadlineExceeded, match="1 s"):
+            await model.infer({"x": 1})
+
+
 @pytest.mark.parametrize(
     ("deadline", "timeout", "seconds", "says"),
     [

@@ -6,6 +6,7 @@ One mistake is one fault: what follows from one that is told already is passed o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -168,11 +169,15 @@ class _Edges:
                 self.fault(graph.spec.at(f"schema.inputs.{name}"), message)
 
     def check_answer(self) -> None:
-        for reference in self.graph.output:
+        for reference in itertools.chain(*self.graph.output.values()):
             self.check_tensor_exists(reference, "output is")
-        complete = self.merged("the answer", self.graph.output) is not None
+        for verb, references in self.graph.output.items():
+            if verb != "predict":
+                self.merged(f"the answer to {verb}", references)
+        answer = self.graph.output["predict"]
+        complete = self.merged("the answer", answer) is not None
         given: dict[str, TensorSpec | None] = {}
-        for reference in self.graph.output:
+        for reference in answer:
             given |= known_names(reference, self.graph, self.interfaces) or {}
         spec = self.graph.spec
         declared = [*spec.outputs, *(name for name in spec.unread if name.startswith("outputs."))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,13 @@ class Graph:
 
     ``dag`` has the steps' names as nodes, the declaration of each as its attribute ``step``, and an edge for every
     reading; ``steps`` are in an order in which each stands after what it reads, ties as they were declared.
+    ``output``: verb → what it answers with, for the verbs that the graph has; predict is one of them.
     """
 
     spec: GraphSpec
     dag: nx.DiGraph[str]
     steps: tuple[StepSpec, ...]
-    output: tuple[Reference, ...]
+    output: Mapping[str, tuple[Reference, ...]]
 
 
 def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
@@ -34,14 +35,14 @@ def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
     A graph with faults is good for finding more of them, never for running: its steps may be as they were declared.
     """
     steps = _with_inputs(spec.steps)
-    output = spec.output or tuple(Reference(step.name, None, step.place) for step in steps[-1:])
+    output = {"predict": _last(steps, spec.output), **spec.output}
     names = [step.name for step in steps]
     readings = [
         (_resolved(reference, f'step "{step.name}" reads', [*names, *RESERVED], faults), step.name)
         for step in steps
         for reference in step.references
     ]
-    answers = [_resolved_answer(reference, names, faults) for reference in output]
+    answers = [_resolved_answer(reference, names, faults) for own in output.values() for reference in own]
     dag = _digraph(steps)
     knots = _refuse_cycles(dag, steps, faults)
     sources = [source for source, _ in readings]
@@ -70,6 +71,13 @@ def _with_inputs(steps: tuple[StepSpec, ...]) -> list[StepSpec]:
         wired.append(dataclasses.replace(step, inputs=inputs))
         above = step.name
     return wired
+
+
+def _last(steps: Sequence[StepSpec], output: Mapping[str, tuple[Reference, ...]]) -> tuple[Reference, ...]:
+    """The last step, among those that no other verb answers with where there are such."""
+    taken = {reference.source for own in output.values() for reference in own}
+    rest = [step for step in steps if step.name not in taken] or steps
+    return tuple(Reference(step.name, None, step.place) for step in rest[-1:])
 
 
 def _resolved(reference: Reference, what: str, names: Collection[str], faults: list[Fault]) -> str | None:

@@ -1,8 +1,8 @@
-"""Which part each step plays in KServe's words: preprocess, predict or postprocess.
+"""Which part each step plays in KServe's words: preprocess, predict, postprocess or explain.
 
-KServe's models have these three hooks and its dashboards three histograms. A graph has steps; the one named
-``predict``, else the model, is the predictor, what it needs is preprocessing and the rest is postprocessing. A graph
-with neither is all prediction.
+KServe's models have these hooks and its dashboards a histogram for each. A graph has steps; the one named ``predict``,
+else the model, is the predictor, what it needs is preprocessing and the rest is postprocessing. A graph with neither is
+all prediction. What only an explanation needs explains.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ PHASES = ("preprocess", "predict", "postprocess")
 
 
 def phases(graph: Graph) -> dict[str, str]:
-    """Step name → one of PHASES."""
+    """Step name → one of PHASES, or explain."""
+    needed = {verb: _needed(graph, verb) for verb in graph.output}
+    explains = set[str]().union(*needed.values()) - needed["predict"]
+    return _predicting(graph) | dict.fromkeys(sorted(explains), "explain")
+
+
+def _needed(graph: Graph, verb: str) -> set[str]:
+    answers = {reference.source for reference in graph.output[verb]}
+    return answers.union(*(nx.ancestors(graph.dag, name) for name in answers))
+
+
+def _predicting(graph: Graph) -> dict[str, str]:
     names = [step.name for step in graph.steps]
     models = [step.name for step in graph.steps if step.action == "model"]
     predictors = ["predict"] if "predict" in names else models

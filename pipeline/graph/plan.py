@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -76,9 +76,10 @@ class Manner:
     timed: bool
 
 
-def compile_plan(graph: Graph, interfaces: Interfaces, manners: Mapping[str, Manner], outputs: Collection[str]) -> Plan:
-    """The plan that computes the output steps named in ``outputs`` and what they need, nothing else."""
-    wanted = [reference for reference in graph.output if reference.source in outputs]
+def compile_plan(
+    graph: Graph, interfaces: Interfaces, manners: Mapping[str, Manner], wanted: Sequence[Reference]
+) -> Plan:
+    """The plan that computes what is ``wanted`` and what that needs, nothing else."""
     needed = {reference.source for reference in wanted}
     needed = needed.union(*(nx.ancestors(graph.dag, name) for name in needed))
     steps = tuple(step for step in graph.steps if step.name in needed)

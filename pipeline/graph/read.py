@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from pipeline.graph.fields import Fields, kind_of, places_of
 from pipeline.graph.read_step import Kinds, read_step
 from pipeline.graph.source import Entry, Fault, Items, Node, Scalar, Table
-from pipeline.graph.spec import UNREAD, GraphSpec, Reference, StepSpec
-from pipeline.graph.words import LATER_READERS, LATER_TOP, LATER_VERBS, TOP_KEYS, VERBS
+from pipeline.graph.spec import GraphSpec, Reference, StepSpec
+from pipeline.graph.words import LATER_READERS, LATER_TOP, TOP_KEYS, VERBS
 from pipeline.tensors.signature import TensorSpec, parse_spec
 
 # A minute is what callers of an HTTP API wait; requests past a thousand at once are better told to come back.
@@ -115,34 +115,35 @@ def _is_open(steps: Node) -> bool:
     return any(isinstance(node, Table) and any(entry.key in LATER_READERS for entry in node.entries) for node in nodes)
 
 
-def _output(top: Table, read: Fields) -> tuple[Reference, ...]:
+def _output(top: Table, read: Fields) -> Mapping[str, tuple[Reference, ...]]:
     match top.get("output"):
         case None:
-            return ()
+            return {}
         case Entry(node=Table(entries=entries) as node) if entries:
-            by_verb = read.known(node, set(VERBS) - LATER_VERBS, LATER_VERBS, of="output: ", key="verb")
-            outputs = [one for entry in by_verb.entries for one in _answers(entry)]
-            # Another verb has an output of its own, which reads steps too.
-            rest = () if len(by_verb.entries) == len(entries) else (Reference(UNREAD, None, node.place),)
-            return (*(read.reference(one, "the output of predict", _ANSWER) for one in outputs), *rest)
+            by_verb = read.known(node, VERBS, of="output: ", key="verb")
+            return {entry.key: _answers(entry, f"the output of {entry.key}", read) for entry in by_verb.entries}
         case entry:
-            return tuple(read.reference(node, "output", _ANSWER) for node in _answers(entry))
+            return {"predict": _answers(entry, "output", read)}
 
 
-def _answers(entry: Entry) -> tuple[Node, ...]:
-    return entry.node.nodes if isinstance(entry.node, Items) and entry.node.nodes else (entry.node,)
+def _answers(entry: Entry, what: str, read: Fields) -> tuple[Reference, ...]:
+    nodes = entry.node.nodes if isinstance(entry.node, Items) and entry.node.nodes else (entry.node,)
+    return tuple(read.reference(node, what, _ANSWER) for node in nodes)
 
 
-def _deadline(top: Table, read: Fields) -> float | None:
+def _deadline(top: Table, read: Fields) -> Mapping[str, float | None]:
     match top.get("deadline"):
         case None:
-            return _DEADLINE
+            return dict.fromkeys(VERBS, _DEADLINE)
         case Entry(node=Table() as node):
-            by_verb = read.known(node, set(VERBS) - LATER_VERBS, LATER_VERBS, of="deadline: ", key="verb")
-            predict = by_verb.get("predict")
-            return _one_deadline(Entry("deadline", predict.key_place, predict.node), read) if predict else _DEADLINE
+            by_verb = read.known(node, VERBS, of="deadline: ", key="verb")
+            named = {
+                entry.key: _one_deadline(Entry("deadline", entry.key_place, entry.node), read)
+                for entry in by_verb.entries
+            }
+            return dict.fromkeys(VERBS, _DEADLINE) | named
         case entry:
-            return _one_deadline(entry, read)
+            return dict.fromkeys(VERBS, _one_deadline(entry, read))
 
 
 def _one_deadline(entry: Entry, read: Fields) -> float | None:

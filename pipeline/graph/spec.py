@@ -93,8 +93,9 @@ class StepSpec:
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """A whole graph, read but not yet connected. ``deadline`` in seconds, None where there is no bound.
+    """A whole graph, read but not yet connected.
 
+    ``output``: verb → what it answers with, for the verbs that say so. ``deadline``: verb → seconds, None for no bound.
     ``unread`` and ``is_open`` are about faults that are told: the tensors of the schema whose spec cannot be read
     (``inputs.rows``), and whether words are in use of which nobody knows yet which steps they read.
     """
@@ -102,10 +103,10 @@ class GraphSpec:
     name: str
     version: str
     steps: tuple[StepSpec, ...]
-    output: tuple[Reference, ...]
+    output: Mapping[str, tuple[Reference, ...]]
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
-    deadline: float | None
+    deadline: Mapping[str, float | None]
     limit: int
     queue: int
     place: object

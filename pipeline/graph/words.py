@@ -21,7 +21,6 @@ LATER_STEP = frozenset(
 # Those of them that read steps by name, or let a step stand that nothing reads.
 LATER_READERS = frozenset({"switch", "split", "first", "handles", "fallback", "detached"})
 LATER_PLACES = frozenset({"process", "asyncio"})
-LATER_VERBS = frozenset({"explain"})
 
 # A hint that is longer than this is no hint.
 _MOST_LISTED = 10

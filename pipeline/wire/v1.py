@@ -27,6 +27,7 @@ from pipeline.tensors.message import (
     ModelReady,
     Models,
     Result,
+    Verb,
 )
 from pipeline.tensors.nested import array_of, flatten, natural_datatype
 from pipeline.tensors.shown import kind, quoted
@@ -45,14 +46,18 @@ ROUTES: Sequence[Route] = (
 )
 _ROWS = "instances"
 _COLUMNS = "inputs"
+_OUTPUTS = "outputs"
 _B64 = "b64"
+# The key of an answer in row form.
+_ANSWERS: Mapping[Verb, str] = {"predict": "predictions", "explain": "explanations"}
 _SHOWN_KEYS = 4
 
 
 class Options(msgspec.Struct, frozen=True):
-    """``rows``: the request came in row form, and so goes the answer."""
+    """``rows``: the request came in row form, and so goes the answer, under the key of its ``verb``."""
 
     rows: bool = True
+    verb: Verb = "predict"
 
 
 def decode(call: Call, route: Route, model: str, version: str, expectation: Expectation) -> tuple[Command, Options]:
@@ -85,7 +90,8 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         headers=call.headers,
         body=body,
     )
-    return Infer(request, route.verb or "predict"), Options(rows=form != _COLUMNS)
+    verb = route.verb or "predict"
+    return Infer(request, verb), Options(rows=form != _COLUMNS, verb=verb)
 
 
 def encode(result: Result, options: Options) -> Reply:
@@ -93,7 +99,7 @@ def encode(result: Result, options: Options) -> Reply:
         case Live(False) | ModelReady(_, False):
             raise not_ready(result)
         case InferResponse():
-            return Reply(200, JSON, (_answer(result.outputs, rows=options.rows),))
+            return Reply(200, JSON, (_answer(result.outputs, options),))
         case Live():
             return Reply(200, JSON, (dump({"status": "alive"}),))
         case Models(names):
@@ -128,8 +134,8 @@ def decode_reply(reply: Reply, command: Command) -> Result:
     """What a server answered to ``command``. Raises the InferError it meant, BAD_UPSTREAM where it is unreadable."""
     body = body_of(reply)
     match command:
-        case Infer(request):
-            return InferResponse(model=request.model, outputs=_read(body), id=request.id)
+        case Infer(request, verb):
+            return InferResponse(model=request.model, outputs=_read(body, _ANSWERS[verb]), id=request.id)
         case AskLive():
             return Live(isinstance(body, dict) and body.get("status") == "alive")
         case AskModels():
@@ -246,15 +252,16 @@ def _bytes(element: dict[str, Any]) -> Any:
 # ---- tensors to JSON
 
 
-def _answer(outputs: Mapping[str, Value], *, rows: bool) -> bytes:
+def _answer(outputs: Mapping[str, Value], options: Options) -> bytes:
+    key = _ANSWERS[options.verb] if options.rows else _OUTPUTS
     match list(outputs.values()):
         case [Json(value)]:
             return dump_answer(value)
         case [only]:
-            return dump({"predictions" if rows else "outputs": _written(only)})
-    if rows and (records := _records(outputs)) is not None:
-        return dump_answer({"predictions": records})
-    return dump_answer({"outputs": {name: _written(value) for name, value in outputs.items()}})
+            return dump({key: _written(only)})
+    if options.rows and (records := _records(outputs)) is not None:
+        return dump_answer({key: records})
+    return dump_answer({_OUTPUTS: {name: _written(value) for name, value in outputs.items()}})
 
 
 def _records(outputs: Mapping[str, Value]) -> list[dict[str, Any]] | None:
@@ -304,18 +311,17 @@ def _texts(element: Any) -> Any:
         return {_B64: base64.b64encode(element).decode()}
 
 
-def _read(body: Any) -> dict[str, Value]:
-    """The outputs in a reply: one tensor under the form's own key, or one per name; what is neither stays JSON."""
-    match body:
-        case {"predictions": list() as rows}:
-            try:
-                return dict(_from_rows(rows, Expectation(only_input="predictions")))
-            except InvalidInput:
-                return {"predictions": Json(body)}
-        case {"outputs": columns}:
-            try:
-                return dict(_from_columns(columns, Expectation(only_input="outputs")))
-            except InvalidInput:
-                return {"outputs": Json(body)}
-        case _:
-            return {"predictions": Json(body)}
+def _read(body: Any, key: str) -> dict[str, Value]:
+    """The outputs in a reply: one tensor under the form's own key, or one per name; what is neither stays JSON.
+
+    ``key``: that of the verb's rows.
+    """
+    found = body if isinstance(body, dict) else {}
+    try:
+        if isinstance(rows := found.get(key), list):
+            return dict(_from_rows(rows, Expectation(only_input=key)))
+        if _OUTPUTS in found:
+            return dict(_from_columns(found[_OUTPUTS], Expectation(only_input=_OUTPUTS)))
+    except InvalidInput:
+        pass
+    return {key: Json(body)}

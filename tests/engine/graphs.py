@@ -50,7 +50,7 @@ def plan(wiring: Mapping[str, Any], outputs: Collection[str] = (), threaded: Col
     built = pipeline({name: Step(run=everything, inputs=inputs) for name, inputs in wiring.items()}, **top)
     graph = built.blueprint.graph
     manners = {name: Manner(threaded=name in threaded, timed=False) for name in wiring}
-    wanted = outputs or [reference.source for reference in graph.output]
+    wanted = [own for own in graph.output["predict"] if not outputs or own.source in outputs]
     return compile_plan(graph, built.blueprint.interfaces, manners, wanted)
 
 

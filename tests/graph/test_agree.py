@@ -101,6 +101,16 @@ TWO = ONE + "  b: app.py:g\n"
             ['3:30: step "b" reads "a.out": step "a" has no tensor "out"; there are none but a'],
         ),
         (
+            "output: {predict: a, explain: a.y}\n" + ONE,
+            {"a": takes("x", gives="FP32[n]")},
+            ['1:31: output is "a.y": step "a" has no tensor "y"; there are none but a'],
+        ),
+        (
+            "output: {predict: b, explain: [a, b]}\nsteps:\n  a: app.py:f\n  b: app.py:f\n",
+            {"a": takes("x", names={"y": None}), "b": takes("x", names={"y": None})},
+            ['1:35: the answer to explain gets the tensor "y" twice, from a and b; use a map parameter → reference'],
+        ),
+        (
             "output: a.y\n" + ONE,
             {"a": takes("x", gives="FP32[n]")},
             ['1:9: output is "a.y": step "a" has no tensor "y"; there are none but a'],

@@ -33,7 +33,7 @@ def test_a_step_reads_the_step_above_it_and_the_first_the_request():
         ["b"],
     ]
     assert list(graph.dag.edges) == [("a", "b"), ("b", "c")]
-    assert [str(reference) for reference in graph.output] == ["c"]
+    assert [str(reference) for reference in graph.output["predict"]] == ["c"]
 
 
 def test_an_edge_says_which_tensor_goes_to_which_parameter():
@@ -236,8 +236,39 @@ def test_an_edge_back_is_a_cycle_whose_path_is_one(drawn, data):
 
 def test_the_last_step_is_the_answer_where_output_says_nothing():
     spec = spec_of(steps(a="app.py:f", b="app.py:f"))
-    assert spec.output == ()
-    assert graph_of(steps(a="app.py:f", b="app.py:f")).output == (Reference("b", None, spec.steps[1].place),)
+    assert spec.output == {}
+    assert graph_of(steps(a="app.py:f", b="app.py:f")).output == {
+        "predict": (Reference("b", None, spec.steps[1].place),)
+    }
+
+
+def test_the_last_step_that_no_other_verb_answers_with_predicts():
+    graph = graph_of("output: {explain: why}\n" + steps(a="app.py:f", b="app.py:f", why="app.py:f"))
+    assert {verb: [str(own) for own in answers] for verb, answers in graph.output.items()} == {
+        "predict": ["b"],
+        "explain": ["why"],
+    }
+
+
+def test_a_graph_that_only_explains_predicts_with_its_last_step():
+    graph = graph_of("output: {explain: why}\n" + steps(why="app.py:f"))
+    assert [str(own) for own in graph.output["predict"]] == ["why"]
+
+
+def test_a_step_that_only_an_explanation_needs_is_used_and_any_other_is_not():
+    text = "output: {explain: why}\n" + steps(
+        a="app.py:f", b=reads("a"), near=reads("a"), why=reads("near"), odd=reads("a")
+    )
+    found = checked("output: {predict: b, explain: why}\n" + text.partition("\n")[2]).lines
+    assert found == ['7:3: step "odd" is used by nothing: the answer, b and why, does not need it']
+
+
+def test_the_answer_of_each_verb_is_a_step():
+    text = "output: {predict: request, explain: wy}\n" + steps(why="app.py:f")
+    assert checked(text).lines == [
+        '1:19: output is "request": the answer is a step, not what was asked',
+        '1:37: output is "wy": no such step; did you mean "why"?',
+    ]
 
 
 def test_a_chain_of_two_thousand_steps_connects():

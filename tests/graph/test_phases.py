@@ -30,6 +30,16 @@ def test_each_step_plays_its_part(steps, expected):
     assert set(found.values()) <= set(PHASES)
 
 
+def test_what_only_an_explanation_needs_explains():
+    graph = graph_of(
+        "output: {predict: z, explain: why}\nsteps:\n  a: app.py:f\n  m: {model: m.joblib}\n  z: app.py:f\n"
+        "  near: {run: app.py:f, inputs: a}\n  why: {run: app.py:f, inputs: [near, m]}\n"
+    )
+    assert phases(graph) == {
+        "a": "preprocess", "m": "predict", "z": "postprocess", "near": "explain", "why": "explain",
+    }  # fmt: skip
+
+
 def test_a_branch_beside_the_model_is_postprocessing():
     graph = graph_of(
         "output: z\nsteps:\n  m: {model: m.joblib}\n  side: {run: app.py:f, inputs: request}\n"

@@ -27,7 +27,7 @@ def plan(text: str, manners: dict[str, Manner] | None = None, outputs=None, inte
         graph,
         dict.fromkeys(names, ANY) | (interfaces or {}),
         dict.fromkeys(names, LOOP) | (manners or {}),
-        outputs or {reference.source for reference in graph.output},
+        [own for own in graph.output["predict"] if outputs is None or own.source in outputs],
     )
 
 
@@ -148,7 +148,14 @@ def plans(draw) -> tuple[Plan, dict[str, list[str]], dict[str, Manner], list[str
     dag.add_nodes_from(names, step=Step(run="app.py:f"))
     dag.add_edges_from((source, name) for name, own in wires.items() for source in own)
     graph = checked_dag(dag, output=outputs).graph
-    return compile_plan(graph, dict.fromkeys(names, ANY), manners, set(asked)), wires, manners, asked
+    return (
+        compile_plan(
+            graph, dict.fromkeys(names, ANY), manners, [own for own in graph.output["predict"] if own.source in asked]
+        ),
+        wires,
+        manners,
+        asked,
+    )
 
 
 @settings(max_examples=200, deadline=None)

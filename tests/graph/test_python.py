@@ -35,7 +35,7 @@ def test_edges_are_what_steps_read():
         "b": [(None, "request")],
         "c": [("x", "a.y"), ("z", "b")],
     }
-    assert [str(reference) for reference in found.graph.output] == ["c"]
+    assert [str(reference) for reference in found.graph.output["predict"]] == ["c"]
 
 
 def test_two_tensors_of_one_step_are_two_edges_of_a_multigraph_or_inputs_written_out():
@@ -73,8 +73,9 @@ def test_the_other_top_level_keys_are_the_files():
         schema={"inputs": {"x": "FP32[n]"}},
     )
     assert found.lines == []
-    assert (found.spec.name, found.spec.version, found.spec.deadline, found.spec.limit) == ("g", "3", 2.0, 4)
-    assert [str(reference) for reference in found.graph.output] == ["a", "b"]
+    assert (found.spec.name, found.spec.version, found.spec.limit) == ("g", "3", 4)
+    assert found.spec.deadline == {"predict": 2.0, "explain": 2.0}
+    assert [str(reference) for reference in found.graph.output["predict"]] == ["a", "b"]
     assert list(found.spec.inputs) == ["x"]
 
 

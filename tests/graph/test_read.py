@@ -23,8 +23,9 @@ def step_of(text: str) -> StepSpec:
 
 def test_the_smallest_file_has_the_defaults_of_the_contract():
     spec = spec_of(ONE)
-    assert (spec.name, spec.version, spec.deadline, spec.limit, spec.queue) == ("graph", "1", 60.0, 1000, 0)
-    assert (spec.output, spec.inputs, spec.outputs, spec.unread, spec.is_open) == ((), {}, {}, frozenset(), False)
+    assert (spec.name, spec.version, spec.limit, spec.queue) == ("graph", "1", 1000, 0)
+    assert spec.deadline == {"predict": 60.0, "explain": 60.0}
+    assert (spec.output, spec.inputs, spec.outputs, spec.unread, spec.is_open) == ({}, {}, {}, frozenset(), False)
 
 
 def test_every_key_at_the_top_is_read():
@@ -33,18 +34,22 @@ def test_every_key_at_the_top_is_read():
         'schema:\n  inputs: {x: "FP32[n,4]", t: "FP32[1]?"}\n  outputs: {y: "INT64[n]"}\n'
         "steps: {a: app.py:f, b: app.py:g}\n"
     )
-    assert (spec.name, spec.version, spec.limit, spec.queue, spec.deadline) == ("iris", "3", 5, 7, 2.0)
-    assert [str(reference) for reference in spec.output] == ["a", "b.y"]
+    assert (spec.name, spec.version, spec.limit, spec.queue) == ("iris", "3", 5, 7)
+    assert spec.deadline == {"predict": 2.0, "explain": 2.0}
+    assert [str(reference) for reference in spec.output["predict"]] == ["a", "b.y"]
     assert spec.inputs == {"x": parse_spec("FP32[n,4]"), "t": parse_spec("FP32[1]?")}
     assert spec.outputs == {"y": parse_spec("INT64[n]")}
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("none", None), ("5m", 300.0), ("{predict: 250ms}", 0.25), ("{predict: none}", None), ("{}", 60.0)],
-)
+    [
+        ("none", (None, None)), ("5m", (300.0, 300.0)), ("{}", (60.0, 60.0)),
+        ("{predict: 250ms}", (0.25, 60.0)), ("{predict: none, explain: 2m}", (None, 120.0)),
+    ],
+)  # fmt: skip
 def test_a_deadline_is_one_for_all_verbs_or_a_map(text, seconds):
-    assert spec_of(f"deadline: {text}\n{ONE}").deadline == seconds
+    assert spec_of(f"deadline: {text}\n{ONE}").deadline == dict(zip(("predict", "explain"), seconds, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,12 @@ def test_a_deadline_is_one_for_all_verbs_or_a_map(text, seconds):
 def test_an_output_is_a_step_a_list_of_them_or_a_map_of_verbs(text, expected):
     spec = checked(f"output: {text}\nsteps: {{a: app.py:f, b: app.py:g}}\n").spec
     assert spec is not None
-    assert [str(reference) for reference in spec.output] == expected
+    assert [str(reference) for reference in spec.output["predict"]] == expected
+
+
+def test_each_verb_may_have_an_output_of_its_own():
+    spec = spec_of("output: {explain: [b, c.y]}\nsteps: {a: app.py:f, b: app.py:g, c: app.py:h}\n")
+    assert {verb: [str(own) for own in answers] for verb, answers in spec.output.items()} == {"explain": ["b", "c.y"]}
 
 
 def test_every_key_of_a_step_is_read():
@@ -107,15 +117,15 @@ def test_a_list_names_its_steps_after_their_functions():
         ("deadline: 30\n" + ONE, ["1:11: deadline: 30 has no unit; write 30ms or 30s"]),
         ("deadline: []\n" + ONE, ["1:11: deadline is a duration like 300ms or 2s, or none, not a list"]),
         ("deadline: {predict: 3}\n" + ONE, ["1:21: deadline: 3 has no unit; write 3ms or 3s"]),
-        ("deadline: {explain: 3s}\n" + ONE, ["1:12: deadline: explain is known but not built yet"]),
+        ("deadline: {explain: 3}\n" + ONE, ["1:21: deadline: 3 has no unit; write 3ms or 3s"]),
         ("deadline: {predct: 3s}\n" + ONE, ['1:12: deadline: unknown verb "predct"; did you mean "predict"?']),
         ("output: 7\n" + ONE, ["1:9: output is a step or step.tensor, not 7"]),
         ("output: []\n" + ONE, ["1:9: output is a step or step.tensor, not a list"]),
         ("output: {}\n" + ONE, ["1:9: output is a step or step.tensor, not a map"]),
         ("output: [a, [a]]\n" + ONE, ["1:13: output is a step or step.tensor, not a list"]),
-        ("output: {explain: a}\n" + ONE, ["1:10: output: explain is known but not built yet"]),
+        ("output: {explain: []}\n" + ONE, ["1:19: the output of explain is a step or step.tensor, not a list"]),
         ("output: {predict: {}}\n" + ONE, ["1:19: the output of predict is a step or step.tensor, not a map"]),
-        ("output: {foo: a}\n" + ONE, ['1:10: output: unknown verb "foo"; there are none but predict']),
+        ("output: {foo: a}\n" + ONE, ['1:10: output: unknown verb "foo"; there are explain and predict']),
         ("defaults: {timeout: 2s}\n" + ONE, ["1:1: defaults is known but not built yet"]),
         ("schema: 3\n" + ONE, ["1:9: schema is a map with the keys inputs and outputs, not 3"]),
         ("schema: {output: {}}\n" + ONE, ['1:10: schema: unknown key "output"; did you mean "outputs"?']),
@@ -214,8 +224,6 @@ def test_steps_that_words_not_built_yet_may_read_are_not_called_unused():
     pick = "{switch: [{when: x, then: one}, {else: two}], inputs: request}"
     text = f"steps:\n  one: app.py:f\n  two: app.py:f\n  pick: {pick}\n"
     assert checked(text).lines == ['4:10: step "pick": switch is known but not built yet']
-    text = "output: {predict: a, explain: b}\nsteps: {a: app.py:f, b: app.py:g}\n"
-    assert checked(text).lines == ["1:22: output: explain is known but not built yet"]
 
 
 @pytest.mark.parametrize(

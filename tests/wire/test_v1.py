@@ -259,6 +259,19 @@ def test_signature_name_and_unknown_keys_are_parameters(form):
     assert (request.id, request.model, request.headers, request.timeout) == ("call-id", "m", {"x-a": "b"}, None)
 
 
+def test_an_explanation_has_a_key_of_its_own():
+    rows = {"why": tensor(np.array([[0.25, 0.75]]))}
+    assert answered(v1, rows, v1.Options(verb="explain")) == b'{"explanations":[[0.25,0.75]]}'
+    assert answered(v1, rows, v1.Options(rows=False, verb="explain")) == b'{"outputs":[[0.25,0.75]]}'
+    several = {**rows, "base": tensor(np.array([1]))}
+    assert answered(v1, several, v1.Options(verb="explain")) == b'{"explanations":[{"why":[0.25,0.75],"base":1}]}'
+    asked = Infer(InferRequest(model="m", inputs={}), "explain")
+    read = v1.decode_reply(reply(200, {"explanations": [[0.25, 0.75]]}), asked)
+    assert read["explanations"].tolist() == [[0.25, 0.75]]
+    # A server that answers an explanation as a prediction is read as it is.
+    assert v1.decode_reply(reply(200, {"predictions": 1}), asked)["explanations"] == {"predictions": 1}
+
+
 def test_explain_is_a_verb_of_its_own_route():
     route = next(route for route in v1.ROUTES if route.verb == "explain")
     command, _ = v1.decode(
