@@ -156,6 +156,7 @@ async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody
     verb = match.route.verb
     if verb is None:
         raise AssertionError(f"{match.route.template} neither asks the server nor runs a model")
+    pipeline.require_ready()  # before anything that is wrong with the call, as in KServe: it may be right in a moment
     pipeline.require(verb)
     undo = codings(call.headers)
     async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:

@@ -32,6 +32,8 @@ def test_models_load_after_the_port_is_bound_live_at_once_and_ready_when_they_ar
             assert (reply.status_code, list(reply.json())) == (503, ["error"])
         reply = server.post("/v1/models/blocks:predict", {"instances": [1]})
         assert (reply.status_code, reply.json()) == (503, {"error": loading})
+        # Not 501 either, though it has no explain: first it is not ready.
+        assert server.post("/v1/models/blocks:explain", {"instances": [1]}).json() == {"error": loading}
         server.wait_until("echo is loaded", lambda: server.get("/v2/models/echo/ready").status_code == 200)
         assert server.post("/v1/models/echo:predict", ROWS).json() == {"predictions": ROWS["instances"]}
         (tmp_path / "load.go").touch()
