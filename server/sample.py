@@ -19,12 +19,13 @@ _MOST_ELEMENTS = 1024
 def sample(expectation: Expectation) -> dict[str, Tensor] | None:
     """Input name → zeros (or "text") in the known inputs, one row where a dimension is open; None where that is large.
 
-    Optional inputs are left out, unless there are no others.
+    Optional inputs are left out where two others are there: a tensor by itself may travel without its name, and is then
+    taken for the only one.
     """
     known = expectation.signature.inputs
     needed = {name: spec for name, spec in known.items() if not spec.optional}
     names = [name for name in expectation.names if name not in known]
-    shown = needed if needed or names else known
+    shown = needed if len(needed) + len(names) > 1 else known
     if sum(math.prod(_shape(spec)) for spec in shown.values()) > _MOST_ELEMENTS:
         return None
     inputs = {name: _zeros(spec) for name, spec in shown.items()}

@@ -87,7 +87,7 @@ def _rows(inputs: Mapping[str, TensorSpec | None], expectation: Expectation) -> 
         return
     if len(inputs) < 2:
         for spec in [*stacked.values()] or [None]:
-            yield _form("instances", _whole(spec) if spec else _list(any_nested(_BYTES)), "inputs")
+            yield _form("instances", {"type": "array", **_whole(spec)}, "inputs")
     closed = bool(expectation.names)
     if stacked and (closed or len(inputs) > 1):
         rows = _list(_named(stacked, {name: _row(spec) for name, spec in stacked.items()}, closed=closed))
