@@ -34,14 +34,16 @@ class Contract:
 
     def expectation(self, learned: Learned) -> Expectation:
         """What a codec may know before it reads a request."""
-        names = list(self._graph.spec.inputs)
+        declared, reads = tuple(self._graph.spec.inputs), self._reads
+        names = () if reads.everything or reads.only else declared or tuple(sorted(reads.names))
+        only = declared or names
         interfaces = [self._interfaces[step.name] for step in self._readers]
         return Expectation(
             signature=self.signature(learned),
-            only_input=names[0] if len(names) == 1 else None,
+            only_input=only[0] if len(only) == 1 else None,
             takes_json=any(interface.takes_json for interface in interfaces),
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
-            names=tuple(names or sorted(self._reads.names)) if not (self._reads.everything or self._reads.only) else (),
+            names=names,
         )
 
     def check(self, request: InferRequest) -> None:

@@ -14,6 +14,8 @@ from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
 from server.handle import Service, handle
 
+_NOT_MODIFIED = 304
+
 
 def make_app(service: Service) -> QuartTrio:
     """The ASGI app of a server."""
@@ -38,5 +40,9 @@ def make_app(service: Service) -> QuartTrio:
 def _response(reply: Reply, method: str) -> Response:
     body = b"".join(reply.body)
     response = Response(b"" if method == "HEAD" else body, status=reply.status, headers=dict(reply.headers))
-    response.headers["content-length"] = str(len(body))
+    if reply.status == _NOT_MODIFIED:
+        # Its length would be that of the body it stands for (RFC 9110, 8.6), and its type too.
+        del response.headers["content-length"], response.headers["content-type"]
+    else:
+        response.headers["content-length"] = str(len(body))
     return response

@@ -27,6 +27,7 @@ class Config:
     tls_cert: Path | None
     tls_key: Path | None
     model_name: str | None
+    ui: bool
 
 
 def environment() -> Mapping[str, str]:

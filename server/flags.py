@@ -13,14 +13,17 @@ from pipeline.graph.words import hint, later
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
 _LATER = frozenset({
-    "grpc-port", "cache-dir", "offline", "model-repository", "no-ui", "reload",
-    "enable-grpc", "max-threads", "max-asyncio-workers", "enable-docs-url", "enable-latency-logging",
+    "grpc-port", "cache-dir", "offline", "model-repository", "reload",
+    "enable-grpc", "max-threads", "max-asyncio-workers", "enable-latency-logging",
     "configure-logging", "log-config-file", "access-log-format", "event-loop", "predictor-host",
     "predictor-protocol", "predictor-use-ssl", "predictor-request-timeout-seconds", "predictor-request-retries",
     "enable-predictor-health-check", "grpc-max-send-message-length", "grpc-max-receive-message-length", "protocol",
 })  # fmt: skip
 _KSERVE = {"ssl-certfile": "tls-cert", "ssl-keyfile": "tls-key", "timeout-keep-alive": "keep-alive"}
 _IN_SECONDS = frozenset({"timeout-keep-alive"})  # where KServe counts in bare numbers
+# Where KServe takes a word that says yes or no (its strtobool), and we have a pair of flags.
+_SWITCHES = {"enable-docs-url": "ui"}
+_YES, _NO = frozenset({"y", "yes", "t", "true", "on", "1"}), frozenset({"n", "no", "f", "false", "off", "0"})
 
 
 class KserveSpelling(click.Command):
@@ -44,13 +47,22 @@ def _translated(args: Sequence[str], known: Collection[str]) -> Iterator[str]:
         name = _KSERVE.get(spelt, spelt)
         if name in _LATER:
             raise click.UsageError(later(f"--{flag}"))
+        if name in _SWITCHES:
+            yield _switch(flag, _SWITCHES[name], value if equals else next(rest, ""))
+            continue
         if name not in known:
-            dashed = {f"--{own}" for own in known}
+            dashed = {f"--{own}" for own in {*known, *_SWITCHES}}
             raise click.UsageError(f'there is no flag "--{flag}"{hint(f"--{name}", dashed)}')
         if spelt in _IN_SECONDS:
             equals, value = "=", value if equals else next(rest, "")
             value += "s" if value.isdecimal() else ""
         yield f"--{name}{equals}{value}"
+
+
+def _switch(flag: str, name: str, word: str) -> str:
+    if word.lower() not in _YES | _NO:
+        raise click.UsageError(f'--{flag} is true or false, not "{word}"')
+    return f"--{name}" if word.lower() in _YES else f"--no-{name}"
 
 
 class Duration(click.ParamType[float]):
@@ -113,6 +125,7 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
                 default="info", help="Least level that is logged."),
         _option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of log lines."),
         _option("--access-log/--no-access-log", default=True, help="One line per request."),
+        _option("--ui/--no-ui", default=True, help="The page /docs."),
         _option("--tls-cert", type=click.Path(path_type=Path), default=None, help="Certificate chain (PEM)."),
         _option("--tls-key", type=click.Path(path_type=Path), default=None, help="Its private key (PEM)."),
     )  # fmt: skip

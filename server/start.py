@@ -14,7 +14,10 @@ import trio
 from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
+from pipeline.tensors.message import AskModel, Infer, InferRequest
+from pipeline.wire import v1, v2
 from server.config import Config
+from server.docs import pages
 from server.handle import Answered, Service
 from server.listen import CannotListen, Listening, listen
 from server.log import answered, configure, observer
@@ -41,13 +44,14 @@ def start(config: Config) -> int:
     metrics = Metrics()
     for pipeline in pipelines:
         pipeline.observers += [observer, metrics]
+    repository, version = Repository(pipelines), own_version()
     service = Service(
-        Repository(pipelines),
+        repository,
         ready=config.ready,
         name=NAME,
-        version=own_version(),
+        version=version,
         max_body=config.max_body,
-        pages={"/metrics": metrics.page},
+        pages={"/metrics": metrics.page, **pages(repository, title=NAME, version=version, ui=config.ui)},
     )
     if config.access_log:
         service.on_answer.append(_access)
@@ -103,9 +107,15 @@ def _greet(listening: Listening, pipelines: list[Pipeline], config: Config) -> N
 
 
 def _curl(listening: Listening, pipeline: Pipeline, graph: Path) -> str:
-    """A command to try as it stands: with the request beside the graph, else with one that fits what is known."""
-    request = graph.parent / "request.json"
-    data = f"@{request}" if request.is_file() else sample(pipeline.expectation)
+    """A command to try as it stands: with the request beside the graph, else with one that fits what is known.
+
+    Where that is too large for a line, it asks what the model takes.
+    """
+    request, inputs = graph.parent / "request.json", sample(pipeline.expectation)
     base = "http://localhost" if listening.unix_path else listening.url
     socket = ["--unix-socket", str(listening.unix_path)] if listening.unix_path else []
-    return shlex.join(["curl", *socket, f"{base}/v1/models/{pipeline.name}:predict", "-d", data])
+    if inputs is None and not request.is_file():
+        return shlex.join(["curl", *socket, base + v2.encode_request(AskModel(pipeline.name)).path])
+    call = v1.encode_request(Infer(InferRequest(model=pipeline.name, inputs=inputs or {}), "predict"))
+    data = f"@{request}" if request.is_file() else bytes(call.body).decode()
+    return shlex.join(["curl", *socket, base + call.path, "-d", data])

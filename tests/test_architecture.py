@@ -47,7 +47,7 @@ PROTOCOL_WORDS = {"server/start.py", "server/once.py", "server/flags.py"}
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/wire/", "pipeline/errors.py", "pipeline/observe.py",
     "pipeline/contract.py", "pipeline/engine/run.py", "server/deadline.py", "server/encoding.py", "server/failure.py",
-    "server/sample.py", "storage/uri.py",
+    "server/openapi.py", "server/sample.py", "storage/uri.py",
 )  # fmt: skip
 IMPURE = {"trio", "time", "os", "socket", "threading", "pathlib", "random", "subprocess", "logging", "anyio"}
 HEAVY = {"sklearn", "joblib", "pandas", "scipy", "torch", "onnxruntime", "xgboost", "lightgbm"}

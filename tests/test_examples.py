@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -54,6 +55,17 @@ def test_the_line_that_the_server_prints_works_as_it_stands(server: Server) -> N
     (line,) = (line.strip() for line in server.stdout.splitlines() if line.startswith("  curl "))
     ended = subprocess.run([*shlex.split(line), "-sS", "--noproxy", "*"], capture_output=True, text=True, check=True)
     assert ended.stdout == '{"predictions":["setosa","virginica"]}'
+
+
+def test_the_documents_own_requests_are_those_beside_the_graph_and_are_answered(example: Path, server: Server) -> None:
+    written = [json.loads((example / name).read_text()) for name in ("request.json", "request-v2.json")]
+    paths = server.get("/openapi.json").json()["paths"]
+    posts = {path: methods["post"]["requestBody"]["content"] for path, methods in paths.items() if "post" in methods}
+    for path, content in posts.items():
+        body = content["application/json"]["example"]
+        assert body in written
+        assert server.post(path, body).status_code == 200
+    assert len(posts) == 3
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ class Signature(msgspec.Struct, frozen=True):
 class Expectation(msgspec.Struct, frozen=True):
     """What a codec may know of a model before it reads a body that does not name datatypes.
 
-    ``only_input``: the only name of the declared inputs, where there is one. ``takes_json``, ``takes_tensors``: whether
-    some step that reads the request wants its JSON as it was sent, or tensors. ``names``: those that tensors must come
-    under, where no other is read.
+    ``only_input``: the only name of the declared inputs, or of those that are read, where there is one. ``takes_json``,
+    ``takes_tensors``: whether some step that reads the request wants its JSON as it was sent, or tensors. ``names``:
+    those that tensors must come under, where no other is read.
     """
 
     signature: Signature = Signature()

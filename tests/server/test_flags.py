@@ -29,7 +29,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert {name: value for name, value in flags.items() if value is not None} == {
         "graphs": ("graph.yaml",), "host": "0.0.0.0", "http_port": 8080, "grace": 30.0, "drain_delay": 0.0,
         "keep_alive": 65.0, "max_body": 64 * 2**20, "ready": "all", "log_level": "info", "log_format": "text",
-        "access_log": True,
+        "access_log": True, "ui": True,
     }  # fmt: skip
 
 
@@ -52,6 +52,12 @@ def test_the_defaults_are_those_of_the_contract():
         (["--max_body=2MB"], "max_body", 2_000_000),
         (["--no-access-log"], "access_log", False),
         (["--no_access_log"], "access_log", False),
+        (["--no-ui"], "ui", False),
+        (["--no_ui"], "ui", False),
+        (["--enable_docs_url", "true"], "ui", True),
+        (["--enable_docs_url=False"], "ui", False),
+        (["--enable-docs-url", "0"], "ui", False),
+        (["--no-ui", "--enable_docs_url", "yes"], "ui", True),
         (["--log-level", "WARNING"], "log_level", "warning"),
         (["--model-name", "a_b"], "model_name", "a_b"),
         (["--model-name=a=b"], "model_name", "a=b"),
@@ -71,13 +77,14 @@ def test_a_flag_is_read_in_our_spelling_and_in_kserves(arguments, name, value):
         ("PIPELINE_SERVE_MAX_BODY", "1MiB", "max_body", 2**20),
         ("PIPELINE_SERVE_ACCESS_LOG", "false", "access_log", False),
         ("PIPELINE_SERVE_READY", "any", "ready", "any"),
+        ("PIPELINE_SERVE_UI", "false", "ui", False),
         ("PIPELINE_SERVE_LOG_FORMAT", "json", "log_format", "json"),
     ],
 )
 def test_each_flag_has_an_environment_variable_that_the_flag_overrules(variable, text, name, value, monkeypatch):
     assert parsed("g", env={variable: text}, monkeypatch=monkeypatch)[name] == value
     assert parsed("g", "--http-port", "7", "--grace", "7s", "--max-body", "7B", "--access-log", "--ready", "all",
-                  "--log-format", "text")[name] != value  # fmt: skip
+                  "--ui", "--log-format", "text")[name] != value  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -95,6 +102,9 @@ def test_each_flag_has_an_environment_variable_that_the_flag_overrules(variable,
         (["--max-body", "64"], "64 has no unit"),
         (["--ready", "some"], "'some' is not one of 'all', 'any'"),
         (["--timeout_keep_alive"], "is not a duration"),
+        (["--enable_docs_url"], '--enable_docs_url is true or false, not ""'),
+        (["--enable-docs-url=maybe"], '--enable-docs-url is true or false, not "maybe"'),
+        (["--enable_docs_ulr=true"], 'did you mean "--enable-docs-url"?'),
         (["--timeout_keep_alive", "soon"], "is not a duration"),
     ],
 )

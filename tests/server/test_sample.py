@@ -1,4 +1,4 @@
-"""The request that the server offers to try a model with."""
+"""Inputs that the server offers to try a model with, and the line that carries them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,63 @@ import json
 
 import pytest
 
-from pipeline.tensors.signature import Expectation, Signature, parse_spec
+from pipeline.tensors.message import Infer, InferRequest
+from pipeline.tensors.signature import Expectation, Signature, check, parse_spec
+from pipeline.wire.codec import codecs
 from server.sample import sample
+from tests.wire.calls import PREDICT, decoded
+
+CASES = [
+    ({}, (), {"instances": [1, 2]}),
+    ({"rows": "FP64[n,4]"}, (), {"instances": [[0.0, 0.0, 0.0, 0.0]]}),
+    ({"text": "BYTES[2]"}, (), {"instances": ["text", "text"]}),
+    ({"flag": "BOOL[]"}, (), {"inputs": {"flag": False}}),
+    ({"word": "BYTES[]"}, (), {"inputs": {"word": "text"}}),
+    ({"a": "INT8[-1]", "b": "FP32[n,1]", "c": "FP32[n]?"}, (), {"inputs": {"a": [0], "b": [[0.0]]}}),
+    ({"a": "INT8[2]", "c": "FP32[]?"}, (), {"inputs": {"a": [0, 0], "c": 0.0}}),
+    ({"c": "BF16[n]?"}, (), {"instances": [0.0]}),
+    ({}, ("x",), {"instances": [1, 2]}),
+    ({}, ("x", "scale"), {"inputs": {"x": [1, 2], "scale": [1, 2]}}),
+    ({"a": "FP16[n]?"}, ("a", "b"), {"inputs": {"a": [0.0], "b": [1, 2]}}),
+    ({"none": "FP32[0,3]", "x": "FP32[1]"}, (), {"inputs": {"none": [], "x": [0.0]}}),
+]
 
 
-@pytest.mark.parametrize(
-    ("inputs", "names", "body"),
-    [
-        ({}, (), {"instances": [1, 2]}),
-        ({"rows": "FP64[n,4]"}, (), {"instances": [[0.0, 0.0, 0.0, 0.0]]}),
-        ({"text": "BYTES[2]"}, (), {"instances": ["text", "text"]}),
-        ({"flag": "BOOL[]"}, (), {"inputs": {"flag": False}}),
-        ({"a": "INT8[-1]", "b": "FP32[n,1]", "c": "FP32[n]?"}, (), {"inputs": {"a": [0], "b": [[0.0]]}}),
-        ({}, ("x", "scale"), {"inputs": {"x": [1, 2], "scale": [1, 2]}}),
-    ],
-)
-def test_it_fits_what_is_known(inputs, names, body):
+def expecting(inputs, names):
     signature = Signature({name: parse_spec(text) for name, text in inputs.items()})
-    assert json.loads(sample(Expectation(signature=signature, names=names))) == body
+    only = tuple(inputs) or names
+    return Expectation(signature, only_input=only[0] if len(only) == 1 else None, names=names or tuple(inputs))
+
+
+@pytest.mark.parametrize(("inputs", "names", "body"), CASES)
+def test_the_printed_line_carries_it_in_rows_or_in_columns(inputs, names, body):
+    request = InferRequest(model="m", inputs=sample(expecting(inputs, names)))
+    call = codecs()["v1"].encode_request(Infer(request, "predict"), None)
+    assert json.loads(call.body) == body
+
+
+@pytest.mark.parametrize(("inputs", "names", "_"), CASES[:-1])  # version 1 cannot say FP32[0,3]
+def test_every_protocol_carries_it_to_a_model_that_takes_it(inputs, names, _):
+    expectation = expecting(inputs, names)
+    given = sample(expectation)
+    for codec in PREDICT:
+        call = codec.encode_request(Infer(InferRequest(model="m", inputs=given), "predict"), None)
+        request, _ = decoded(codec, bytes(call.body), expectation)
+        assert check(expectation.signature.inputs, request.inputs, "input") is None
+        assert {name: value.describe() for name, value in request.inputs.items()} == {
+            request_name(name, expectation, codec): value.describe() for name, value in given.items()
+        }
+
+
+def request_name(name, expectation, codec):
+    """Version 1 sends one tensor without its name, and the server gives it one."""
+    sent = json.loads(
+        codec.encode_request(Infer(InferRequest(model="m", inputs=sample(expectation)), "predict"), None).body
+    )
+    return expectation.only_input or "instances" if "instances" in sent else name
+
+
+@pytest.mark.parametrize("shape", ["1,224,224,3", "n,1025", "1024,2"])
+def test_what_would_fill_screens_is_not_offered(shape):
+    assert sample(expecting({"image": f"UINT8[{shape}]"}, ())) is None
+    assert sample(expecting({"image": "UINT8[n,1024]"}, ())) is not None

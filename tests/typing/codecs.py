@@ -1,7 +1,13 @@
-"""Every protocol file satisfies Codec: a module is checked against the protocol as an instance is. Never run."""
+"""Every protocol file satisfies Codec, and what describes it Description. Never run.
 
-from pipeline.wire import v1, v2
+A module is checked against a protocol as an instance is.
+"""
+
+from pipeline.wire import v1, v1_openapi, v2, v2_openapi
 from pipeline.wire.codec import Codec
+from pipeline.wire.openapi import Description
 
 V1: Codec = v1
 V2: Codec = v2
+V1_OPENAPI: Description = v1_openapi
+V2_OPENAPI: Description = v2_openapi

@@ -1,0 +1,98 @@
+"""The pages that explain the server: ``/openapi.json``, and ``/docs``, which asks it and can send what it shows.
+
+The assets are ours and ship in the package; nothing refers to another origin, and the page may speak to its own alone.
+The document is made per GET, since models come and go; what makes it is imported by the first.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+
+from pipeline.pipeline import Pipeline
+from pipeline.repository import Repository
+from pipeline.wire.codec import Reply, codecs
+from pipeline.wire.json_tensors import dump
+from server.handle import Page
+
+_HTML = "text/html; charset=utf-8"
+ASSETS: Mapping[str, tuple[str, str]] = {
+    "/docs": ("docs.html", _HTML),
+    "/docs/docs.css": ("docs.css", "text/css; charset=utf-8"),
+    "/docs/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
+    "/docs/json.js": ("json.js", "text/javascript; charset=utf-8"),
+    "/docs/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+"""Path → (file of ``server/page/``, content type)."""
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SAFE = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    # A new version shows at once; what did not change is a 304.
+    "cache-control": "no-cache",
+}
+# A larger request beside a graph is data, and no example to read.
+_LARGEST_EXAMPLE = 64 * 1024
+
+Examples = Mapping[tuple[str, str], tuple[bytes, ...]]
+
+
+def pages(repository: Repository, *, title: str, version: str, ui: bool) -> dict[str, Page]:
+    """Path → page. Reads the requests that lie beside the graphs, and nothing else yet."""
+    written = {(model.name, model.version): tuple(_requests(model)) for model in repository}
+    described = functools.partial(_described, repository, title, version, written)
+    shown: dict[str, Page] = {path: functools.partial(_asset, *asset) for path, asset in ASSETS.items()}
+    return {"/openapi.json": described, **({**shown, "/docs/": _slashless} if ui else {})}
+
+
+def _requests(model: Pipeline) -> Iterable[bytes]:
+    """``request.json``, in any protocol, and one named after each: what authors keep beside their graph."""
+    for name in ["request.json", *(f"request-{protocol}.json" for protocol in codecs())]:
+        file: Path = model.blueprint.home.folder / name
+        try:
+            with file.open("rb") as opened:
+                text = opened.read(_LARGEST_EXAMPLE + 1)
+        except OSError:
+            continue
+        if len(text) <= _LARGEST_EXAMPLE:
+            yield text
+
+
+def _described(
+    repository: Repository, title: str, version: str, examples: Examples, headers: Mapping[str, str]
+) -> Reply:
+    from server.openapi import document  # noqa: PLC0415  # most servers are never asked
+
+    body = dump(document(repository, title=title, version=version, examples=examples))
+    return _revalidated(body, "application/json", headers)
+
+
+def _asset(name: str, content_type: str, headers: Mapping[str, str]) -> Reply:
+    return _revalidated(_read(name), content_type, headers)
+
+
+@functools.cache
+def _read(name: str) -> bytes:
+    return (resources.files("server") / "page" / name).read_bytes()
+
+
+def _slashless(_: Mapping[str, str]) -> Reply:
+    """To the page without the slash, where its relative links hold; relative itself, behind whatever prefix."""
+    return Reply(308, {"location": "../docs", **_SAFE})
+
+
+def _revalidated(body: bytes, content_type: str, headers: Mapping[str, str]) -> Reply:
+    """The body, or a 304 to a caller that has it (RFC 9110, 13.1.2)."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    kept = {"etag": tag, **_SAFE}
+    known = [word.strip().removeprefix("W/") for word in headers.get("if-none-match", "").split(",")]
+    if tag in known or "*" in known:
+        return Reply(304, kept)
+    return Reply(200, {"content-type": content_type, **kept}, (body,))

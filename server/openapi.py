@@ -1,0 +1,286 @@
+"""The OpenAPI 3.1 document of a server: one operation per model and route, made from the models as they are now; pure.
+
+What a protocol says of itself comes from its description in ``pipeline/wire/``; here is what all operations share.
+Source: https://spec.openapis.org/oas/v3.1.1.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from pipeline.errors import InferError, InvalidInput
+from pipeline.pipeline import Pipeline, State
+from pipeline.repository import Repository
+from pipeline.tensors.message import AskModelReady, AskReady, Infer, InferRequest, Verb
+from pipeline.tensors.signature import TensorSpec, check
+from pipeline.tensors.tensor import Tensor
+from pipeline.wire.codec import Call, Route
+from pipeline.wire.json_tensors import parse
+from pipeline.wire.openapi import Content, Description, Operation, Subject, descriptions, record
+from server.deadline import HEADER as TIMEOUT
+from server.sample import sample
+
+_SERVER = "server"
+_REQUEST_ID = "x-request-id"
+_ID: Mapping[str, Any] = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+_ERRORS = {
+    "400": "The request is not what the model takes, or no request at all",
+    "404": "No model of that name, or not in that version",
+    "413": "The body is larger than --max-body",
+    "415": "The body has a content-encoding that is neither gzip nor deflate",
+    "500": "The model failed; its log has the reason under the request id",
+    "501": "Known, but not implemented by the model",
+    "503": "Not ready, or at its limit: then Retry-After says when to come again",
+    "504": "The request took longer than its deadline",
+    "default": "A status that the model's author chose",
+}
+_OF_A_MODEL = ("404",)
+_OF_READINESS = ("503",)
+_OF_INFERENCE = ("400", "404", "413", "415", "500", "501", "503", "504", "default")
+
+Examples = Mapping[tuple[str, str], Sequence[bytes]]
+"""(Model name, version) → bodies of requests that its author wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request that an author wrote, read by the protocol that it is written in."""
+
+    description: Description
+    body: Any
+    request: InferRequest
+
+
+def document(repository: Repository, *, title: str, version: str, examples: Examples) -> dict[str, Any]:
+    """The document, as JSON values. ``examples`` that do not fit their model are passed over."""
+    paths: dict[str, dict[str, Any]] = {}
+    taken: set[str] = set()
+    written = {
+        (model.name, model.version): list(_read(model, examples.get((model.name, model.version), ())))
+        for model in repository
+    }
+    for description in descriptions().values():
+        for route in description.CODEC.ROUTES:
+            for path, model in _places(route, repository):
+                operation = description.operation(route, _subject(model) if model else None)
+                found = _operation(operation, route, model, _identifier(path, operation.name, model, taken))
+                if model is not None and route.verb is not None and operation.body is not None:
+                    example = _example(description, model, route.verb, written[model.name, model.version])
+                    found["requestBody"] = {"required": True, "content": _with_example(operation.body, example)}
+                paths.setdefault(path, {})[route.method.lower()] = found
+    for path, operation in _own_pages():
+        paths[path] = {"get": _operation(operation, Route("GET", path), None, operation.name)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "tags": [{"name": _SERVER}, *map(_tag, _by_name(repository))],
+        "paths": paths,
+        "components": _components(),
+    }
+
+
+# ---- where
+
+
+def _places(route: Route, repository: Repository) -> Iterator[tuple[str, Pipeline | None]]:
+    """The concrete paths of a route, each with the model that is asked there now."""
+    if "{model}" not in route.template:
+        yield route.template, None
+        return
+    for name in repository.names():
+        versions = repository.versions(name) if "{version}" in route.template else ("",)
+        for version in versions:
+            model = repository.get(name, version)
+            if route.verb is None or _answers(model, route.verb):
+                yield route.template.format(model=quote(name), version=quote(version, safe="")), model
+
+
+def _answers(model: Pipeline, verb: Verb) -> bool:
+    try:
+        model.require(verb)
+    except InferError:
+        return False
+    return True
+
+
+def _identifier(path: str, operation: str, model: Pipeline | None, taken: set[str]) -> str:
+    """A name that generated clients can have, unlike any other."""
+    words = [operation] if model is None else [operation, model.name]
+    if model is not None and path.count(f"/{quote(model.version, safe='')}"):
+        words.append(model.version)
+    name = re.sub(r"\W+", "_", "_".join(words))
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def _own_pages() -> Iterable[tuple[str, Operation]]:
+    text = {"schema": {"type": "string"}}
+    prometheus = {"text/plain": text, "application/openmetrics-text": text}
+    openapi = {"application/json": {"schema": record({"openapi": {"const": "3.1.0"}})}}
+    return [
+        ("/metrics", Operation(name="metrics", summary="What Prometheus scrapes", reply=prometheus)),
+        ("/openapi.json", Operation(name="openapi", summary="This document", reply=openapi)),
+    ]
+
+
+# ---- what
+
+
+def _operation(operation: Operation, route: Route, model: Pipeline | None, identifier: str) -> dict[str, Any]:
+    parameters = [_reference("parameters", _REQUEST_ID)]
+    if route.verb is not None:
+        parameters.append(_reference("parameters", TIMEOUT))
+    headers = {**operation.reply_headers, _REQUEST_ID: _reference("headers", _REQUEST_ID)}
+    responses = {status: _reference("responses", status) for status in _statuses(route)}
+    return {
+        "operationId": identifier,
+        "summary": operation.summary,
+        **({"description": operation.note} if operation.note else {}),
+        "tags": [model.name if model else _SERVER],
+        "parameters": [*parameters, *operation.headers],
+        "responses": {"200": {"description": "Success", "headers": headers, "content": operation.reply}, **responses},
+    }
+
+
+def _statuses(route: Route) -> Sequence[str]:
+    if route.verb is not None:
+        return _OF_INFERENCE
+    ready = _OF_READINESS if route.command in (AskReady, AskModelReady) else ()
+    return [*(_OF_A_MODEL if "{model}" in route.template else ()), *ready]
+
+
+def _subject(model: Pipeline) -> Subject:
+    return Subject(model.name, model.expectation, _all_outputs(model))
+
+
+def _all_outputs(model: Pipeline) -> Mapping[str, TensorSpec] | None:
+    """The outputs, where all are known: declared in the schema, or told by the one step that answers."""
+    graph = model.blueprint.graph
+    known = model.signature.outputs
+    return known if known and (graph.spec.outputs or len(graph.output) == 1) else None
+
+
+def _components() -> dict[str, Any]:
+    error = {"application/json": {"schema": _reference("schemas", "Error")}}
+    of_all = {_REQUEST_ID: _reference("headers", _REQUEST_ID)}
+    retry = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer", "minimum": 0}}}
+    timeout = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?(us|ms|s|m|h)?$"}
+    return {
+        "schemas": {"Error": record({"error": {"type": "string"}})},
+        "parameters": {
+            _REQUEST_ID: _header(_REQUEST_ID, "Comes back in the reply, and stands in the log.", _ID),
+            TIMEOUT: _header(TIMEOUT, "The caller's own deadline: seconds, or with a unit as in 300ms.", timeout),
+        },
+        "headers": {_REQUEST_ID: {"description": "The caller's, or one made here.", "required": True, "schema": _ID}},
+        "responses": {
+            status: {
+                "description": text,
+                "headers": {**of_all, **(retry if status in _OF_READINESS else {})},
+                "content": error,
+            }
+            for status, text in _ERRORS.items()
+        },
+    }
+
+
+def _header(name: str, text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": text, "schema": schema}
+
+
+def _reference(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+# ---- models, for the page
+
+
+def _by_name(repository: Repository) -> Iterator[list[Pipeline]]:
+    for name in repository.names():
+        yield [repository.get(name, version) for version in repository.versions(name)]
+
+
+def _tag(versions: list[Pipeline]) -> dict[str, Any]:
+    """A model's tag; ``x-versions`` is what the page shows of it."""
+    return {"name": versions[0].name, "x-versions": [_shown(model) for model in versions]}
+
+
+def _shown(model: Pipeline) -> dict[str, Any]:
+    return {
+        "version": model.version,
+        "state": model.state.value,
+        "reason": model.failure if model.state is State.FAILED else None,
+        "inputs": _tensors(model.signature.inputs),
+        "outputs": _tensors(model.signature.outputs),
+    }
+
+
+def _tensors(specs: Mapping[str, TensorSpec]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "datatype": spec.datatype.name, "dims": spec.dims, "optional": spec.optional}
+        for name, spec in specs.items()
+    ]
+
+
+# ---- examples
+
+
+def _read(model: Pipeline, bodies: Sequence[bytes]) -> Iterator[Example]:
+    """The bodies that are requests, and fit the model; a folder may hold several graphs beside one request."""
+    for text in bodies:
+        try:
+            body = parse(text)
+            for description in descriptions().values():
+                if description.is_written_in(body):
+                    request = _decoded(description, model, text)
+                    if request is not None:
+                        yield Example(description, body, request)
+        except InferError:
+            continue
+
+
+def _decoded(description: Description, model: Pipeline, text: bytes) -> InferRequest | None:
+    """Raises InferError for a body that is none of a request to this model."""
+    codec = description.CODEC
+    route = next(route for route in codec.ROUTES if route.verb == "predict")
+    command, _ = codec.decode(Call("POST", "", body=text), route, model.name, model.version, model.expectation)
+    if not isinstance(command, Infer):
+        return None
+    inputs, names = command.request.inputs, model.expectation.names
+    if check(model.blueprint.spec.inputs, inputs, "input") is not None:
+        return None
+    return None if names and not inputs.keys() <= set(names) else command.request
+
+
+def _example(description: Description, model: Pipeline, verb: Verb, written: Sequence[Example]) -> Any:
+    """The author's own request, else the same values from another protocol's, else zeros; None where none can be said.
+
+    JSON that is no tensor means what it does in its own protocol only; so do parameters.
+    """
+    for own in written:
+        if own.description is description:
+            return own.body
+    asked = [own.request for own in written if all(isinstance(value, Tensor) for value in own.request.inputs.values())]
+    made = sample(model.expectation)
+    if made is not None:
+        asked.append(InferRequest(model=model.name, inputs=made))
+    for request in asked:
+        told = InferRequest(model=model.name, inputs=request.inputs)
+        try:
+            return parse(description.CODEC.encode_request(Infer(told, verb), None).body)
+        except InvalidInput:
+            continue
+    return None
+
+
+def _with_example(content: Content, example: Any) -> Content:
+    """The example of the JSON body: the one media type that a person can write."""
+    return {
+        media: {**how, "example": example} if media == "application/json" and example is not None else how
+        for media, how in content.items()
+    }
