@@ -86,6 +86,15 @@ def _dim(text: str, spec: str) -> Dim:
     raise ValueError(f'a dimension is a number, -1 or a name, got "{text}" in "{spec}"')
 
 
+def as_declared(spec: TensorSpec, value: Value) -> Value:
+    """The value, with the raw 16 bits of one that is declared as BF16 known to be that."""
+    match value:
+        case Tensor(Datatype.UINT16, array) if spec.datatype is Datatype.BF16:
+            return Tensor(Datatype.BF16, array.view(Datatype.BF16.dtype))
+        case _:
+            return value
+
+
 def disagreement(spec: TensorSpec, value: Value, sizes: dict[str, int]) -> str | None:
     """Why the value is not what the spec says, or None; sizes of named dimensions are learned into ``sizes``."""
     match value:
