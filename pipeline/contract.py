@@ -42,6 +42,7 @@ class Contract:
             only_input=names[0] if len(names) == 1 else None,
             takes_json=any(interface.takes_json for interface in interfaces),
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
+            reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.steps),
             names=tuple(names or sorted(self._reads.names)) if not (self._reads.everything or self._reads.only) else (),
         )
 

@@ -53,7 +53,8 @@ class Expectation(msgspec.Struct, frozen=True):
 
     ``only_input``: the only name of the declared inputs, where there is one. ``takes_json``, ``takes_tensors``: whether
     some step that reads the request wants its JSON as it was sent, or tensors. ``names``: those that tensors must come
-    under, where no other is read.
+    under, where no other is read. ``reads_body``: whether any step may look at the JSON as it was sent; where none
+    does, a request need not hold it, which takes several times the memory of its tensors.
     """
 
     signature: Signature = Signature()
@@ -61,6 +62,7 @@ class Expectation(msgspec.Struct, frozen=True):
     takes_json: bool = False
     takes_tensors: bool = True
     names: tuple[str, ...] = ()
+    reads_body: bool = True
 
 
 def parse_spec(text: str) -> TensorSpec:
