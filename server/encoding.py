@@ -20,6 +20,7 @@ _MOST_CODINGS = 2
 _QUALITY = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 # On JSON, level 1 makes half of it at 90 MB/s, level 6 takes seven times as long for a tenth less.
 _LEVEL = 1
+_BINARY = "application/octet-stream"
 # A smaller reply travels in one packet either way.
 _WORTH_CODING = 1024
 # What shrinks by less, at the start of its largest part, costs more than it saves: raw floats shrink by 4 to 8 %.
@@ -81,10 +82,12 @@ def _inflated(body: bytes, coding: str, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def accepted(headers: Mapping[str, str], size: int) -> str | None:
-    """The coding that a caller would like its reply of that many bytes in; None: as it is.
+def accepted(headers: Mapping[str, str], media: str, size: int) -> str | None:
+    """The coding that a caller would like its reply of that type and that many bytes in; None: as it is.
 
-    Of codings liked equally gzip comes first. What cannot be read of the header names no coding.
+    Of codings liked equally gzip comes first. What cannot be read of the header names no coding. A list of codings is
+    what most libraries send by themselves, and tensors in binary are asked for to be fast: those are coded only for
+    one that names a single coding, as Triton's client does.
     """
     text = headers.get("accept-encoding")
     if text is None or size < _WORTH_CODING:
@@ -99,7 +102,9 @@ def accepted(headers: Mapping[str, str], size: int) -> str | None:
     gzip = max(liked.get("gzip", others), liked.get("x-gzip", 0.0))
     found = {"gzip": gzip, "deflate": liked.get("deflate", others), "identity": liked.get("identity", 0.0)}
     best = max(found, key=found.__getitem__)
-    return best if best != "identity" and found[best] > 0 else None
+    if best == "identity" or found[best] == 0 or (media == _BINARY and len(liked) > 1):
+        return None
+    return best
 
 
 def encoded(parts: Sequence[bytes | memoryview], coding: str) -> list[bytes] | None:

@@ -199,7 +199,7 @@ async def _coded(reply: Reply, call: Call) -> Reply:
     Cancelled, such a thread ends by itself, and what it coded is dropped.
     """
     size = sum(map(len, reply.body))
-    coding = accepted(call.headers, size)
+    coding = accepted(call.headers, reply.headers.get("content-type", ""), size)
     if coding is None:
         return reply
     code = partial(encoded, reply.body, coding)

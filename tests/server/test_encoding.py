@@ -129,13 +129,15 @@ def test_any_bytes_are_read_or_refused(body, coding):
 )
 def test_the_coding_of_a_reply_is_the_one_its_caller_likes_best(header, coding):
     headers = {} if header is None else {"accept-encoding": header}
-    assert accepted(headers, 10_000) == coding
-    assert accepted(headers, 100) is None
+    assert accepted(headers, "application/json", 10_000) == coding
+    assert accepted(headers, "application/json", 100) is None
+    binary = accepted(headers, "application/octet-stream", 10_000)
+    assert binary == (coding if header and "," not in header else None), "tensors in binary are not coded unasked"
 
 
 @given(st.text(max_size=40))
 def test_any_header_is_read(text):
-    assert accepted({"accept-encoding": text}, 10_000) in (None, "gzip", "deflate")
+    assert accepted({"accept-encoding": text}, "text/plain", 10_000) in (None, "gzip", "deflate")
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.sampled_from(["gzip", "deflate"]))
