@@ -9,9 +9,10 @@ from pipeline.graph.dag import Graph
 from pipeline.graph.edges import Interfaces, request_reads
 from pipeline.graph.spec import REQUEST
 from pipeline.graph.words import meant
+from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferRequest, Verb
 from pipeline.tensors.shown import quoted, shown
-from pipeline.tensors.signature import Expectation, Signature, TensorSpec, check
+from pipeline.tensors.signature import Expectation, Signature, TensorSpec, as_declared, check
 from pipeline.tensors.tensor import Value
 
 Learned = Mapping[str, Signature]
@@ -43,6 +44,7 @@ class Contract:
             only_input=only[0] if len(only) == 1 else None,
             takes_json=any(interface.takes_json for interface in interfaces),
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
+            reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.steps),
             names=names,
         )
 
@@ -84,6 +86,11 @@ class Contract:
         if declared and verb == "predict":
             if len(declared) == 1 and len(values) == 1:
                 values = dict(zip(declared, values.values(), strict=True))
+            if any(spec.datatype is Datatype.BF16 for spec in declared.values()):
+                values = {
+                    name: as_declared(declared[name], value) if name in declared else value
+                    for name, value in values.items()
+                }
             # Asked for some outputs, the plan may not compute the others.
             due = {name: spec for name, spec in declared.items() if name in values or name in (outputs or declared)}
             reason = check(due, values, "output")

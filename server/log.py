@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import traceback
+from contextvars import ContextVar, Token
 from typing import Any, Literal
 
 from pipeline.errors import told
@@ -15,14 +16,32 @@ from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Mode
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
 _ACCESS = logging.getLogger("pipeline_serve.access")
+_REQUEST: ContextVar[str] = ContextVar("request", default="")
 
 
 def configure(level: str, form: Format) -> None:
     """Sets up the process's logging: ours, the libraries' and the user's, in one form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    handler.addFilter(_with_request)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+
+
+def begin(request: str) -> Token[str]:
+    """From here to ``end`` every line that this task, and a thread it goes to, writes has that request id."""
+    return _REQUEST.set(request)
+
+
+def end(token: Token[str]) -> None:
+    _REQUEST.reset(token)
+
+
+def _with_request(record: logging.LogRecord) -> bool:
+    """A handler's filter: it is called in the task or thread that writes the line."""
+    if not hasattr(record, "request_id"):
+        record.request_id = _REQUEST.get()
+    return True
 
 
 def failed(request: str, what: str, error: BaseException) -> None:

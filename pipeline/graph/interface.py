@@ -47,6 +47,11 @@ class Interface:
         return self.reads_request or any(parameter.form in TAKES_JSON for parameter in self.parameters)
 
     @property
+    def reads_body(self) -> bool:
+        """Whether the step may look at the whole request as it was sent."""
+        return self.reads_request or any(parameter.form is Form.DICT for parameter in self.parameters)
+
+    @property
     def takes_tensors(self) -> bool:
         """Whether the step reads tensors by name: JSON as it was sent has none, and goes to one parameter at most."""
         return (

@@ -23,7 +23,7 @@ from pipeline.graph.words import later, meant, near
 from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores, harmless
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound
-from pipeline.tensors.signature import TensorSpec, disagreement
+from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
 
 KEYS = {"run": ("params",)}
@@ -211,7 +211,7 @@ def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *,
 
 def _held(spec: TensorSpec, step: str, answer: Any) -> Mapping[str, Value]:
     """The answer of a step that declares what it returns. Raises WrongAnswer where it is something else."""
-    values = values_of(step, answer)
+    values = {name: as_declared(spec, value) for name, value in values_of(step, answer).items()}
     reason = disagreement(spec, values[step], {}) if step in values else f"expected {spec}, got {', '.join(values)}"
     if reason is not None:
         raise WrongAnswer(f'step "{step}" declares its result: {reason}')

@@ -1,7 +1,8 @@
 """The datatypes of the Open Inference Protocol and what numpy calls them.
 
 Source: Open Inference Protocol, "Tensor Data Types"; BF16 from Triton's extension of it. BF16 is ``ml_dtypes.bfloat16``
-where that package is present, else its raw 16 bits in a ``uint16`` array.
+where that package is present, else its raw 16 bits in a ``uint16`` array. Its dtype has metadata that says what they
+are, so that views and copies of such an array stay BF16.
 """
 
 from __future__ import annotations
@@ -69,9 +70,13 @@ _PLAIN = {
 }
 
 
+# Equal to plain uint16, and not the same object.
+_RAW_BF16: np.dtype[Any] = np.dtype(np.uint16, metadata={"datatype": "BF16"})
+
+
 def _dtype_of(datatype: Datatype) -> np.dtype[Any]:
     if datatype is Datatype.BF16:
-        return _bfloat16() or np.dtype(np.uint16)
+        return _bfloat16() or _RAW_BF16
     return np.dtype(_PLAIN[datatype])
 
 
@@ -103,6 +108,8 @@ def plain_datatype(dtype: np.dtype[Any]) -> Datatype | None:
 def datatype_of(dtype: np.dtype[Any]) -> Datatype | None:
     """The datatype whose elements an array of ``dtype`` holds, or None where the protocol has none (complex, …)."""
     found = _BY_CHAR.get(dtype.char)
+    if found is Datatype.UINT16 and dtype.metadata == _RAW_BF16.metadata:
+        return Datatype.BF16
     if found is None and dtype.name == "bfloat16":
         return Datatype.BF16
     return found

@@ -53,7 +53,8 @@ class Expectation(msgspec.Struct, frozen=True):
 
     ``only_input``: the only name of the declared inputs, or of those that are read, where there is one. ``takes_json``,
     ``takes_tensors``: whether some step that reads the request wants its JSON as it was sent, or tensors. ``names``:
-    those that tensors must come under, where no other is read.
+    those that tensors must come under, where no other is read. ``reads_body``: whether any step may look at the JSON as
+    it was sent; where none does, a request need not hold it, which takes several times the memory of its tensors.
     """
 
     signature: Signature = Signature()
@@ -61,6 +62,7 @@ class Expectation(msgspec.Struct, frozen=True):
     takes_json: bool = False
     takes_tensors: bool = True
     names: tuple[str, ...] = ()
+    reads_body: bool = True
 
 
 def parse_spec(text: str) -> TensorSpec:
@@ -84,6 +86,15 @@ def _dim(text: str, spec: str) -> Dim:
     if re.fullmatch(r"[0-9]{1,18}", text) or text == "-1":
         return int(text)
     raise ValueError(f'a dimension is a number, -1 or a name, got "{text}" in "{spec}"')
+
+
+def as_declared(spec: TensorSpec, value: Value) -> Value:
+    """The value, with the raw 16 bits of one that is declared as BF16 known to be that."""
+    match value:
+        case Tensor(Datatype.UINT16, array) if spec.datatype is Datatype.BF16:
+            return Tensor(Datatype.BF16, array.view(Datatype.BF16.dtype))
+        case _:
+            return value
 
 
 def disagreement(spec: TensorSpec, value: Value, sizes: dict[str, int]) -> str | None:

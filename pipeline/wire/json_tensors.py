@@ -20,6 +20,8 @@ _LARGEST_INT = 2**64 - 1
 # orjson's own limit; the standard library's is that of the interpreter's stack, which differs from Python to Python.
 _MAX_DEPTH = 1024
 _SMALLEST_INT = -(2**63)
+# UTF-8's byte order mark, with which some editors and shells on Windows begin a file.
+_MARK = b"\xef\xbb\xbf"
 
 
 def parse(body: bytes | memoryview) -> Any:
@@ -31,12 +33,14 @@ def parse(body: bytes | memoryview) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         refusal = InvalidInput(f"Unrecognized request format: {error}")
-    text = bytes(body)
-    if b"NaN" in text or b"Infinity" in text:
-        try:
+    text = bytes(body).removeprefix(_MARK)
+    try:
+        if b"NaN" in text or b"Infinity" in text:
             return _lenient(text)
-        except (ValueError, RecursionError):
-            raise refusal from None
+        if len(text) < len(body):
+            return orjson.loads(text)
+    except (ValueError, RecursionError):
+        pass
     raise refusal
 
 

@@ -88,7 +88,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         id=call.id,
         parameters=parameters,
         headers=call.headers,
-        body=body,
+        body=body if expectation.reads_body else None,
     )
     verb = route.verb or "predict"
     return Infer(request, verb), Options(rows=form != _COLUMNS, verb=verb)

@@ -74,7 +74,7 @@ class Options(msgspec.Struct, frozen=True):
 _AS_JSON = Options()
 
 
-def decode(call: Call, route: Route, model: str, version: str, _: Expectation) -> tuple[Command, Options]:
+def decode(call: Call, route: Route, model: str, version: str, expectation: Expectation) -> tuple[Command, Options]:
     """An inference request; ``timeout`` in the parameters is microseconds, as Triton reads it."""
     body, tail = _body(call)
     parameters = parameters_of(body, "the request")
@@ -89,7 +89,7 @@ def decode(call: Call, route: Route, model: str, version: str, _: Expectation) -
         parameters=parameters,
         headers=call.headers,
         timeout=_timeout(parameters),
-        body=body,
+        body=body if expectation.reads_body else None,
     )
     return Infer(request, route.verb or "predict"), Options(binary, outputs)
 

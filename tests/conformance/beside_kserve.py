@@ -187,8 +187,8 @@ def compare(interpreter: Path, folder: Path) -> tuple[int, list[Difference]]:
         ]  # fmt: skip
 
 
-def table(count: int, found: Sequence[Difference]) -> str:
-    """Reason by reason, what is wrong at the end; the last line sums up."""
+def table(found: Sequence[Difference]) -> str:
+    """Reason by reason, what is wrong at the end."""
     right = [each for each in found if each.right]
     groups = {reason: [each for each in right if each.reason == reason] for reason in dict.fromkeys(
         each.reason for each in right
@@ -202,9 +202,14 @@ def table(count: int, found: Sequence[Difference]) -> str:
             for ask in dict.fromkeys(each.ask.what for each in group):
                 lines.append(f"  {ask}")
                 lines += [line for each in group if each.ask.what == ask for line in told(each)]
+    return "\n".join(lines)
+
+
+def summary(count: int, found: Sequence[Difference]) -> str:
     differing = len({each.ask.what for each in found if not each.stale})
     alike = f"{count} requests: {count - differing} answered alike but for versions and ids, {differing} not"
-    return "\n".join([*lines, "", f"{alike}; {len(unexplained)} without a reason, {len(stale)} reasons without need"])
+    wrong = f"{sum(not each.reason for each in found)} differences without a reason"
+    return f"{alike}; {wrong}, {sum(each.stale for each in found)} reasons without a difference"
 
 
 def told(each: Difference) -> tuple[str, str]:
@@ -223,7 +228,7 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         count, found = compare(interpreter, Path(folder))
-    print(table(count, found))
+    print(f"{table(found)}\n\n{summary(count, found)}")
     return 0 if all(each.right for each in found) else 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.beside_kserve import compare, differences, seen, table
+from tests.conformance.beside_kserve import compare, differences, seen, summary, table
 from tests.conformance.corpus import asks
 from tests.conformance.reasons import Ask, status, text
 
@@ -17,7 +17,7 @@ def test_replies_differ_from_kserves_only_where_there_is_a_reason(peer, tmp_path
     count, found = compare(peer("kserve"), tmp_path)
     assert count == len(list(asks()))
     if wrong := [each for each in found if not each.right]:
-        pytest.fail(table(count, wrong), pytrace=False)
+        pytest.fail(f"{table(wrong)}\n\n{summary(count, found)}", pytrace=False)
 
 
 def test_a_request_of_the_corpus_is_known_by_its_name():
@@ -40,7 +40,7 @@ def test_a_request_of_the_corpus_is_known_by_its_name():
 def test_a_difference_is_right_with_a_reason_and_a_reason_with_a_difference(why, ours, right):
     found = list(differences(Ask("it", "GET", "/", why=why), OK, ours))
     assert {each.aspect: each.right for each in found} == right
-    told = table(1, found)
+    told = table(found)
     assert ("NO REASON FOR" in told, "NO LONGER" in told) == (
         any(not each.reason for each in found), any(each.stale for each in found),
     )  # fmt: skip

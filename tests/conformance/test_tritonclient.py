@@ -14,15 +14,11 @@ CLIENT = Path(__file__).parents[1] / "peers" / "triton_client.py"
 APP = """
 import numpy as np
 import trio
-from pipeline_serve import Context, InferRequest, InferResponse, InvalidInput
+from pipeline_serve import Context, InvalidInput
 
 
 def echo(x):
     return {"x": np.asarray(x)}
-
-
-def whole(request: InferRequest) -> InferResponse:
-    return InferResponse(model=request.model, outputs=request.inputs)
 
 
 def both(a: np.ndarray, b: np.ndarray) -> dict:
@@ -64,7 +60,6 @@ PAIR = "{a: 'FP32[n,2]', b: 'FP32[n,2]'}"
 FILES = {
     "app.py": APP,
     "echo.yaml": "steps: {echo: app.py:echo}",
-    "whole.yaml": "steps: {whole: app.py:whole}",
     "declared.yaml": f"schema: {{inputs: {PAIR}, outputs: {{sum: 'FP32[n,2]', product: 'FP32[n,2]'}}}}\n"
                      "steps: {both: app.py:both}",
     "seen.yaml": "steps: {seen: app.py:seen}",
@@ -83,7 +78,7 @@ def failures(peer, tmp_path_factory):
     """Case → its failure, of one process of the client."""
     interpreter, folder = peer("tritonclient"), tmp_path_factory.mktemp("triton")
     with serving(folder, FILES, "--ready", "any", graphs=GRAPHS) as server:
-        for model in ("echo", "whole", "declared", "seen", "waits", "refuses", "bug", "versions"):
+        for model in ("echo", "declared", "seen", "waits", "refuses", "bug", "versions"):
             ready = f"/v2/models/{model}/ready"
             server.wait_until(f"{model} is loaded", lambda ready=ready: server.get(ready).status_code == 200)
         yield cases.run(interpreter, CLIENT, server.url, environment())

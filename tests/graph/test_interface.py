@@ -37,3 +37,16 @@ def test_a_parameter_is_found_by_its_name():
     own = interface(Form.ANY, Form.INT)
     assert own.parameter("p1") == Parameter("p1", Form.INT)
     assert own.parameter("p2") is None
+
+
+@pytest.mark.parametrize(
+    ("own", "reads"),
+    [
+        (interface(Form.DICT), True),
+        (interface(request=True), True),
+        (interface(Form.LIST), False),
+        (interface(), False),
+    ],
+)
+def test_who_may_look_at_the_whole_body(own, reads):
+    assert own.reads_body is reads

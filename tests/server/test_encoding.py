@@ -1,8 +1,9 @@
-"""Compressed bodies: round trips, members, limits that hold before memory is taken, and broken streams."""
+"""Compressed bodies: round trips, members, limits that hold before memory is taken, broken streams; and replies."""
 
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Code, InferError
-from server.encoding import codings, decoded
+from server.encoding import accepted, codings, decoded, encoded
 
 LIMIT = 1000
 
@@ -60,6 +61,7 @@ def test_what_is_not_known_is_415(header, says):
     with pytest.raises(InferError, match=says) as caught:
         codings({"content-encoding": header})
     assert caught.value.code is Code.UNSUPPORTED_MEDIA
+    assert caught.value.headers == {"accept-encoding": "gzip, deflate"}
 
 
 @pytest.mark.parametrize(
@@ -98,3 +100,52 @@ def test_any_bytes_are_read_or_refused(body, coding):
         assert len(decoded(body, [coding], LIMIT)) <= LIMIT
     except InferError as error:
         assert error.code in (Code.INVALID_ARGUMENT, Code.TOO_LARGE)
+
+
+@pytest.mark.parametrize(
+    ("header", "coding"),
+    [
+        (None, None),
+        ("", None),
+        ("identity", None),
+        ("br, zstd", None),
+        ("gzip", "gzip"),
+        ("GZip", "gzip"),
+        ("x-gzip", "gzip"),
+        ("deflate", "deflate"),
+        ("gzip, deflate, br", "gzip"),
+        ("deflate, gzip;q=0.5", "deflate"),
+        ("gzip;q=0", None),
+        ("gzip; Q=0.000, deflate;q=0.001", "deflate"),
+        ("gzip;q=0.3, identity;q=0.5", None),
+        ("gzip;q=1.0, identity", "gzip"),
+        ("*", "gzip"),
+        ("*;q=0", None),
+        ("*, gzip;q=0", "deflate"),
+        ("gzip;q=2", None),
+        ("gzip;level=9", None),
+        (";,;q=1,,", None),
+    ],
+)
+def test_the_coding_of_a_reply_is_the_one_its_caller_likes_best(header, coding):
+    headers = {} if header is None else {"accept-encoding": header}
+    assert accepted(headers, "application/json", 10_000) == coding
+    assert accepted(headers, "application/json", 100) is None
+    binary = accepted(headers, "application/octet-stream", 10_000)
+    assert binary == (coding if header and "," not in header else None), "tensors in binary are not coded unasked"
+
+
+@given(st.text(max_size=40))
+def test_any_header_is_read(text):
+    assert accepted({"accept-encoding": text}, "text/plain", 10_000) in (None, "gzip", "deflate")
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.sampled_from(["gzip", "deflate"]))
+def test_a_coded_reply_is_what_it_was(parts, coding):
+    parts = [b"{}" * 1000, *map(memoryview, parts)]
+    coded = encoded(parts, coding)
+    assert decoded(b"".join(coded), [coding], 10_000) == b"".join(parts)
+
+
+def test_what_hardly_shrinks_stays_as_it_is():
+    assert encoded([b"{}", random.Random(1).randbytes(100_000)], "gzip") is None

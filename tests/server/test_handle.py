@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import zlib
 
 import networkx as nx
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Code, InferError
 from pipeline.repository import Repository
+from pipeline.wire.codec import Reply
 from pipeline_serve import Pipeline, Step
 from server.handle import Answered, Service, handle, request_id
 
@@ -254,3 +256,24 @@ async def test_a_large_body_is_read_beside_the_loop():
         nursery.cancel_scope.cancel()
     assert (got, len(body["predictions"])) == (200, 600_001)
     assert beats > 3
+
+
+@pytest.mark.parametrize("rows", [1_000, 100_000])  # on the loop, and in a thread
+async def test_a_reply_is_coded_as_its_caller_accepts_where_that_is_worth_it_20(rows):
+    pipeline, own = service(at_once)
+    large = b'{"instances": [' + b"1," * rows + b"1]}"
+    async with pipeline:
+        reply = await handle(own, "POST", PREDICT, {"accept-encoding": "br, gzip"}, Body(large))
+        assert (reply.headers["content-encoding"], reply.headers["vary"]) == ("gzip", "accept-encoding")
+        assert len(json.loads(gzip.decompress(b"".join(reply.body)))["predictions"]) == rows + 1
+        small = await handle(own, "POST", PREDICT, {"accept-encoding": "gzip"}, Body())
+        assert "content-encoding" not in small.headers
+        plain = await handle(own, "POST", PREDICT, {}, Body(large))
+        assert "content-encoding" not in plain.headers
+
+
+async def test_a_page_is_coded_like_any_reply():
+    _, own = service(at_once)
+    own.pages = {"/page": lambda headers: Reply(200, {"content-type": "text/plain"}, (b"page " * 1000,))}
+    reply = await handle(own, "GET", "/page", {"accept-encoding": "deflate"}, Body())
+    assert zlib.decompress(b"".join(reply.body)) == b"page " * 1000

@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 
 from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.tensor import tensor
 
 WAYS = ["raw", "ml_dtypes"] if importlib.util.find_spec("ml_dtypes") else ["raw"]
+RAW = np.dtype(np.uint16, metadata={"datatype": "BF16"})
 every_way = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(params=WAYS)
 def dtype(request, monkeypatch):
     """The dtype of BF16 arrays; "raw" is how it is without ml_dtypes, also where that is installed."""
-    dtype = np.dtype(np.uint16)
+    dtype = RAW
     if request.param == "ml_dtypes":
         dtype = np.dtype(importlib.import_module("ml_dtypes").bfloat16)
     monkeypatch.setitem(Datatype.BF16.__dict__, "dtype", dtype)
@@ -85,6 +87,14 @@ def test_rounding_finds_a_nearest(dtype, number):
         )  # fmt: skip
     distances = dict(zip(neighbours, np.abs(values - np.float64(single[0])), strict=True))
     assert distances[rounded] == min(distances.values())
+
+
+def test_an_array_of_raw_bits_stays_bf16_where_a_step_passes_it_on(dtype):
+    array = np.frombuffer(b"\x80\x3f\x00\xc0\x00\x00", dtype=dtype)
+    for passed in (array, array[1:], array.reshape(3, 1).T, array.copy(), np.ascontiguousarray(array[::-1]), array[:0]):
+        assert tensor(passed).datatype is Datatype.BF16
+    assert tensor(array.view(np.uint16)).datatype is Datatype.UINT16
+    assert tensor(np.zeros(2, np.uint16)).datatype is Datatype.UINT16
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 3), (1, 1, 1, 1, 1, 1, 1, 1)])

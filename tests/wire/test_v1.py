@@ -246,6 +246,10 @@ def test_what_is_a_tensor_is_one_where_any_step_wants_tensors():
     assert decoded(v1, body, EITHER)[0].body == body
 
 
+def test_a_request_holds_its_json_only_where_a_step_may_look_at_it():
+    assert decoded(v1, {"instances": [1]}, Expectation(reads_body=False))[0].body is None
+
+
 @pytest.mark.parametrize("expectation", [LISTS, EITHER])
 def test_instances_are_a_list_for_everyone(expectation):
     assert refusal(v1, {"instances": 5}, expectation) == 'Expected "instances" to be a list'

@@ -24,7 +24,7 @@ from pipeline.tensors.message import (
     ServerMetadata,
 )
 from pipeline.tensors.nested import tensor_of
-from pipeline.tensors.signature import Signature, parse_spec
+from pipeline.tensors.signature import Expectation, Signature, parse_spec
 from pipeline.tensors.tensor import Json, tensor
 from pipeline.wire import v2
 from tests.tensors.strategies import NAMES, TEXTS, same, tensors
@@ -209,6 +209,10 @@ def test_a_request_is_read_whole():
     assert request.headers == {"x-a": "b"}
     assert request.body == body
     assert request["x"].tolist() == [1.5, 2.0]
+
+
+def test_a_request_holds_its_json_only_where_a_step_may_look_at_it():
+    assert decoded(v2, asking(), Expectation(reads_body=False))[0].body is None
 
 
 @pytest.mark.parametrize("id", [..., None, ""])
