@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 
 from pipeline.pipeline import Pipeline
@@ -80,6 +79,8 @@ def _asset(name: str, content_type: str, headers: Mapping[str, str]) -> Reply:
 
 @functools.cache
 def _read(name: str) -> bytes:
+    from importlib import resources  # noqa: PLC0415  # milliseconds
+
     return (resources.files("server") / "page" / name).read_bytes()
 
 

@@ -27,6 +27,9 @@ from server.sample import sample
 _SERVER = "server"
 _REQUEST_ID = "x-request-id"
 _ID: Mapping[str, Any] = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+_ID_NOTE = (
+    "Comes back in the reply, and stands in the log; one that is not of 1 to 128 visible ASCII characters is replaced."
+)
 _ERRORS = {
     "400": "The request is not what the model takes, or no request at all",
     "404": "No model of that name, or not in that version",
@@ -143,7 +146,7 @@ def _operation(operation: Operation, route: Route, model: Pipeline | None, ident
         "summary": operation.summary,
         **({"description": operation.note} if operation.note else {}),
         "tags": [model.name if model else _SERVER],
-        "parameters": [*parameters, *operation.headers],
+        "parameters": parameters,
         "responses": {"200": {"description": "Success", "headers": headers, "content": operation.reply}, **responses},
     }
 
@@ -174,7 +177,7 @@ def _components() -> dict[str, Any]:
     return {
         "schemas": {"Error": record({"error": {"type": "string"}})},
         "parameters": {
-            _REQUEST_ID: _header(_REQUEST_ID, "Comes back in the reply, and stands in the log.", _ID),
+            _REQUEST_ID: _header(_REQUEST_ID, _ID_NOTE, {"type": "string"}),
             TIMEOUT: _header(TIMEOUT, "The caller's own deadline: seconds, or with a unit as in 300ms.", timeout),
         },
         "headers": {_REQUEST_ID: {"description": "The caller's, or one made here.", "required": True, "schema": _ID}},

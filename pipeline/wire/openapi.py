@@ -6,7 +6,7 @@ What all operations of the server share (paths, tags, request ids, errors) is no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -31,7 +31,7 @@ class Subject(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """``name``: unlike that of any other route. ``body``: None where there is none. ``reply``: of a 200.
 
-    ``headers``: Parameter Objects of the protocol's own request headers; ``reply_headers``: name → Header Object.
+    ``reply_headers``: name → Header Object, of the protocol's own.
     """
 
     name: str
@@ -39,7 +39,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     reply: Content
     body: Content | None = None
     note: str = ""
-    headers: Sequence[Mapping[str, Any]] = ()
     reply_headers: Mapping[str, Any] = {}
 
 

@@ -70,9 +70,8 @@ def shape(dims: Sequence[Dim]) -> Schema:
     return {**schema, "prefixItems": sizes} if sizes else schema
 
 
-def any_nested(text: Schema) -> Schema:
-    """A tensor of any datatype and rank; ``text``: how a BYTES element is written."""
-    kinds: list[Schema] = [{"type": "number"}, {"type": "boolean"}, text]
+def any_nested(*kinds: Schema) -> Schema:
+    """A tensor of any rank, whose elements are all of one of these kinds."""
     rows = [{"type": "array", "items": kind} for kind in kinds]
     tables = [{"type": "array", "items": row} for row in rows]
     deeper = {"type": "array", "items": {"type": "array", "items": {"type": "array"}}}

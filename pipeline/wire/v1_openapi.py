@@ -29,6 +29,8 @@ _BYTES: Schema = {
     ]
 }
 
+_ANY = any_nested({"type": "number"}, {"type": "boolean"}, _BYTES)
+
 
 def operation(route: Route, model: Subject | None) -> Operation:
     if model is not None and route.verb is not None:
@@ -88,7 +90,7 @@ def _rows(inputs: Mapping[str, TensorSpec | None], expectation: Expectation) -> 
     if len(inputs) < 2:
         for spec in [*stacked.values()] or [None]:
             yield _form("instances", {"type": "array", **_whole(spec)}, "inputs")
-    closed = bool(expectation.names)
+    closed = _is_closed(expectation)
     if stacked and (closed or len(inputs) > 1):
         rows = _list(_named(stacked, {name: _row(spec) for name, spec in stacked.items()}, closed=closed))
         fixed = next((spec.dims[0] for spec in stacked.values() if spec and is_fixed(spec.dims[0])), None)
@@ -103,7 +105,12 @@ def _columns(inputs: Mapping[str, TensorSpec | None], expectation: Expectation) 
             yield _form("inputs", _whole(spec), "instances")
     if inputs:
         each = {name: _whole(spec) for name, spec in inputs.items()}
-        yield _form("inputs", _named(inputs, each, closed=bool(expectation.names)), "instances")
+        yield _form("inputs", _named(inputs, each, closed=_is_closed(expectation)), "instances")
+
+
+def _is_closed(expectation: Expectation) -> bool:
+    """Whether only tensors of the known names are taken, as far as that is promised."""
+    return bool(expectation.names) or expectation.only_input is not None
 
 
 def _form(key: str, data: Schema, other: str) -> Schema:
@@ -130,11 +137,11 @@ def _element(spec: TensorSpec) -> Schema:
 
 
 def _whole(spec: TensorSpec | None) -> Schema:
-    return nested(spec.dims, _element(spec), least=1) if spec else any_nested(_BYTES)
+    return nested(spec.dims, _element(spec), least=1) if spec else _ANY
 
 
 def _row(spec: TensorSpec | None) -> Schema:
-    return nested(spec.dims[1:], _element(spec), least=1) if spec else any_nested(_BYTES)
+    return nested(spec.dims[1:], _element(spec), least=1) if spec else _ANY
 
 
 def _answer(outputs: Mapping[str, TensorSpec] | None) -> Schema:

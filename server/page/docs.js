@@ -149,13 +149,14 @@ function labels(version) {
 }
 
 function tensors(version) {
-  const rows = [...at(version, "inputs").map((own) => row("input", own)), ...at(version, "outputs").map((own) => row("output", own))];
-  if (!at(version, "inputs").length) {
-    const hint = "Its inputs are not known before it runs; a schema in the graph file declares them.";
-    if (!rows.length) return h("p", { class: "quiet" }, hint);
-  }
+  const rows = ["input", "output"].flatMap((kind) => at(version, `${kind}s`).map((own) => row(kind, own)));
+  const unknown = !at(version, "inputs").length;
+  const hint = "Its inputs are not declared; a schema in the graph file would say what they are.";
+  const note = unknown ? h("p", { class: "quiet" }, hint) : null;
+  if (!rows.length) return note;
   const head = ["", "Name", "Datatype", "Shape"].map((text) => h("th", { scope: "col" }, text));
-  return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows)));
+  const table = h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows));
+  return h("div", { class: "scroll" }, note, table);
 }
 
 function row(kind, tensor) {
@@ -218,6 +219,7 @@ function inside(api, { path, method, operation }, id) {
     field.rows = Math.min(24, Math.max(2, field.value.split("\n").length));
   };
   if (field) {
+    if (!example) field.placeholder = "Too large to write an example of; send it in binary.";
     field.value = drafts.get(id) ?? example;
     field.addEventListener("input", changed);
   }
@@ -244,9 +246,9 @@ function inside(api, { path, method, operation }, id) {
     field,
     h("div", { class: "actions" }, send, copy, ...(field ? [reset, h("kbd", {}, "Ctrl+Enter sends")] : [])),
     line,
+    answer,
     more("Replies", pairs(replies(api, operation))),
     json ? more("Schema of the body", h("pre", { tabindex: "0" }, format(json.get("schema")))) : null,
-    answer,
   );
 }
 

@@ -152,7 +152,6 @@ def test_a_reply_in_binary_has_the_media_type_and_the_header_that_it_says(api, c
             assert reply.headers["content-type"] == "application/octet-stream"
             (name,) = operation["responses"]["200"]["headers"].keys() - {"x-request-id"}
             assert int(reply.headers[name]) < len(reply.content)
-            assert name in {own.get("name") for own in operation["parameters"]}
             break
     else:
         raise AssertionError("no operation speaks binary")

@@ -53,13 +53,16 @@ def validator(schema):
 
 
 def accepted(codec, body, expectation) -> bool:
-    """Whether a model whose schema declares what is expected would be asked."""
+    """Whether a model whose schema declares what is expected would be asked; where none does, under any name."""
     try:
         request, _ = decoded(codec, body, expectation)
     except InvalidInput:
         return False
-    named = not expectation.names or request.inputs.keys() <= set(expectation.names)
-    return named and check(expectation.signature.inputs, request.inputs, "input") is None
+    specs, inputs = expectation.signature.inputs, request.inputs
+    if len(specs) == len(inputs) == 1 and expectation.only_input is None:
+        inputs = dict(zip(specs, inputs.values(), strict=True))
+    named = not expectation.names or inputs.keys() <= set(expectation.names)
+    return named and check(specs, inputs, "input") is None
 
 
 def test_every_description_is_found_by_its_file_and_describes_each_route_of_its_codec():
@@ -152,7 +155,13 @@ PAIR = [entry("a", "INT8", [1], [1]), entry("b", "BYTES", [1, 1], ["x"])]
         (SCALAR, {"inputs": [entry("s", "BOOL", [], [True])]}, True),
         (SCALAR, {"inputs": [entry("s", "BOOL", [1], [True])]}, False),
         (Expectation(), {"inputs": [entry("anything", "BYTES", [1], ["a"])]}, True),
+        (Expectation(), {"inputs": [entry("anything", "BF16", [2, 1], [[1.5], [2]])]}, True),
         (Expectation(), {"inputs": [entry("anything", "TEXT", [1], ["a"])]}, False),
+        (Expectation(), {"inputs": [entry("anything", "INT8", [1], [True])]}, False),
+        (expecting(names=(), rows="FP32[n,2]"), {"inputs": [entry()]}, True),
+        (expecting(names=(), rows="FP32[n,2]"), {"inputs": [entry("other")]}, False),
+        (Expectation(Signature(specs(rows="FP32[n,2]"))), {"inputs": [entry("other")]}, True),
+        (Expectation(Signature(specs(rows="FP32[n,2]"))), {"inputs": [entry(datatype="INT8")]}, False),
     ],
 )
 def test_tensors_fit_where_the_decoder_and_the_schema_of_the_graph_take_them(expectation, body, fits):
