@@ -166,7 +166,7 @@ def _all_outputs(model: Pipeline) -> Mapping[str, TensorSpec] | None:
     """The outputs, where all are known: declared in the schema, or told by the one step that answers."""
     graph = model.blueprint.graph
     known = model.signature.outputs
-    return known if known and (graph.spec.outputs or len(graph.output) == 1) else None
+    return known if known and (graph.spec.outputs or len(graph.output["predict"]) == 1) else None
 
 
 def _components() -> dict[str, Any]:

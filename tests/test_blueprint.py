@@ -234,7 +234,7 @@ def test_the_graph_of_a_file_compiles_to_an_equal_plan(lines, tmp_path):
     plans = []
     for own in (first, again):
         manners = {step.name: Manner(step.where != "loop", step.timeout is not None) for step in own.graph.steps}
-        plan = compile_plan(own.graph, own.interfaces, manners, {"d", "e"})
+        plan = compile_plan(own.graph, own.interfaces, manners, own.graph.output["predict"])
         picks = [[(pick.source, pick.tensor, pick.to, pick.required) for pick in picked] for picked in plan.picks]
         plans.append((picks, plan.whole, plan.readers, plan.sources, plan.stages, plan.start, plan.forks, plan.shares))
     assert plans[0] == plans[1]
