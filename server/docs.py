@@ -1,7 +1,7 @@
 """The pages that explain the server: ``/openapi.json``, and ``/docs``, which asks it and can send what it shows.
 
 The assets are ours and ship in the package; nothing refers to another origin, and the page may speak to its own alone.
-The document is made per GET, since models come and go; what makes it is imported by the first.
+What makes the document is imported by the first GET.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ Examples = Mapping[tuple[str, str], tuple[bytes, ...]]
 def pages(repository: Repository, *, title: str, version: str, ui: bool) -> dict[str, Page]:
     """Path → page. Reads the requests that lie beside the graphs, and nothing else yet."""
     written = {(model.name, model.version): tuple(_requests(model)) for model in repository}
-    described = functools.partial(_described, repository, title, version, written)
-    shown: dict[str, Page] = {path: functools.partial(_asset, *asset) for path, asset in ASSETS.items()}
-    return {"/openapi.json": described, **({**shown, "/docs/": _slashless} if ui else {})}
+    found: dict[str, Page] = {"/openapi.json": _Described(repository, title, version, written)}
+    if ui:
+        found |= {path: functools.partial(_asset, *asset) for path, asset in ASSETS.items()}
+        found["/docs/"] = _slashless
+    return found
 
 
 def _requests(model: Pipeline) -> Iterable[bytes]:
@@ -56,6 +58,8 @@ def _requests(model: Pipeline) -> Iterable[bytes]:
     for name in ["request.json", *(f"request-{protocol}.json" for protocol in codecs())]:
         file: Path = model.blueprint.home.folder / name
         try:
+            if not file.is_file():
+                continue
             with file.open("rb") as opened:
                 text = opened.read(_LARGEST_EXAMPLE + 1)
         except OSError:
@@ -64,13 +68,26 @@ def _requests(model: Pipeline) -> Iterable[bytes]:
             yield text
 
 
-def _described(
-    repository: Repository, title: str, version: str, examples: Examples, headers: Mapping[str, str]
-) -> Reply:
+class _Described:
+    """``/openapi.json``: made by the first GET, and anew by the first after a model has changed."""
+
+    def __init__(self, repository: Repository, title: str, version: str, examples: Examples) -> None:
+        self._repository = repository
+        self._make = functools.partial(_document, repository, title, version, examples)
+        self._of: object = None
+        self._body = b""
+
+    def __call__(self, headers: Mapping[str, str]) -> Reply:
+        now = [(own.name, own.version, own.state, own.failure, own.expectation) for own in self._repository]
+        if now != self._of:
+            self._body, self._of = self._make(), now
+        return _revalidated(self._body, "application/json", headers)
+
+
+def _document(repository: Repository, title: str, version: str, examples: Examples) -> bytes:
     from server.openapi import document  # noqa: PLC0415  # most servers are never asked
 
-    body = dump(document(repository, title=title, version=version, examples=examples))
-    return _revalidated(body, "application/json", headers)
+    return dump(document(repository, title=title, version=version, examples=examples))
 
 
 def _asset(name: str, content_type: str, headers: Mapping[str, str]) -> Reply:

@@ -70,7 +70,7 @@ def document(repository: Repository, *, title: str, version: str, examples: Exam
         for route in description.CODEC.ROUTES:
             for path, model in _places(route, repository):
                 operation = description.operation(route, _subject(model) if model else None)
-                found = _operation(operation, route, model, _identifier(path, operation.name, model, taken))
+                found = _operation(operation, route, model, _identifier(operation, route, model, taken))
                 if model is not None and route.verb is not None and operation.body is not None:
                     example = _example(description, model, route.verb, written[model.name, model.version])
                     found["requestBody"] = {"required": True, "content": _with_example(operation.body, example)}
@@ -110,11 +110,11 @@ def _answers(model: Pipeline, verb: Verb) -> bool:
     return True
 
 
-def _identifier(path: str, operation: str, model: Pipeline | None, taken: set[str]) -> str:
+def _identifier(operation: Operation, route: Route, model: Pipeline | None, taken: set[str]) -> str:
     """A name that generated clients can have, unlike any other."""
-    words = [operation] if model is None else [operation, model.name]
-    if model is not None and path.count(f"/{quote(model.version, safe='')}"):
-        words.append(model.version)
+    words = [operation.name]
+    if model is not None:
+        words += [model.name, model.version] if "{version}" in route.template else [model.name]
     name = re.sub(r"\W+", "_", "_".join(words))
     while name in taken:
         name += "_"

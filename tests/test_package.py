@@ -95,4 +95,5 @@ def test_the_wheel_serves_in_an_empty_environment(environment: Path, tmp_path: P
         assert answer.status_code == 200, answer.text
         (output,) = answer.json()["outputs"]
         assert (output["name"], output["data"]) == ("double", [3.0, 4.0])
+        assert [server.get(path).status_code for path in ("/docs", "/docs/docs.js", "/openapi.json")] == [200] * 3
         assert server.stop() == 0, server.stderr

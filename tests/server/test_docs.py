@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urljoin
 
+import networkx as nx
 import pytest
 
-from server.docs import ASSETS
+from pipeline.repository import Repository
+from pipeline_serve import Pipeline, Step
+from server.docs import ASSETS, pages
 from tests.serving import ROOT, Server, serving
 
 GRAPH = {"graph.yaml": "steps: {same: app.py:same}", "app.py": "def same(x):\n    return x\n"}
@@ -115,6 +119,21 @@ def test_the_page_can_be_off_and_the_document_stays(tmp_path: Path, flags):
     with serving(tmp_path, GRAPH, *flags) as server:
         assert {server.get(path).status_code for path in (*ASSETS, "/docs/")} == {404}
         assert server.get("/openapi.json").json()["openapi"] == "3.1.0"
+
+
+async def test_the_document_is_made_anew_only_when_a_model_has_changed():
+    dag = nx.DiGraph()
+    dag.add_node("answer", step=Step(run=lambda rows: rows))
+    pipeline = Pipeline("m", dag)
+    page = pages(Repository([pipeline]), title="t", version="1", ui=False)["/openapi.json"]
+    new = page({})
+    assert page({}).body[0] is new.body[0]
+    async with pipeline:
+        ready = page({})
+        assert json.loads(ready.body[0])["tags"][1]["x-versions"][0]["state"] == "ready"
+        assert ready.headers["etag"] != new.headers["etag"]
+        assert page({}).body[0] is ready.body[0]
+    assert page({}).headers["etag"] not in (new.headers["etag"], ready.headers["etag"])
 
 
 def test_a_request_beside_the_graph_is_read_unless_it_is_large(tmp_path: Path):
