@@ -86,6 +86,7 @@ def test_iris_names_the_species_of_rows_in_centimetres_and_in_millimetres(server
         ({"instances": [[5.1, 3.5, 1.4]]}, "FP64[n,4]"),
         ({"instances": [["a", "b", "c", "d"]]}, "rows"),
         ({"instances": [[5.1, 3.5, 1.4, 0.2], [1]]}, "row 1"),
+        ({"instances": [[5.1, None, 1.4, 0.2]]}, 'input "rows" does not suit step "predict"'),
     ],
 )
 def test_iris_refuses_what_is_no_row_of_four_numbers(server: Server, body, says) -> None:

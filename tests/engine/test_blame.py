@@ -47,3 +47,29 @@ def test_the_blame_is_where_the_value_came_from(reads, name, value, blamed, call
     found = Blame(step).misfit(name, value, context, "is odd")
     kind, message = blamed
     assert (type(found), found.message) == (kind, message.format(name=called))
+
+
+NAN, EMPTY = tensor(np.array([1.0, np.nan])), tensor(np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize(
+    ("sent", "made", "blamed"),
+    [
+        (NAN, tensor(np.array([np.inf])), "caller"),
+        (EMPTY, tensor(np.zeros(0)), "caller"),
+        (tensor(np.array([1e300])), tensor(np.array([1e299])), "caller"),
+        (SENT, tensor(np.array([np.nan])), "author"),
+        (SENT, tensor(np.zeros(0)), "author"),
+        (NAN, MADE, "author"),
+        (EMPTY, MADE, "author"),
+        (Json([None]), tensor(np.array([np.nan])), "author"),
+    ],
+)
+def test_what_a_request_started_and_steps_hand_on_is_the_callers(sent, made, blamed):
+    built = pipeline({"a": Step(run=everything), "b": Step(run=everything)})
+    context = Context(InferRequest(model="test", inputs={"w": tensor(np.zeros(1)), "x": sent}), math.inf)
+    found = Blame(built.blueprint.graph.steps[1]).misfit("p", made, context, "is odd")
+    if blamed == "caller":
+        assert (type(found), found.message) == (InvalidInput, 'input "x" does not suit step "b", whose "p" is odd')
+    else:
+        assert (type(found), found.message) == (WrongAnswer, 'step "b": its input "p" is odd')

@@ -78,6 +78,8 @@ steps: {many: app.py:many}
     "older.yaml": "{name: untyped, version: old.er, steps: {same: app.py:same}}",
     "größe.yaml": "{name: größe-1.0, schema: {inputs: {länge: 'FP32[n]'}}, steps: {same: app.py:same}}",
     "fails.yaml": "steps: {fails: app.py:Fails}",
+    "explained.yaml": "{output: {predict: same, explain: why}, schema: {inputs: {x: 'FP32[n]'}},"
+    " steps: {same: app.py:same, why: {run: app.py:same, inputs: request}}}",
     "image.yaml": "{schema: {inputs: {x: 'UINT8[n,224,224,3]'}}, steps: {same: app.py:same}}",
 }
 FILES = {"app.py": APP, **GRAPHS}
