@@ -18,8 +18,8 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*")
 # They describe the body and the connection (RFC 9110, 7.6.1), which are made here. Headers of a request that is passed
 # on have them too, and would be wrong.
 _OWN = frozenset(
-    {"connection", "content-encoding", "content-length", "content-type", "expect", "inference-header-content-length"}
-    | {"keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "keep-alive"}
+    | {"inference-header-content-length", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 # What the server takes for a request id of the caller's; it replaces any other.
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")

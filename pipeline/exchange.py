@@ -53,6 +53,7 @@ class Peer:
         self._connections = connections
         self._max_reply = max_reply
         self._http: httpx.AsyncClient | None = None
+        self._under_way: set[anyio.CancelScope] = set()
 
     async def __aenter__(self) -> Self:
         """Connects to nobody yet. Raises RuntimeError where it is open, ValueError for unusable certificates."""
@@ -67,7 +68,7 @@ class Peer:
         )
         self._http = httpx.AsyncClient(
             base_url=self._base,
-            # Compressed tensors cannot be read in place; a caller whose wire is slow may ask for them.
+            # Compressed tensors cannot be read in place.
             headers={"accept-encoding": "identity", "user-agent": "pipeline-serve"},
             verify=tls,
             transport=httpx.AsyncHTTPTransport(uds=self._socket, limits=limits) if self._socket else None,
@@ -80,25 +81,38 @@ class Peer:
 
     async def __aexit__(self, *exc_info: object) -> None:
         """Closes every connection, cancelled or not; a call that is still under way fails."""
-        if self._http is not None:
-            http, self._http = self._http, None
+        http, self._http = self._http, None
+        # httpx closes the connections that it has, not those that it is making.
+        for scope in self._under_way:
+            scope.cancel()
+        if http is not None:
             await http.aclose()
 
     async def exchange(self, call: Call) -> Reply:
         """The reply to the call, whatever its status; its body is one read-only buffer.
 
         The time that is left to the innermost deadline around it goes along in a header. Raises InferError
-        (BAD_UPSTREAM) where there is no whole reply. Cancelled, its connection is closed at once, by which a server
-        knows that nobody waits any more.
+        (BAD_UPSTREAM) where there is no whole reply, CANCELLED where it is closed meanwhile. Cancelled, its connection
+        is closed at once, by which a server knows that nobody waits any more.
         """
         http = self._http
         if http is None:
             raise RuntimeError(f"the client of {self.url} is not open; use it in a with block")
+        with anyio.CancelScope() as scope:
+            self._under_way.add(scope)
+            try:
+                return await self._exchange(http, call)
+            finally:
+                self._under_way.discard(scope)
+        raise self._closed()
+
+    async def _exchange(self, http: httpx.AsyncClient, call: Call) -> Reply:
         try:
             # Codecs write paths as they are matched, decoded.
             path = quote(call.path, safe="/:")
-            headers = {**call.headers, **_time_left()}
-            request = http.build_request(call.method, path, headers=headers, content=bytes(call.body) or None)
+            headers = {**call.headers, **_length(call), **_time_left()}
+            request = http.build_request(call.method, path, headers=headers)
+            request.stream = _Body(call.body)
             response = await http.send(request, stream=True)
             try:
                 body = await self._body(response)
@@ -108,8 +122,7 @@ class Peer:
             raise self._failed(call, error) from None
         except httpx.InvalidURL as error:
             raise InvalidInput(f"no URL can be made for this call: {error}") from None
-        if response.is_redirect or not 200 <= response.status_code < 600:
-            raise self._odd(call, response)
+        self._require_plain(call, response)
         return Reply(response.status_code, dict(response.headers.items()), (body,))
 
     async def _body(self, response: httpx.Response) -> memoryview:
@@ -117,7 +130,7 @@ class Peer:
         most = self._max_reply
         # Left by a cancellation, not by a raise: httpx reads through generators, which only an error from inside ends.
         with anyio.CancelScope() as reading:
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if most is not None and len(body) > most:
                     reading.cancel()
@@ -130,7 +143,7 @@ class Peer:
         reason = _reason(error)
         match error:
             case _ if self._http is None:
-                return InferError(Code.CANCELLED, f"the client of {self.url} was closed while the call ran")
+                return self._closed()
             case httpx.ProxyError():
                 told = f"the proxy on the way to {self.url} did not connect: {reason}; trust_env=False goes past it"
             case httpx.ConnectError() | UnicodeError():
@@ -139,11 +152,39 @@ class Peer:
                 told = f"{call.method} {self.url}{call.path} got no whole reply: {reason}; the server's log may say why"
         return InferError(Code.BAD_UPSTREAM, told)
 
-    def _odd(self, call: Call, response: httpx.Response) -> InferError:
-        where = response.headers.get("location")
-        way_out = f"redirects are not followed, use {where[:200]}" if where else "is it an inference server?"
-        told = f"{call.method} {self.url}{call.path} was answered with HTTP status {response.status_code}; {way_out}"
-        return InferError(Code.BAD_UPSTREAM, told)
+    def _closed(self) -> InferError:
+        return InferError(Code.CANCELLED, f"the client of {self.url} was closed while the call ran")
+
+    def _require_plain(self, call: Call, response: httpx.Response) -> None:
+        status, where = response.status_code, response.headers.get("location", "")
+        coding = response.headers.get("content-encoding", "identity")
+        if 200 <= status < 300 or 400 <= status < 600:
+            if coding == "identity":
+                return
+            fault = f"in content-encoding {coding[:40]}, which was not asked for"
+        else:
+            way_out = f"redirects are not followed, use {where[:200]}" if where else "is it an inference server?"
+            fault = f"with HTTP status {status}; {way_out}"
+        raise InferError(Code.BAD_UPSTREAM, f"{call.method} {self.url}{call.path} was answered {fault}")
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece. httpx's own is a generator, which a call that ends early leaves unfinished."""
+
+    def __init__(self, body: bytes | memoryview) -> None:
+        self._parts = iter([bytes(body)] if body else [])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration
+
+
+def _length(call: Call) -> dict[str, str]:
+    return {"content-length": str(len(call.body))} if call.body or call.method == "POST" else {}
 
 
 def _address(url: str) -> tuple[httpx.URL, str | None]:
@@ -151,7 +192,7 @@ def _address(url: str) -> tuple[httpx.URL, str | None]:
     path = url.removeprefix("unix:") if url.startswith("unix:") else None
     try:
         base = httpx.URL(url if path is None else "http://localhost")
-    except (httpx.InvalidURL, TypeError) as error:
+    except httpx.InvalidURL as error:
         raise ValueError(f"{url!r} is no URL: {error}") from None
     if path == "" or base.scheme not in ("http", "https") or not base.host or base.query or base.fragment:
         raise ValueError(f"{url!r} is no URL of a server, like http://localhost:8080 or unix:/run/model.sock")
