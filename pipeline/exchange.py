@@ -115,17 +115,17 @@ class Peer:
             request.stream = _Body(call.body)
             response = await http.send(request, stream=True)
             try:
-                body = await self._body(response)
+                body = await self._body(call, response)
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, UnicodeError) as error:
+        except (httpx.HTTPError, OSError, UnicodeError) as error:  # anyio lets an alert of TLS through as it is
             raise self._failed(call, error) from None
         except httpx.InvalidURL as error:
             raise InvalidInput(f"no URL can be made for this call: {error}") from None
         self._require_plain(call, response)
         return Reply(response.status_code, dict(response.headers.items()), (body,))
 
-    async def _body(self, response: httpx.Response) -> memoryview:
+    async def _body(self, call: Call, response: httpx.Response) -> memoryview:
         body = bytearray()
         most = self._max_reply
         # Left by a cancellation, not by a raise: httpx reads through generators, which only an error from inside ends.
@@ -135,8 +135,8 @@ class Peer:
                 if most is not None and len(body) > most:
                     reading.cancel()
         if most is not None and len(body) > most:
-            told = f"the reply of {response.url} is larger than {most} bytes; max_reply=… allows more"
-            raise InferError(Code.BAD_UPSTREAM, told)
+            told = f"the reply to {call.method} {self.url}{call.path} is larger than {most} bytes"
+            raise InferError(Code.BAD_UPSTREAM, f"{told}; max_reply=… allows more")
         return memoryview(body).toreadonly()
 
     def _failed(self, call: Call, error: Exception) -> InferError:

@@ -304,7 +304,7 @@ def test_a_reply_past_the_limit_is_given_up(run, announced):
 
         error = run(ask)
     assert error.code is Code.BAD_UPSTREAM
-    assert error.message == f"the reply of {server.url}/live is larger than 50000 bytes; max_reply=… allows more"
+    assert error.message == f"the reply to GET {server.url}/live is larger than 50000 bytes; max_reply=… allows more"
 
 
 @pytest.mark.parametrize("size", [49_999, 50_000])
@@ -539,12 +539,12 @@ def certificate(tmp_path_factory):
     return str(folder / "cert.pem"), str(folder / "key.pem")
 
 
-def secure(certificate, **how):
+def secure(certificate, verify_mode=ssl.CERT_OPTIONAL):
     """Answers over TLS; says in its body whether the client showed a certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     context.load_verify_locations(certificate[0])
-    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_mode = verify_mode
 
     def behave(connection):
         with context.wrap_socket(connection, server_side=True) as stream:
@@ -572,6 +572,20 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_with_the_way_out(run, 
         error = failure(run, server.url.replace("http:", "https:"))
     assert error.code is Code.BAD_UPSTREAM
     assert "self-signed certificate; verify=… names the authority" in error.message
+
+
+def test_a_server_that_misses_the_clients_certificate_is_an_error_of_ours_too(run, certificate):
+    with raw_server(secure(certificate, ssl.CERT_REQUIRED)) as server:
+        error = failure(run, server.url.replace("http:", "https:"), verify=certificate[0])
+    assert (type(error), error.code) == (InferError, Code.BAD_UPSTREAM)
+
+
+def test_a_password_in_the_url_is_sent_and_never_shown(run):
+    seen = []
+    with raw_server(answering(answer(bytes(9)), seen=seen)) as server:
+        error = failure(run, server.url.replace("//", "//user:secret@"), max_reply=1)
+    assert b"authorization: Basic dXNlcjpzZWNyZXQ=" in seen[0].replace(b"Authorization", b"authorization")
+    assert "secret" not in error.message
 
 
 @pytest.mark.parametrize(
