@@ -79,7 +79,7 @@ class Client:
         ``verify``: False, a file or folder of certificate authorities, or an ``ssl.SSLContext``; ``cert``: the client's
         certificate, as a file or (certificate, key[, password]). ``connections``: calls past them wait for one.
         ``max_reply``: bytes of a reply's body, None for no bound. ``trust_env``: proxies and certificate authorities as
-        the environment names them. Raises ValueError.
+        the environment names them. Raises ValueError, and InvalidInput for headers that cannot be sent.
         """
         known = codecs()
         if protocol not in known:
@@ -87,7 +87,10 @@ class Client:
         self._codec = known[protocol]
         self._options = self._codec.preferring(binary)
         self._has_versions = any("{version}" in route.template for route in self._codec.ROUTES)
-        self._budget = math.inf if timeout is None else seconds_of(timeout)
+        try:
+            self._budget = math.inf if timeout is None else seconds_of(timeout)
+        except ValueError as error:
+            raise ValueError(f"timeout: {error}") from None
         self._headers = headers_of(headers)
         self._peer = Peer(
             url, verify=verify, cert=cert, connections=connections, max_reply=max_reply, trust_env=trust_env

@@ -461,8 +461,8 @@ def test_what_is_no_json_is_the_callers_fault_in_every_protocol(run, protocol):
     ("how", "says"),
     [
         ({"protocol": "v3"}, "protocol is v1 or v2, not 'v3'"),
-        ({"timeout": "5"}, "has no unit"),
-        ({"timeout": -1}, "a number of seconds from 0"),
+        ({"timeout": "5"}, "timeout: 5 has no unit"),
+        ({"timeout": -1}, "timeout: a number of seconds from 0"),
         ({"url": "localhost:8080"}, "like http://localhost:8080"),
     ],
 )
