@@ -7,7 +7,8 @@ people who raise: a step's author, the engine, the server. Nothing here knows a 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 
 class Code(enum.Enum):
@@ -48,6 +49,22 @@ class InferError(Exception):
         self.status = status
         self.headers = headers or {}
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """To be pickled: a subclass makes its text of other arguments, and worker processes hand errors back."""
+        return retold, (type(self), self.code, self.message), self.__dict__
+
+
+Told = TypeVar("Told", bound=InferError)
+
+
+def retold(
+    kind: type[Told], code: Code, message: str, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Told:
+    """An error of that class in words that were made elsewhere: by another server, in another process."""
+    error = kind.__new__(kind, message)
+    InferError.__init__(error, code, message, status=status, headers=headers)
+    return error
+
 
 def text_of(error: BaseException) -> str:
     """The error's text. An author's error may refuse to give one: then its type is all there is."""
@@ -79,7 +96,10 @@ class InvalidInput(InferError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(Code.INVALID_ARGUMENT, reason)
-        self.reason = reason
+
+    @property
+    def reason(self) -> str:
+        return self.message
 
 
 class ModelNotFound(InferError):
@@ -98,7 +118,10 @@ class InferenceError(InferError):
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(Code.INTERNAL, reason, status=status)
-        self.reason = reason
+
+    @property
+    def reason(self) -> str:
+        return self.message
 
 
 class WrongAnswer(InferError):

@@ -28,7 +28,7 @@ from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, Mo
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.graph.spec import StepSpec
-from pipeline.graph.units import duration, format_duration
+from pipeline.graph.units import format_duration, seconds_of
 from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
 from pipeline.steps.catalog import Call, Storage, harmless
 from pipeline.tensors.given import mapping_of, value_of
@@ -319,12 +319,9 @@ class Pipeline:
 
 def _seconds(timeout: float | str) -> float:
     try:
-        seconds = duration(timeout) if isinstance(timeout, str) else float(timeout)
-    except (TypeError, ValueError) as error:
+        return seconds_of(timeout)
+    except ValueError as error:
         raise InvalidInput(f"timeout: {error}") from None
-    if not seconds >= 0:
-        raise InvalidInput(f"timeout is a number of seconds from 0, not {timeout!r}")
-    return seconds
 
 
 def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

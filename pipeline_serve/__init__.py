@@ -8,6 +8,8 @@ async with Pipeline.from_file("graph.yaml") as iris:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pipeline_serve._shadow import refuse_shadows
 
 refuse_shadows()
@@ -28,11 +30,26 @@ from pipeline.errors import (
 from pipeline.graph.source import GraphFaults
 from pipeline.graph.spec import Step
 from pipeline.tensors.datatype import Datatype
-from pipeline.tensors.message import InferRequest, InferResponse
+from pipeline.tensors.message import InferRequest, InferResponse, ModelMetadata, ServerMetadata
 from pipeline.tensors.tensor import Json, Tensor
 from pipeline_serve._pipeline import Pipeline
 
+if TYPE_CHECKING:
+    from pipeline.client import BlockingClient, Client
+else:
+
+    def __getattr__(name: str) -> object:
+        """The clients bring httpx along, which a server that calls nobody need not wait for."""
+        if name not in ("BlockingClient", "Client"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from pipeline import client  # noqa: PLC0415  # see above
+
+        return getattr(client, name)
+
+
 __all__ = [
+    "BlockingClient",
+    "Client",
     "Code",
     "Context",
     "Datatype",
@@ -44,10 +61,12 @@ __all__ = [
     "InferenceError",
     "InvalidInput",
     "Json",
+    "ModelMetadata",
     "ModelNotFound",
     "ModelNotReady",
     "Overloaded",
     "Pipeline",
+    "ServerMetadata",
     "ServerNotReady",
     "Step",
     "Tensor",

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from pipeline.errors import InvalidInput
 from pipeline.graph.units import duration
+from pipeline.wire.codec import TIMEOUT_HEADER as HEADER
 
-HEADER = "x-request-timeout"
 _BARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 

@@ -37,7 +37,7 @@ from pipeline.tensors.message import (
     Result,
     ServerMetadata,
 )
-from pipeline.wire.codec import Call, Reply
+from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply
 from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
 from server.encoding import accepted, codings, decoded, encoded
@@ -49,7 +49,6 @@ ReadBody = Callable[[], Awaitable[bytes]]
 Page = Callable[[Mapping[str, str]], Reply]
 """What a GET of a path beside the protocols shows, to a caller with these headers."""
 
-_REQUEST_ID = "x-request-id"
 _READING = ("GET", "HEAD")
 # A megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
 _LARGE = 2**20
@@ -127,7 +126,7 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
             failed(call.id, f"{method} {path}", error)
     finally:
         end(lines)
-    reply = Reply(reply.status, {**reply.headers, _REQUEST_ID: call.id}, reply.body)
+    reply = Reply(reply.status, {**reply.headers, REQUEST_ID_HEADER: call.id}, reply.body)
     _tell(service, call, reply.status, start, sum(map(len, reply.body)))
     return reply
 
@@ -141,7 +140,7 @@ def _tell(service: Service, call: Call, status: int, start: float, size: int) ->
 
 def request_id(headers: Mapping[str, str]) -> str:
     """The caller's ``x-request-id`` where a header and a log line can carry it, else a new one."""
-    given = headers.get(_REQUEST_ID, "")
+    given = headers.get(REQUEST_ID_HEADER, "")
     return given if _GOOD_ID.fullmatch(given) else str(uuid.uuid4())
 
 

@@ -18,14 +18,12 @@ from pipeline.repository import Repository
 from pipeline.tensors.message import AskModelReady, AskReady, Infer, InferRequest, Verb
 from pipeline.tensors.signature import TensorSpec, check
 from pipeline.tensors.tensor import Tensor
-from pipeline.wire.codec import Call, Route
+from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, Call, Route
 from pipeline.wire.json_tensors import parse
 from pipeline.wire.openapi import Content, Description, Operation, Subject, descriptions, record
-from server.deadline import HEADER as TIMEOUT
 from server.sample import sample
 
 _SERVER = "server"
-_REQUEST_ID = "x-request-id"
 _ID: Mapping[str, Any] = {"type": "string", "pattern": "^[!-~]{1,128}$"}
 _ID_NOTE = (
     "Comes back in the reply, and stands in the log; one that is not of 1 to 128 visible ASCII characters is replaced."
@@ -136,10 +134,10 @@ def _own_pages() -> Iterable[tuple[str, Operation]]:
 
 
 def _operation(operation: Operation, route: Route, model: Pipeline | None, identifier: str) -> dict[str, Any]:
-    parameters = [_reference("parameters", _REQUEST_ID)]
+    parameters = [_reference("parameters", REQUEST_ID_HEADER)]
     if route.verb is not None:
-        parameters.append(_reference("parameters", TIMEOUT))
-    headers = {**operation.reply_headers, _REQUEST_ID: _reference("headers", _REQUEST_ID)}
+        parameters.append(_reference("parameters", TIMEOUT_HEADER))
+    headers = {**operation.reply_headers, REQUEST_ID_HEADER: _reference("headers", REQUEST_ID_HEADER)}
     responses = {status: _reference("responses", status) for status in _statuses(route)}
     return {
         "operationId": identifier,
@@ -171,16 +169,20 @@ def _all_outputs(model: Pipeline) -> Mapping[str, TensorSpec] | None:
 
 def _components() -> dict[str, Any]:
     error = {"application/json": {"schema": _reference("schemas", "Error")}}
-    of_all = {_REQUEST_ID: _reference("headers", _REQUEST_ID)}
+    of_all = {REQUEST_ID_HEADER: _reference("headers", REQUEST_ID_HEADER)}
     retry = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer", "minimum": 0}}}
     timeout = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?(us|ms|s|m|h)?$"}
     return {
         "schemas": {"Error": record({"error": {"type": "string"}})},
         "parameters": {
-            _REQUEST_ID: _header(_REQUEST_ID, _ID_NOTE, {"type": "string"}),
-            TIMEOUT: _header(TIMEOUT, "The caller's own deadline: seconds, or with a unit as in 300ms.", timeout),
+            REQUEST_ID_HEADER: _header(REQUEST_ID_HEADER, _ID_NOTE, {"type": "string"}),
+            TIMEOUT_HEADER: _header(
+                TIMEOUT_HEADER, "The caller's own deadline: seconds, or with a unit as in 300ms.", timeout
+            ),
         },
-        "headers": {_REQUEST_ID: {"description": "The caller's, or one made here.", "required": True, "schema": _ID}},
+        "headers": {
+            REQUEST_ID_HEADER: {"description": "The caller's, or one made here.", "required": True, "schema": _ID}
+        },
         "responses": {
             status: {
                 "description": text,

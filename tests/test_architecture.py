@@ -22,8 +22,8 @@ MAY_IMPORT = {
 }
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
-    "plugins", "errors", "observe", "tensors", "wire", "graph", "contract", "engine", "code", "runtimes", "steps",
-    "blueprint", "pipeline", "repository",
+    "plugins", "errors", "observe", "tensors", "wire", "exchange", "graph", "contract", "engine", "code", "runtimes",
+    "steps", "blueprint", "pipeline", "repository", "asking", "blocking", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
@@ -46,8 +46,8 @@ PROTOCOL_WORDS = {"server/start.py", "server/once.py", "server/flags.py"}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/wire/", "pipeline/errors.py", "pipeline/observe.py",
-    "pipeline/contract.py", "pipeline/engine/run.py", "server/deadline.py", "server/encoding.py", "server/failure.py",
-    "server/openapi.py", "server/sample.py", "storage/uri.py",
+    "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py", "server/deadline.py", "server/encoding.py",
+    "server/failure.py", "server/openapi.py", "server/sample.py", "storage/uri.py",
 )  # fmt: skip
 IMPURE = {"trio", "time", "os", "socket", "threading", "pathlib", "random", "subprocess", "logging", "anyio"}
 HEAVY = {"sklearn", "joblib", "pandas", "scipy", "torch", "onnxruntime", "xgboost", "lightgbm"}
@@ -60,6 +60,7 @@ AT_HOME = {
     "obstore": {"storage/"},
     "prometheus_client": {"server/metrics.py"},
     "click": {"server/cli.py", "server/flags.py"},
+    "httpx": {"pipeline/exchange.py"},
 }
 
 FILES = sorted(path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py"))

@@ -39,9 +39,15 @@ def test_the_names_of_the_contract_are_among_them():
         "ModelNotReady",
         "Overloaded",
         "DeadlineExceeded",
+        "Client",
     }
     assert contract <= set(pipeline_serve.__all__)
     assert pipeline_serve.__all__ == sorted(pipeline_serve.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error_in_pythons_words():
+    with pytest.raises(AttributeError, match="module 'pipeline_serve' has no attribute 'Cliend'"):
+        pipeline_serve.Cliend  # noqa: B018  # asked for
 
 
 @pytest.mark.parametrize("package", ["pipeline_serve", "pipeline", "server", "storage"])
@@ -72,7 +78,8 @@ def test_a_script_that_is_called_server_itself_is_told_so(tmp_path):
 def test_other_files_hide_nothing_and_no_heavy_library_is_imported(tmp_path):
     (tmp_path / "servers.py").touch()
     (tmp_path / "script.py").write_text(
-        SCRIPT + "import sys\nprint(sorted({'sklearn', 'pandas', 'joblib', 'quart', 'hypercorn'} & set(sys.modules)))\n"
+        SCRIPT
+        + "import sys\nprint(sorted({'sklearn', 'pandas', 'joblib', 'quart', 'hypercorn', 'httpx'} & {*sys.modules}))\n"
     )
     ended = run("script.py", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "Pipeline\n[]\n"), ended.stderr

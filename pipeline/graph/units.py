@@ -31,6 +31,17 @@ def duration(text: str) -> float:
     return seconds
 
 
+def seconds_of(given: float | str) -> float:
+    """Seconds of a Python caller: a number of them, or text with a unit. ValueError says what came."""
+    try:
+        seconds = duration(given) if isinstance(given, str) else float(given)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    if not seconds >= 0:
+        raise ValueError(f"a number of seconds from 0, not {given!r}")
+    return seconds
+
+
 def size(text: str) -> int:
     """Bytes, rounded to a whole one. ValueError says what came and what was expected."""
     number, unit = _quantity(text, "a size", tuple(_BYTES), ("512KiB", "64MiB", "10MB"), ("B", "MiB"))

@@ -125,8 +125,11 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class ServerMetadata(msgspec.Struct, frozen=True):
+    """``extensions``: what the protocol does beyond its base; what a codec of ours does, it names by itself."""
+
     name: str
     version: str
+    extensions: Sequence[str] = ()
 
 
 class Models(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from pipeline.tensors.buffers import tensor_from_buffer, tensor_to_buffer
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.shown import dims, quoted, shown
 from pipeline.tensors.tensor import Json, Tensor, Value, byte_strings
-from pipeline.wire.json_tensors import dump, dump_answer
+from pipeline.wire.json_tensors import dump_answer
 
 HEADER = "inference-header-content-length"
 MEDIA = "application/octet-stream"
@@ -80,9 +80,6 @@ def raw(name: str, value: Value, parts: list[bytes | memoryview]) -> dict[str, A
     }
 
 
-def joined(
-    body: Mapping[str, Any], parts: Sequence[bytes | memoryview]
-) -> tuple[dict[str, str], list[bytes | memoryview]]:
+def joined(head: bytes, parts: Sequence[bytes | memoryview]) -> tuple[dict[str, str], list[bytes | memoryview]]:
     """(headers, parts of the body) of JSON with its tail."""
-    head = dump(body)
     return {"content-type": MEDIA, HEADER: str(len(head))}, [head, *parts]

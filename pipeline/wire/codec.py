@@ -12,6 +12,12 @@ from pipeline.plugins import plugins
 from pipeline.tensors.message import Command, Result, Verb
 from pipeline.tensors.signature import Expectation
 
+DEFAULT_PROTOCOL = "v2"
+"""What a client of ours speaks where nobody says otherwise."""
+TIMEOUT_HEADER = "x-request-timeout"
+"""How much time the caller gives its request: seconds, or a duration with its unit."""
+REQUEST_ID_HEADER = "x-request-id"
+
 
 class Call(msgspec.Struct, frozen=True, eq=False):
     """One request as a transport brings it. ``path`` is percent-decoded; header names are in lower case.
@@ -69,8 +75,12 @@ class Codec(Protocol):
         """Server side."""
         ...
 
+    def preferring(self, binary: bool, /) -> Options:
+        """Client side: tensors to travel in binary, both ways, where the protocol has that; else as JSON."""
+        ...
+
     def encode_request(self, command: Command, options: Options, /) -> Call:
-        """Client side: the call that asks this."""
+        """Client side: the call that asks this. Raises InvalidInput where the protocol or JSON cannot say it."""
         ...
 
     def decode_reply(self, reply: Reply, command: Command, /) -> Result:

@@ -113,7 +113,7 @@ def wants_binary(parameters: Mapping[str, Any], key: str, what: str, *, default:
     return wanted
 
 
-def entry_of(name: str, value: Value, between: Mapping[str, Any]) -> dict[str, Any]:
+def entry_of(name: str, value: Value, between: Mapping[str, Any], role: str = "output") -> dict[str, Any]:
     """The entry of a tensor; ``between`` stands before the data. Raises InvalidInput where JSON cannot carry it."""
-    datatype, shape, data = flat_data(name, value)
+    datatype, shape, data = flat_data(name, value, role)
     return {"name": name, "shape": shape, "datatype": datatype.name, **between, "data": data}

@@ -98,6 +98,14 @@ def dump_answer(value: Any) -> bytes:
         raise WrongAnswer(f"the answer is no JSON: {error}") from None
 
 
+def dump_asked(what: str, value: Any) -> bytes:
+    """JSON that a caller gave. Raises InvalidInput naming ``what`` holds something that JSON cannot say."""
+    try:
+        return dump(value, _plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{what} is no JSON: {error}") from None
+
+
 def _plain(value: Any) -> Any:
     """What orjson does not know but steps return: bytes that are text, arrays it cannot walk, tuples' like."""
     match value:
@@ -134,10 +142,10 @@ def _nesting(data: Any, nesting: tuple[int, ...]) -> str:
     return f"nesting {dims(nesting)}" if isinstance(data, list) else shown(data)
 
 
-def flat_data(name: str, value: Value) -> tuple[Datatype, tuple[int, ...], Any]:
+def flat_data(name: str, value: Value, role: str = "output") -> tuple[Datatype, tuple[int, ...], Any]:
     """(datatype, shape, data for ``dump``) of a tensor; JSON is one BYTES element that holds it.
 
-    Raises InvalidInput for BYTES that are no text: JSON cannot carry them, the caller can ask for binary.
+    Raises InvalidInput for BYTES that are no text: JSON cannot carry them, the caller can ask for binary, or send it.
     """
     match value:
         case Json(inner):
@@ -146,7 +154,8 @@ def flat_data(name: str, value: Value) -> tuple[Datatype, tuple[int, ...], Any]:
             try:
                 return Datatype.BYTES, array.shape, [element.decode() for element in array.ravel().tolist()]
             except UnicodeDecodeError:
-                reason = "is BYTES that are not UTF-8, which JSON cannot carry; ask for it in binary"
-                raise InvalidInput(f"output {quoted(name)} {reason}") from None
+                way_out = "ask for" if role == "output" else "send"
+                reason = f"is BYTES that are not UTF-8, which JSON cannot carry; {way_out} it in binary"
+                raise InvalidInput(f"{role} {quoted(name)} {reason}") from None
         case Tensor(datatype, array):
             return datatype, array.shape, value.numbers.reshape(-1)

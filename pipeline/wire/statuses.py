@@ -10,8 +10,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.errors import Code, InferError, InvalidInput, ModelNotReady, ServerNotReady
-from pipeline.tensors.message import Live, ModelReady, Ready
+from pipeline.errors import (
+    Code,
+    DeadlineExceeded,
+    InferenceError,
+    InferError,
+    InvalidInput,
+    ModelNotFound,
+    ModelNotReady,
+    Overloaded,
+    ServerNotReady,
+    retold,
+)
+from pipeline.tensors.message import AskModel, AskModelReady, Command, Infer, Live, ModelReady, Ready
 from pipeline.wire.codec import Reply
 from pipeline.wire.json_tensors import dump, parse
 
@@ -31,6 +42,7 @@ STATUS: Mapping[Code, int] = {
     Code.INTERNAL: 500,
 }
 JSON = {"content-type": "application/json"}
+_FULL = (STATUS[Code.RESOURCE_EXHAUSTED], 429)
 # A name and a value that end neither the line nor the header (RFC 9110, 5.1 and 5.5).
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\x20-\x7e]*")
 
@@ -70,21 +82,46 @@ def not_ready(result: Live | Ready | ModelReady) -> InferError:
             return ModelNotReady(name)
 
 
-def error_of(status: int, text: str, headers: Mapping[str, str]) -> InferError:
-    """The error a reply of that status means. 503 with ``retry-after`` is a full server, without it one not ready."""
-    if status == STATUS[Code.RESOURCE_EXHAUSTED]:
-        code = Code.RESOURCE_EXHAUSTED if "retry-after" in headers else Code.UNAVAILABLE
+def error_of(status: int, text: str, headers: Mapping[str, str], command: Command | None = None) -> InferError:
+    """The error a reply of that status to ``command`` means, of the class that says whose fault it is.
+
+    503 with ``retry-after`` is a full server (as is 429 of what stands between), without it one not ready.
+    """
+    if status in _FULL and "retry-after" in headers:
+        code = Code.RESOURCE_EXHAUSTED
+    elif status == STATUS[Code.UNAVAILABLE]:
+        code = Code.UNAVAILABLE
     else:
         by_status = {known: code for code, known in STATUS.items()}
         code = by_status.get(status, Code.INVALID_ARGUMENT if status < 500 else Code.INTERNAL)
     kept = {name: value for name, value in headers.items() if name == "retry-after"}
-    return InferError(code, text, status=status, headers=kept)
+    return retold(_class_of(code, command), code, text, status=status, headers=kept)
 
 
-def body_of(reply: Reply) -> Any:
+def _class_of(code: Code, command: Command | None) -> type[InferError]:
+    match code, command:
+        case Code.INVALID_ARGUMENT, _:
+            return InvalidInput
+        case Code.NOT_FOUND, Infer() | AskModel() | AskModelReady():
+            return ModelNotFound
+        case Code.UNAVAILABLE, Infer() | AskModel() | AskModelReady():
+            return ModelNotReady
+        case Code.UNAVAILABLE, _:
+            return ServerNotReady
+        case Code.RESOURCE_EXHAUSTED, _:
+            return Overloaded
+        case Code.DEADLINE_EXCEEDED, _:
+            return DeadlineExceeded
+        case Code.INTERNAL, _:
+            return InferenceError
+        case _:
+            return InferError
+
+
+def body_of(reply: Reply, command: Command) -> Any:
     """Client side: the JSON of a reply that went well. Raises the InferError the server meant, or ``unreadable``."""
     try:
-        body = parse(b"".join(reply.body))
+        body = parse(reply.body[0] if len(reply.body) == 1 else b"".join(reply.body))
     except InvalidInput as error:
         # What stands between may answer in a page of its own: then the status is all there is.
         if reply.status < 400:
@@ -92,7 +129,8 @@ def body_of(reply: Reply) -> Any:
         body = None
     if reply.status >= 400:
         text = body.get("error") if isinstance(body, dict) else None
-        raise error_of(reply.status, text if isinstance(text, str) else f"HTTP status {reply.status}", reply.headers)
+        shown = text if isinstance(text, str) else f"HTTP status {reply.status}"
+        raise error_of(reply.status, shown, reply.headers, command)
     return body
 
 

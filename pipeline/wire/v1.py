@@ -34,7 +34,7 @@ from pipeline.tensors.shown import kind, quoted
 from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire.codec import Call, Reply, Route
-from pipeline.wire.json_tensors import dump, dump_answer, parse
+from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
 from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
 
 ROUTES: Sequence[Route] = (
@@ -114,11 +114,17 @@ def encode_error(error: InferError) -> Reply:
     return error_reply(error)
 
 
+def preferring(_: bool) -> Options:
+    return Options()
+
+
 def encode_request(command: Command, _: Options | None = None) -> Call:
     """The call of a client: rows for one tensor, columns for several or for a scalar, one JSON object as it is."""
     match command:
         case Infer(request, verb):
-            body = dump_answer(_asked(request.inputs, request.parameters))
+            if request.outputs:
+                raise InvalidInput("version 1 of the protocol chooses no outputs; it answers all of them")
+            body = dump_asked("the request", _asked(request.inputs, request.parameters))
             return Call("POST", f"/v1/models/{request.model}:{verb}", {**request.headers, **JSON}, body)
         case AskLive():
             return Call("GET", "/")
@@ -132,7 +138,7 @@ def encode_request(command: Command, _: Options | None = None) -> Call:
 
 def decode_reply(reply: Reply, command: Command) -> Result:
     """What a server answered to ``command``. Raises the InferError it meant, BAD_UPSTREAM where it is unreadable."""
-    body = body_of(reply)
+    body = body_of(reply, command)
     match command:
         case Infer(request, verb):
             return InferResponse(model=request.model, outputs=_read(body, _ANSWERS[verb]), id=request.id)

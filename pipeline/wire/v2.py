@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import InferError, InvalidInput
-from pipeline.tensors.datatype import datatype_named
+from pipeline.tensors.datatype import Datatype, datatype_named
 from pipeline.tensors.message import (
     AskLive,
     AskModel,
@@ -31,13 +31,14 @@ from pipeline.tensors.message import (
     Result,
     ServerMetadata,
 )
-from pipeline.tensors.shown import kind, shown
+from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
-from pipeline.tensors.tensor import Value
+from pipeline.tensors.tensor import Json, Tensor, Value, byte_strings
 from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, raw, split
 from pipeline.wire.codec import Call, Reply, Route
 from pipeline.wire.entries import entry_of, parameters_of, tensors_in, wants_binary
-from pipeline.wire.json_tensors import dump, parse
+from pipeline.wire.fields import list_in, text_in, texts_in
+from pipeline.wire.json_tensors import dump, dump_asked, parse
 from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
 
 # What the metadata names as working beyond the base protocol.
@@ -83,7 +84,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
     request = InferRequest(
         model=model,
         version=version,
-        id=_text(body, "id") or call.id,
+        id=text_in(body, "id") or call.id,
         inputs=tensors_in(body, "inputs", model, tail),
         outputs=tuple(outputs),
         parameters=parameters,
@@ -120,16 +121,22 @@ def encode_error(error: InferError) -> Reply:
     return error_reply(error)
 
 
+def preferring(binary: bool) -> Options:
+    return Options(binary=binary)
+
+
 def encode_request(command: Command, options: Options | None = None) -> Call:
     """The call of a client; ``options`` say which inputs go in binary, and that outputs are to come so.
 
-    Raises InvalidInput where JSON cannot carry an input.
+    Raises InvalidInput where JSON cannot carry an input or a parameter.
     """
     match command:
         case Infer(request, verb):
             path = _path(request.model, request.version) + ("/infer" if verb == "predict" else "/explain")
             headers, body = _request(request, options or _AS_JSON)
-            return Call("POST", path, {**request.headers, **headers}, body)
+            # A request that came in binary and goes on as JSON must not say so still.
+            given = {name: text for name, text in request.headers.items() if name != HEADER}
+            return Call("POST", path, {**given, **headers}, body)
         case AskLive():
             return Call("GET", "/v2/health/live")
         case AskReady():
@@ -145,12 +152,17 @@ def encode_request(command: Command, options: Options | None = None) -> Call:
 
 
 def decode_reply(reply: Reply, command: Command) -> Result:
-    """What a server answered to ``command``. Raises the InferError it meant, BAD_UPSTREAM where it is unreadable."""
+    """What a server answered to ``command``. Raises the InferError it meant, BAD_UPSTREAM where it is unreadable.
+
+    Triton says yes to a question about health with a 200 and nothing in it.
+    """
+    if reply.status == 200 and not any(reply.body) and (yes := _yes(command)) is not None:
+        return yes
     try:
         head, tail = split(reply.headers, reply.body[0] if len(reply.body) == 1 else b"".join(reply.body))
     except InvalidInput as error:
         raise unreadable(error.reason) from None
-    body = body_of(Reply(reply.status, reply.headers, (head,)))
+    body = body_of(Reply(reply.status, reply.headers, (head,)), command)
     if not isinstance(body, dict):
         raise unreadable(f"it is an object, got {kind(body)}")
     try:
@@ -159,15 +171,27 @@ def decode_reply(reply: Reply, command: Command) -> Result:
         raise unreadable(error.message) from None
 
 
+def _yes(command: Command) -> Result | None:
+    match command:
+        case AskLive():
+            return Live(live=True)
+        case AskReady():
+            return Ready(ready=True)
+        case AskModelReady(model):
+            return ModelReady(model, ready=True)
+        case _:
+            return None
+
+
 def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
     match command:
         case Infer(request):
             outputs = tensors_in(body, "outputs", request.model, tail)
-            version = _text(body, "model_version")
+            version = text_in(body, "model_version")
             return InferResponse(
                 model=request.model,
                 outputs=outputs,
-                id=_text(body, "id"),
+                id=text_in(body, "id"),
                 version=version,
                 parameters=parameters_of(body, "the reply"),
             )
@@ -176,12 +200,12 @@ def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
         case AskReady():
             return Ready(body.get("ready") is True)
         case AskServer():
-            return ServerMetadata(_text(body, "name"), _text(body, "version"))
+            return ServerMetadata(text_in(body, "name"), text_in(body, "version"), texts_in(body, "extensions"))
         case AskModels():
-            return Models(_texts(body, "models"))
+            return Models(texts_in(body, "models"))
         case AskModel(model):
             signature = Signature(_specs(body, "inputs"), _specs(body, "outputs"))
-            return ModelMetadata(model, _texts(body, "versions"), _text(body, "platform"), signature)
+            return ModelMetadata(model, texts_in(body, "versions"), text_in(body, "platform"), signature)
         case AskModelReady(model):
             return ModelReady(model, body.get("ready") is True)
 
@@ -234,7 +258,7 @@ def _timeout(parameters: Mapping[str, Any]) -> float | None:
 
 def _request(request: InferRequest, options: Options) -> tuple[Mapping[str, str], bytes]:
     body: dict[str, Any] = {"id": request.id} if request.id else {}
-    parameters = dict(request.parameters)
+    parameters = dict(parameters_of({"parameters": dict(request.parameters)}, "the request"))
     if request.timeout is not None:
         parameters["timeout"] = max(1, round(request.timeout * _MICROSECONDS))
     if options.binary:
@@ -242,19 +266,30 @@ def _request(request: InferRequest, options: Options) -> tuple[Mapping[str, str]
     if parameters:
         body["parameters"] = parameters
     parts: list[bytes | memoryview] = []
-    body["inputs"] = [_written(name, value, {}, parts, options) for name, value in request.inputs.items()]
+    body["inputs"] = [
+        _written(name, _as_tensor(name, value), parts, options, "input") for name, value in request.inputs.items()
+    ]
     if request.outputs:
         body["outputs"] = [{"name": name} for name in request.outputs]
+    head = dump_asked("the request", body)
     if not parts:
-        return JSON, dump(body)
-    headers, whole = joined(body, parts)
+        return JSON, head
+    headers, whole = joined(head, parts)
     return headers, b"".join(whole)
 
 
+def _as_tensor(name: str, value: Value) -> Tensor:
+    match value:
+        case Json(inner):
+            return Tensor(Datatype.BYTES, byte_strings([dump_asked(f"input {quoted(name)}", inner)], (1,)))
+        case Tensor():
+            return value
+
+
 def _written(
-    name: str, value: Value, between: Mapping[str, Any], parts: list[bytes | memoryview], options: Options
+    name: str, value: Value, parts: list[bytes | memoryview], options: Options, role: str = "output"
 ) -> dict[str, Any]:
-    return raw(name, value, parts) if options.is_binary(name) else entry_of(name, value, between)
+    return raw(name, value, parts) if options.is_binary(name) else entry_of(name, value, {}, role)
 
 
 # ---- replies
@@ -268,9 +303,9 @@ def _response(response: InferResponse, options: Options) -> Reply:
         body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
         return Reply(200, JSON, (dump(body),))
     parts: list[bytes | memoryview] = []
-    outputs = [_written(name, value, {}, parts, options) for name, value in response.outputs.items()]
+    outputs = [_written(name, value, parts, options) for name, value in response.outputs.items()]
     parameters = {"parameters": response.parameters} if response.parameters else {}
-    headers, whole = joined({"id": response.id, **named, "outputs": outputs, **parameters}, parts)
+    headers, whole = joined(dump({"id": response.id, **named, "outputs": outputs, **parameters}), parts)
     return Reply(200, headers, whole)
 
 
@@ -290,42 +325,17 @@ def _metadata(metadata: ModelMetadata) -> dict[str, Any]:
 def _specs(body: Mapping[str, Any], key: str) -> dict[str, TensorSpec]:
     """Tensor name → spec; a tensor of a datatype that only the answering server knows is left out."""
     found: dict[str, TensorSpec] = {}
-    for entry in _list(body, key):
+    for entry in list_in(body, key):
         if not isinstance(entry, dict):
             raise InvalidInput(f'"{key}" lists objects, got {kind(entry)}')
-        datatype = datatype_named(_text(entry, "datatype"))
-        shape = _list(entry, "shape")
+        datatype = datatype_named(text_in(entry, "datatype"))
+        shape = list_in(entry, "shape")
         if any(type(size) is not int for size in shape):
             raise InvalidInput(f'a shape in "{key}" is a list of whole numbers')
         if datatype is not None:
-            found[_text(entry, "name")] = TensorSpec(datatype, tuple(shape))
+            found[text_in(entry, "name")] = TensorSpec(datatype, tuple(shape))
     return found
 
 
 def _path(model: str, version: str) -> str:
     return f"/v2/models/{model}/versions/{version}" if version else f"/v2/models/{model}"
-
-
-def _text(body: Mapping[str, Any], key: str) -> str:
-    value = body.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InvalidInput(f'"{key}" is a text, got {kind(value)}')
-    return value
-
-
-def _texts(body: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    texts = _list(body, key)
-    if not all(isinstance(text, str) for text in texts):
-        raise InvalidInput(f'"{key}" is a list of texts')
-    return tuple(texts)
-
-
-def _list(body: Mapping[str, Any], key: str) -> list[Any]:
-    value = body.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise InvalidInput(f'"{key}" is a list, got {kind(value)}')
-    return value

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.graph.units import duration, format_duration, size
+from pipeline.graph.units import duration, format_duration, seconds_of, size
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,18 @@ from pipeline.graph.units import duration, format_duration, size
 )
 def test_a_duration_is_seconds(text, seconds):
     assert duration(text) == pytest.approx(seconds, rel=1e-12)
+    assert seconds_of(text) == duration(text)
+
+
+@pytest.mark.parametrize("given", [0, 2, 1.5, math.inf])
+def test_a_callers_number_is_seconds(given):
+    assert seconds_of(given) == given
+
+
+@pytest.mark.parametrize("given", [-1, math.nan, -math.inf, None, [], "5", "soon"])
+def test_what_is_no_time_is_a_value_error_in_words(given):
+    with pytest.raises(ValueError, match=r"."):
+        seconds_of(given)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from pipeline.errors import Code, InferError
+from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.tensors.message import (
     AskLive,
     AskModel,
@@ -23,7 +23,9 @@ from pipeline.tensors.message import (
     Ready,
     ServerMetadata,
 )
+from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Expectation, Signature, parse_spec
+from pipeline.tensors.tensor import Json
 from pipeline.wire import v1, v2
 from pipeline.wire.codec import Call, Codec, codecs
 from server.routes import Routes
@@ -179,3 +181,60 @@ def test_a_reply_that_is_not_of_the_protocol_is_the_answering_servers_fault(code
 def test_a_call_is_taken_apart_by_position():
     assert Call("GET", "/").body == b""
     assert Expectation().takes_tensors
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_client_may_prefer_binary_and_gets_it_where_the_protocol_has_it(binary):
+    infer = Infer(InferRequest(model="m", inputs={"x": tensor_of([1, 2])}), "predict")
+    media = {codec: codec.encode_request(infer, codec.preferring(binary)).headers["content-type"] for codec in (v1, v2)}
+    assert media == {v1: "application/json", v2: "application/octet-stream" if binary else "application/json"}
+
+
+@pytest.mark.parametrize("codec", [v1, v2])
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"inputs": {"x": Json({"a": object()})}},
+        {"inputs": {"x": Json([2**70])}},
+        {"inputs": {"x": Json(["\ud800"])}},
+        {"inputs": {"x": tensor_of([1])}, "parameters": {"p": object()}},
+        {"inputs": {"x": tensor_of([1])}, "parameters": {"p": 2**70}},
+    ],
+    ids=range(5),
+)
+def test_what_json_cannot_say_is_the_clients_fault(codec, binary, more):
+    infer = Infer(InferRequest(model="m", **more), "predict")
+    with pytest.raises(InferError) as caught:
+        codec.encode_request(infer, codec.preferring(binary))
+    assert type(caught.value) is InvalidInput
+
+
+def test_outputs_are_not_dropped_in_silence():
+    with pytest.raises(InvalidInput, match="version 1 of the protocol chooses no outputs"):
+        v1.encode_request(Infer(InferRequest(model="m", inputs={}, outputs=("y",)), "predict"), None)
+
+
+@pytest.mark.parametrize("command", [AskLive(), AskReady(), AskModelReady("m")])
+def test_tritons_empty_yes_is_a_yes_and_nothing_else_is(command):
+    result = v2.decode_reply(reply(200, b""), command)
+    assert getattr(result, "live", True)
+    assert getattr(result, "ready", True)
+    for status, body in ((200, b" "), (204, b"")):
+        with pytest.raises(InferError):
+            v2.decode_reply(reply(status, body), command)
+    with pytest.raises(InferError):
+        v2.decode_reply(reply(200, b""), AskServer())
+
+
+def test_a_server_names_its_extensions():
+    told = v2.decode_reply(v2.encode(ServerMetadata("n", "v"), None), AskServer())
+    assert told == ServerMetadata("n", "v", v2.EXTENSIONS)
+
+
+def test_a_length_of_json_that_the_request_came_with_does_not_go_on():
+    request = InferRequest(model="m", inputs={}, headers={"inference-header-content-length": "7", "x-a": "b"})
+    assert v2.encode_request(Infer(request, "predict"), None).headers == {
+        "x-a": "b",
+        "content-type": "application/json",
+    }

@@ -20,7 +20,7 @@ from pipeline.errors import (
     ServerNotReady,
     WrongAnswer,
 )
-from pipeline.tensors.message import AskLive
+from pipeline.tensors.message import AskLive, AskModel, AskModelReady, Infer, InferRequest
 from pipeline.wire import v1, v2
 from pipeline.wire.statuses import STATUS, error_of
 from tests.wire.calls import reply
@@ -136,3 +136,28 @@ def test_any_reply_of_an_error_is_that_error(codec, status, body):
     with pytest.raises(InferError) as caught:
         codec.decode_reply(reply(status, body), AskLive())
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "command", [Infer(InferRequest(model="m", inputs={}), "predict"), AskModel("m"), AskModelReady("m")]
+)
+@pytest.mark.parametrize(
+    ("status", "headers", "of_a_model", "of_the_server"),
+    [
+        (400, {}, InvalidInput, InvalidInput),
+        (404, {}, ModelNotFound, InferError),
+        (413, {}, InferError, InferError),
+        (429, {"retry-after": "3"}, Overloaded, Overloaded),
+        (500, {}, InferenceError, InferenceError),
+        (501, {}, InferError, InferError),
+        (502, {}, InferError, InferError),
+        (503, {}, ModelNotReady, ServerNotReady),
+        (503, {"retry-after": "3"}, Overloaded, Overloaded),
+        (504, {}, DeadlineExceeded, DeadlineExceeded),
+    ],
+)
+def test_an_error_is_of_the_class_that_the_server_raised(command, status, headers, of_a_model, of_the_server):
+    for asked, kind in ((command, of_a_model), (AskLive(), of_the_server), (None, of_the_server)):
+        error = error_of(status, "its words", headers, asked)
+        assert type(error) is kind
+        assert (error.message, error.status, error.headers) == ("its words", status, headers)

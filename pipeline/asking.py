@@ -1,0 +1,74 @@
+"""What a client's caller passes, as the request that is sent; pure. Raises InvalidInput that names the argument."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.errors import InvalidInput
+from pipeline.tensors.given import mapping_of, value_of
+from pipeline.tensors.message import InferRequest
+from pipeline.tensors.shown import quoted
+from pipeline.wire.codec import REQUEST_ID_HEADER
+
+# RFC 9110, 5.1 and 5.5, but for bytes past ASCII, which every server reads in its own way.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*")
+# They describe the body and the connection (RFC 9110, 7.6.1), which are made here. Headers of a request that is passed
+# on have them too, and would be wrong.
+_OWN = frozenset(
+    {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "keep-alive"}
+    | {"inference-header-content-length", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+# What the server takes for a request id of the caller's; it replaces any other.
+_GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def request_of(  # noqa: PLR0913  # as Pipeline.infer
+    model: str,
+    inputs: Mapping[str, Any],
+    *,
+    outputs: Sequence[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    version: str | int = "",
+    id: str | None = None,
+) -> InferRequest:
+    """The arguments of ``Client.infer`` as a request; one without an id gets one."""
+    model, version = named(model, version)
+    known_as = id or str(uuid.uuid4())
+    # A protocol whose bodies have no place for it has it from the header, as has every line of the server's log.
+    own = {REQUEST_ID_HEADER: known_as} if _GOOD_ID.fullmatch(known_as) else {}
+    return InferRequest(
+        model=model,
+        version=version,
+        id=known_as,
+        inputs={name: value_of(name, given) for name, given in mapping_of("inputs", inputs).items()},
+        outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
+        parameters=mapping_of("parameters", parameters or {}),
+        headers={**headers_of(headers), **own},
+    )
+
+
+def named(model: str, version: str | int) -> tuple[str, str]:
+    """Model and version as they stand in a path; a name that would make it another path is refused."""
+    model, version = str(model), str(version)
+    if not model or not _is_segment(model):
+        raise InvalidInput(f'a model is named by a text without "/", not {quoted(model)}')
+    if not _is_segment(version):
+        raise InvalidInput(f'a version is a number or a text without "/", not {quoted(version)}')
+    return model, version
+
+
+def _is_segment(name: str) -> bool:
+    return "/" not in name and name not in (".", "..")
+
+
+def headers_of(given: Mapping[str, str] | None) -> dict[str, str]:
+    """In lower case, without those that are made here."""
+    headers = {name.lower(): str(text).strip() for name, text in mapping_of("headers", given or {}).items()}
+    for name, text in headers.items():
+        if not _HEADER.fullmatch(f"{name}: {text}"):
+            raise InvalidInput(f"header {quoted(name)}: its name is one word, its text printable ASCII in one line")
+    return {name: text for name, text in headers.items() if name not in _OWN}

@@ -1,0 +1,127 @@
+"""Async code for callers that block: a trio loop in a thread of its own, and calls into it that Ctrl-C cancels.
+
+Nothing runs in a loop of the caller's, so it works in a script, in a notebook and under a running asyncio loop. (Under
+one of trio's, whose threads cannot wait for each other's loops, it is refused.)
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+import anyio
+import trio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from pipeline.errors import Code, InferError
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Subject = TypeVar("Subject", bound=AbstractAsyncContextManager[Any])
+
+
+class Held(Generic[Subject]):
+    """An async context manager, held open in a loop of its own while any thread calls into it."""
+
+    def __init__(self, subject: Subject, what: str) -> None:
+        self.subject = subject
+        self._what = what
+        self._portal: BlockingPortal | None = None
+        self._stack = ExitStack()
+        self._calls: set[_Call[Any]] = set()
+
+    def open(self) -> None:
+        """Raises what opening raises, and RuntimeError where it is open. Ctrl-C cancels the opening."""
+        self._require_thread()
+        if self._portal is not None:
+            raise RuntimeError(f"{self._what} is open already; close it first")
+        with ExitStack() as stack:
+            portal = stack.enter_context(start_blocking_portal("trio"))
+            stack.enter_context(portal.wrap_async_context_manager(self.subject))
+            self._portal, self._stack = portal, stack.pop_all()
+        # Left open, it would be torn down with the interpreter, when its thread can answer no more.
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Ends the loop and its thread; nothing where it is closed. Calls of other threads end, as cancelled."""
+        self._require_thread()
+        atexit.unregister(self.close)
+        portal, self._portal = self._portal, None
+        if portal is not None:
+            for call in list(self._calls):
+                portal.start_task_soon(call.give_up)
+        self._stack.close()
+
+    def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """What the function returns or raises. Whatever ends the waiting, as Ctrl-C does, cancels it.
+
+        Raises RuntimeError where nothing is open or this thread runs a trio loop, InferError (CANCELLED) where another
+        thread closes it meanwhile.
+        """
+        self._require_thread()
+        call = _Call(function, self._what)
+        self._calls.add(call)
+        portal, future = self._portal, None
+        try:
+            if portal is None:
+                raise RuntimeError(f"{self._what} is not open; use it in a with block, or open() it")
+            future = portal.start_task_soon(call.run)
+            return future.result()
+        except BaseException:
+            # Not portal.call, nor the future's own cancel: interrupted, the one leaves the work running to its end, and
+            # the other is not there yet while the work is being started.
+            if portal is not None and (future is None or not future.done()):
+                portal.start_task_soon(call.give_up)
+            raise
+        finally:
+            self._calls.discard(call)
+
+    def _require_thread(self) -> None:
+        try:
+            trio.lowlevel.current_trio_token()
+        except RuntimeError:
+            return
+        raise RuntimeError(f"{self._what} would block the trio loop of this thread; use the async one, or a thread")
+
+
+class _Call(Generic[T]):
+    """One call in the loop, that whoever waits for it can give up, before it has begun too."""
+
+    def __init__(self, function: Callable[[], Awaitable[T]], what: str) -> None:
+        self._function = function
+        self._what = what
+        self._scope: anyio.CancelScope | None = None
+        self._given_up = False
+
+    async def run(self) -> T:
+        """Raises InferError (CANCELLED) where it is given up."""
+        with anyio.CancelScope() as self._scope:
+            if self._given_up:
+                self._scope.cancel()
+            return await self._function()
+        raise InferError(Code.CANCELLED, f"{self._what} was closed while the call ran")
+
+    def give_up(self) -> None:
+        """In the loop's own thread."""
+        self._given_up = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+class Holder(Protocol[Subject]):
+    """What has a blocking face; ``blocking`` makes its methods."""
+
+    held: Held[Subject]
+
+
+def blocking(method: Callable[Concatenate[Subject, P], Awaitable[T]]) -> Callable[Concatenate[Holder[Subject], P], T]:
+    """The blocking twin of an async method, signature and docstring kept: ``infer = blocking(Client.infer)``."""
+
+    @functools.wraps(method)
+    def call(holder: Holder[Subject], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return holder.held.call(functools.partial(method, holder.held.subject, *args, **kwargs))
+
+    return call

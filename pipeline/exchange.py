@@ -1,0 +1,243 @@
+"""One call and its reply over HTTP, by httpx, which stands in this file only. Knows no protocol.
+
+Runs on trio and on asyncio. Whatever goes wrong on the way is an InferError that names the URL.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Self
+from urllib.parse import quote
+
+import anyio
+import httpx
+
+from pipeline.errors import Code, InferError, InvalidInput
+from pipeline.wire.codec import TIMEOUT_HEADER, Call, Reply
+
+Verify = bool | str | ssl.SSLContext
+Cert = str | tuple[str, str] | tuple[str, str, str]
+
+# A connection that its server closes while a call is on its way down it loses the call. uvicorn, Hypercorn and Node
+# keep an idle connection for 5 s.
+_IDLE_SECONDS = 4.0
+# More than any server reads in the header; it is no bound.
+_LONGEST = 1e9
+_SHORTEST = 1e-6
+
+
+class Peer:
+    """A server's address, and the connections to it that are kept open from call to call while it is entered."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        verify: Verify = True,
+        cert: Cert | None = None,
+        connections: int = 100,
+        max_reply: int | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        """``connections``: at most so many at once, calls past them wait. ``max_reply``: bytes of a reply's body.
+
+        ``trust_env``: proxies and certificate authorities as the environment names them. Raises ValueError for a URL
+        that is none of a server.
+        """
+        self._base, self._socket = _address(url)
+        self.url = f"unix:{self._socket}" if self._socket else str(self._base.copy_with(userinfo=b"")).rstrip("/")
+        self._tls = (verify, cert, trust_env)
+        self._connections = connections
+        self._max_reply = max_reply
+        self._http: httpx.AsyncClient | None = None
+        self._under_way: set[anyio.CancelScope] = set()
+
+    async def __aenter__(self) -> Self:
+        """Connects to nobody yet. Raises RuntimeError where it is open, ValueError for unusable certificates."""
+        if self._http is not None:
+            raise RuntimeError(f"the client of {self.url} is open already; open one for each block")
+        # Making a TLS context reads every certificate authority, 20 ms that plain HTTP does not need.
+        tls = _tls(*self._tls) if self._base.scheme == "https" else False
+        limits = httpx.Limits(
+            max_connections=self._connections,
+            max_keepalive_connections=self._connections,
+            keepalive_expiry=_IDLE_SECONDS,
+        )
+        self._http = httpx.AsyncClient(
+            base_url=self._base,
+            # Compressed tensors cannot be read in place.
+            headers={"accept-encoding": "identity", "user-agent": "pipeline-serve"},
+            verify=tls,
+            transport=httpx.AsyncHTTPTransport(uds=self._socket, limits=limits) if self._socket else None,
+            limits=limits,
+            timeout=None,  # noqa: S113  # the caller's scope bounds the whole
+            follow_redirects=False,
+            trust_env=self._tls[2],
+        )
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Closes every connection, cancelled or not; a call that is still under way fails."""
+        http, self._http = self._http, None
+        # httpx closes the connections that it has, not those that it is making.
+        for scope in self._under_way:
+            scope.cancel()
+        if http is not None:
+            await http.aclose()
+
+    async def exchange(self, call: Call) -> Reply:
+        """The reply to the call, whatever its status; its body is one read-only buffer.
+
+        The time that is left to the innermost deadline around it goes along in a header. Raises InferError
+        (BAD_UPSTREAM) where there is no whole reply, CANCELLED where it is closed meanwhile. Cancelled, its connection
+        is closed at once, by which a server knows that nobody waits any more.
+        """
+        http = self._http
+        if http is None:
+            raise RuntimeError(f"the client of {self.url} is not open; use it in a with block")
+        with anyio.CancelScope() as scope:
+            self._under_way.add(scope)
+            try:
+                return await self._exchange(http, call)
+            finally:
+                self._under_way.discard(scope)
+        raise self._closed()
+
+    async def _exchange(self, http: httpx.AsyncClient, call: Call) -> Reply:
+        try:
+            # Codecs write paths as they are matched, decoded.
+            path = quote(call.path, safe="/:")
+            headers = {**call.headers, **_length(call), **_time_left()}
+            request = http.build_request(call.method, path, headers=headers)
+            request.stream = _Body(call.body)
+            response = await http.send(request, stream=True)
+            try:
+                body = await self._body(call, response)
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, OSError, UnicodeError) as error:  # anyio lets an alert of TLS through as it is
+            raise self._failed(call, error) from None
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"no URL can be made for this call: {error}") from None
+        self._require_plain(call, response)
+        return Reply(response.status_code, dict(response.headers.items()), (body,))
+
+    async def _body(self, call: Call, response: httpx.Response) -> memoryview:
+        body = bytearray()
+        most = self._max_reply
+        # Left by a cancellation, not by a raise: httpx reads through generators, which only an error from inside ends.
+        with anyio.CancelScope() as reading:
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if most is not None and len(body) > most:
+                    reading.cancel()
+        if most is not None and len(body) > most:
+            told = f"the reply to {call.method} {self.url}{call.path} is larger than {most} bytes"
+            raise InferError(Code.BAD_UPSTREAM, f"{told}; max_reply=… allows more")
+        return memoryview(body).toreadonly()
+
+    def _failed(self, call: Call, error: Exception) -> InferError:
+        reason = _reason(error)
+        match error:
+            case _ if self._http is None:
+                return self._closed()
+            case httpx.ProxyError():
+                told = f"the proxy on the way to {self.url} did not connect: {reason}; trust_env=False goes past it"
+            case httpx.ConnectError() | UnicodeError():
+                told = f"cannot connect to {self.url}: {reason}; is a server running there?"
+            case _:
+                told = f"{call.method} {self.url}{call.path} got no whole reply: {reason}; the server's log may say why"
+        return InferError(Code.BAD_UPSTREAM, told)
+
+    def _closed(self) -> InferError:
+        return InferError(Code.CANCELLED, f"the client of {self.url} was closed while the call ran")
+
+    def _require_plain(self, call: Call, response: httpx.Response) -> None:
+        status, where = response.status_code, response.headers.get("location", "")
+        coding = response.headers.get("content-encoding", "identity")
+        if 200 <= status < 300 or 400 <= status < 600:
+            if coding == "identity":
+                return
+            fault = f"in content-encoding {coding[:40]}, which was not asked for"
+        else:
+            way_out = f"redirects are not followed, use {where[:200]}" if where else "is it an inference server?"
+            fault = f"with HTTP status {status}; {way_out}"
+        raise InferError(Code.BAD_UPSTREAM, f"{call.method} {self.url}{call.path} was answered {fault}")
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece. httpx's own is a generator, which a call that ends early leaves unfinished."""
+
+    def __init__(self, body: bytes | memoryview) -> None:
+        self._parts = iter([bytes(body)] if body else [])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration
+
+
+def _length(call: Call) -> dict[str, str]:
+    return {"content-length": str(len(call.body))} if call.body or call.method == "POST" else {}
+
+
+def _address(url: str) -> tuple[httpx.URL, str | None]:
+    """(base URL, path of the socket where it is a Unix one)"""
+    path = url.removeprefix("unix:") if url.startswith("unix:") else None
+    try:
+        base = httpx.URL(url if path is None else "http://localhost")
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{url!r} is no URL: {error}") from None
+    if path == "" or base.scheme not in ("http", "https") or not base.host or base.query or base.fragment:
+        raise ValueError(f"{url!r} is no URL of a server, like http://localhost:8080 or unix:/run/model.sock")
+    return base, path
+
+
+def _tls(verify: Verify, cert: Cert | None, trust_env: bool) -> ssl.SSLContext:
+    match verify:
+        case ssl.SSLContext():
+            context = verify
+        case bool():
+            context = httpx.create_ssl_context(verify=verify, trust_env=trust_env)
+        case _:
+            context = ssl.create_default_context()
+            _read("verify", verify, lambda: context.load_verify_locations(verify))
+    if cert is not None:
+        files = (cert,) if isinstance(cert, str) else cert
+        _read("cert", files[0], lambda: context.load_cert_chain(*files))
+    return context
+
+
+def _read(what: str, file: str, read: Callable[[], None]) -> None:
+    try:
+        read()
+    except OSError as error:
+        raise ValueError(f"{what}: {file} cannot be used: {error.strerror or error}") from None
+
+
+def _time_left() -> dict[str, str]:
+    seconds = anyio.current_effective_deadline() - anyio.current_time()
+    return {TIMEOUT_HEADER: f"{max(seconds, _SHORTEST):.6f}"} if seconds < _LONGEST else {}
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's word, or TLS's, where one is at the bottom of it: httpx says "all attempts failed"."""
+    match error:
+        case BaseExceptionGroup():
+            return _reason(error.exceptions[-1])
+        case BaseException(args=(BaseException() as inner, *_)):
+            return _reason(inner)  # where httpcore keeps it
+        case BaseException(__cause__=BaseException() as cause):
+            return _reason(cause)
+        case ssl.SSLCertVerificationError():
+            return f"{error.verify_message}; verify=… names the authority"
+        # The libraries put words of their own in the place of the system's.
+        case OSError(errno=int(number)) if not isinstance(error, ssl.SSLError | socket.gaierror):
+            return os.strerror(number)
+    return str(getattr(error, "strerror", "") or error) or type(error).__name__
