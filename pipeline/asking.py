@@ -1,4 +1,4 @@
-"""What a client's caller passes, as the request that is sent; pure. Raises InvalidInput that names the argument."""
+"""What a caller in Python passes, as the request that is sent; pure. Raises InvalidInput that names the argument."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import InvalidInput
+from pipeline.graph.units import seconds_of
 from pipeline.tensors.given import mapping_of, value_of
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.shown import quoted
-from pipeline.wire.codec import REQUEST_ID_HEADER
+from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
 
 # RFC 9110, 5.1 and 5.5, but for bytes past ASCII, which every server reads in its own way.
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*")
@@ -21,8 +22,6 @@ _OWN = frozenset(
     {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "keep-alive"}
     | {"inference-header-content-length", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-# What the server takes for a request id of the caller's; it replaces any other.
-_GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def request_of(  # noqa: PLR0913  # as Pipeline.infer
@@ -39,7 +38,7 @@ def request_of(  # noqa: PLR0913  # as Pipeline.infer
     model, version = named(model, version)
     known_as = id or str(uuid.uuid4())
     # A protocol whose bodies have no place for it has it from the header, as has every line of the server's log.
-    own = {REQUEST_ID_HEADER: known_as} if _GOOD_ID.fullmatch(known_as) else {}
+    own = {REQUEST_ID_HEADER: known_as} if is_request_id(known_as) else {}
     return InferRequest(
         model=model,
         version=version,
@@ -49,6 +48,14 @@ def request_of(  # noqa: PLR0913  # as Pipeline.infer
         parameters=mapping_of("parameters", parameters or {}),
         headers={**headers_of(headers), **own},
     )
+
+
+def budget_of(timeout: float | str) -> float:
+    """Seconds, from a number of them or a duration with its unit."""
+    try:
+        return seconds_of(timeout)
+    except ValueError as error:
+        raise InvalidInput(f"timeout: {error}") from None
 
 
 def named(model: str, version: str | int) -> tuple[str, str]:

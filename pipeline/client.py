@@ -15,7 +15,7 @@ import anyio
 import msgspec
 from anyio import to_thread
 
-from pipeline.asking import headers_of, named, request_of
+from pipeline.asking import budget_of, headers_of, named, request_of
 from pipeline.blocking import Held, blocking
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput
 from pipeline.exchange import Cert, Peer, Verify
@@ -230,7 +230,7 @@ class Client:
         return result
 
     async def _ask(self, command: Command, timeout: float | str | None) -> Result:
-        budget = self._budget if timeout is None else _seconds(timeout)
+        budget = self._budget if timeout is None else budget_of(timeout)
         with anyio.move_on_after(budget):
             call = await _beside(_size(command), lambda: self._codec.encode_request(command, self._options))
             call = msgspec.structs.replace(call, headers={**self._headers, **call.headers})
@@ -293,13 +293,6 @@ class BlockingClient:
     ) -> ServerMetadata | ModelMetadata:
         """As ``Client.metadata``."""
         return self.held.call(functools.partial(self.held.subject.metadata, model, version, timeout=timeout))
-
-
-def _seconds(timeout: float | str) -> float:
-    try:
-        return seconds_of(timeout)
-    except ValueError as error:
-        raise InvalidInput(f"timeout: {error}") from None
 
 
 def _require_no(version: str | int) -> None:

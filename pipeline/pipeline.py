@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 
 from pipeline import blueprint
+from pipeline.asking import budget_of
 from pipeline.contract import Contract
 from pipeline.engine.execute import execute
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
-from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, noted, told
+from pipeline.errors import Code, DeadlineExceeded, InferError, ModelNotReady, noted, told
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.graph.spec import StepSpec
-from pipeline.graph.units import format_duration, seconds_of
+from pipeline.graph.units import format_duration
 from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
 from pipeline.steps.catalog import Call, Storage, harmless
 from pipeline.tensors.given import mapping_of, value_of
@@ -230,7 +231,7 @@ class Pipeline:
         Raises InvalidInput and its siblings as a caller on the wire would see them, DeadlineExceeded when time is up,
         and what a step raised, as it was raised. Cancelled, every step below is cancelled.
         """
-        budget = math.inf if timeout is None else _seconds(timeout)
+        budget = math.inf if timeout is None else budget_of(timeout)
         request = InferRequest(
             model=self.name,
             inputs={name: value_of(name, given) for name, given in mapping_of("inputs", inputs).items()},
@@ -315,13 +316,6 @@ class Pipeline:
         names = [step.name for step in plan.steps]
         spans = [Span(names[number], self._phases[names[number]], began, ended) for number, began, ended in run.spans]
         return RequestDone(self.name, self.version, verb, request.id, time.perf_counter() - start, code, spans)
-
-
-def _seconds(timeout: float | str) -> float:
-    try:
-        return seconds_of(timeout)
-    except ValueError as error:
-        raise InvalidInput(f"timeout: {error}") from None
 
 
 def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

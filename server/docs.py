@@ -109,7 +109,8 @@ def _slashless(_: Mapping[str, str]) -> Reply:
 def _revalidated(body: bytes, content_type: str, headers: Mapping[str, str]) -> Reply:
     """The body, or a 304 to a caller that has it (RFC 9110, 13.1.2)."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    kept = {"etag": tag, **_SAFE}
+    # Weak, since the same body may be sent in another coding.
+    kept = {"etag": f"W/{tag}", **_SAFE}
     known = [word.strip().removeprefix("W/") for word in headers.get("if-none-match", "").split(",")]
     if tag in known or "*" in known:
         return Reply(304, kept)

@@ -6,7 +6,6 @@ when the client leaves it cancels it, and all work below stops.
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,8 +35,9 @@ from pipeline.tensors.message import (
     Ready,
     Result,
     ServerMetadata,
+    Verb,
 )
-from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply
+from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
 from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
 from server.encoding import accepted, codings, decoded, encoded
@@ -54,8 +54,6 @@ _READING = ("GET", "HEAD")
 _LARGE = 2**20
 # 64 KiB take some 0.7 ms to code.
 _LARGE_TO_CODE = 2**16
-# What a log line and a header can carry unchanged; a caller's id that is anything else is replaced.
-_GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -141,26 +139,27 @@ def _tell(service: Service, call: Call, status: int, start: float, size: int) ->
 def request_id(headers: Mapping[str, str]) -> str:
     """The caller's ``x-request-id`` where a header and a log line can carry it, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _GOOD_ID.fullmatch(given) else str(uuid.uuid4())
+    return given if is_request_id(given) else str(uuid.uuid4())
 
 
 async def _answer(service: Service, call: Call, read_body: ReadBody) -> Reply:
-    page = service.pages.get(call.path)
+    page = service.pages.get(call.path) or service.pages.get(call.path.rstrip("/"))
     if page is not None:
         if call.method not in _READING:
             raise wrong_method(_READING)
         return await _coded(page(call.headers), call)
     match = service.routes.match(call.method, call.path)
-    if match.route.command is not None:
-        return match.codec.encode(_ask(service, _command(match)), None)
-    return await _infer(service, match, call, read_body)
+    match match.route.asks:
+        case str() as verb:
+            return await _infer(service, match, verb, call, read_body)
+        case make:
+            names = {"model": match.model, "version": match.version}
+            command = make(**{name: text for name, text in names.items() if text})
+            return match.codec.encode(_ask(service, command), None)
 
 
-async def _infer(service: Service, match: Match, call: Call, read_body: ReadBody) -> Reply:
+async def _infer(service: Service, match: Match, verb: Verb, call: Call, read_body: ReadBody) -> Reply:
     pipeline = service.repository.get(match.model, match.version)
-    verb = match.route.verb
-    if verb is None:
-        raise AssertionError(f"{match.route.template} neither asks the server nor runs a model")
     pipeline.require_ready()  # before anything that is wrong with the call, as in KServe: it may be right in a moment
     pipeline.require(verb)
     undo = codings(call.headers)
@@ -208,14 +207,6 @@ async def _coded(reply: Reply, call: Call) -> Reply:
         return reply
     headers = {**reply.headers, "content-encoding": coding, "vary": "accept-encoding"}
     return Reply(reply.status, headers, body)
-
-
-def _command(match: Match) -> Command:
-    make = match.route.command
-    if make is None:
-        raise AssertionError("a route that runs a model has no command")
-    names = {"model": match.model, "version": match.version}
-    return make(**{name: text for name, text in names.items() if text})
 
 
 def _ask(service: Service, command: Command) -> Result:

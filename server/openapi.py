@@ -74,7 +74,7 @@ def document(repository: Repository, *, title: str, version: str, examples: Exam
                     found["requestBody"] = {"required": True, "content": _with_example(operation.body, example)}
                 paths.setdefault(path, {})[route.method.lower()] = found
     for path, operation in _own_pages():
-        paths[path] = {"get": _operation(operation, Route("GET", path), None, operation.name)}
+        paths[path] = {"get": _operation(operation, None, None, operation.name)}
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
@@ -133,12 +133,13 @@ def _own_pages() -> Iterable[tuple[str, Operation]]:
 # ---- what
 
 
-def _operation(operation: Operation, route: Route, model: Pipeline | None, identifier: str) -> dict[str, Any]:
+def _operation(operation: Operation, route: Route | None, model: Pipeline | None, identifier: str) -> dict[str, Any]:
+    """``route``: None for a page of ours."""
     parameters = [_reference("parameters", REQUEST_ID_HEADER)]
-    if route.verb is not None:
+    if route is not None and route.verb is not None:
         parameters.append(_reference("parameters", TIMEOUT_HEADER))
     headers = {**operation.reply_headers, REQUEST_ID_HEADER: _reference("headers", REQUEST_ID_HEADER)}
-    responses = {status: _reference("responses", status) for status in _statuses(route)}
+    responses = {status: _reference("responses", status) for status in (_statuses(route) if route else ())}
     return {
         "operationId": identifier,
         "summary": operation.summary,
@@ -152,7 +153,7 @@ def _operation(operation: Operation, route: Route, model: Pipeline | None, ident
 def _statuses(route: Route) -> Sequence[str]:
     if route.verb is not None:
         return _OF_INFERENCE
-    ready = _OF_READINESS if route.command in (AskReady, AskModelReady) else ()
+    ready = _OF_READINESS if route.asks in (AskReady, AskModelReady) else ()
     return [*(_OF_A_MODEL if "{model}" in route.template else ()), *ready]
 
 

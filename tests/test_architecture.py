@@ -22,8 +22,8 @@ MAY_IMPORT = {
 }
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
-    "plugins", "errors", "observe", "tensors", "wire", "exchange", "graph", "contract", "engine", "code", "runtimes",
-    "steps", "blueprint", "pipeline", "repository", "asking", "blocking", "client",
+    "plugins", "errors", "observe", "tensors", "wire", "exchange", "graph", "asking", "contract", "engine", "code",
+    "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",

@@ -58,7 +58,7 @@ PROTOCOL = """
 from pipeline.tensors.message import AskLive
 from pipeline.wire.codec import Reply, Route
 
-ROUTES = (Route("GET", "/toy/alive", command=AskLive),)
+ROUTES = (Route("GET", "/toy/alive", AskLive),)
 
 def encode(result, options):
     return Reply(200, {}, (b"toy",))

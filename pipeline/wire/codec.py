@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,12 @@ DEFAULT_PROTOCOL = "v2"
 TIMEOUT_HEADER = "x-request-timeout"
 """How much time the caller gives its request: seconds, or a duration with its unit."""
 REQUEST_ID_HEADER = "x-request-id"
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def is_request_id(text: str) -> bool:
+    """Whether a header and a log line can carry it unchanged; a server replaces any other."""
+    return _REQUEST_ID.fullmatch(text) is not None
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):
@@ -41,15 +48,19 @@ class Reply(msgspec.Struct, frozen=True, eq=False):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """``template``: a path with ``{model}`` and ``{version}`` in it. ``verb``: for those that run a model.
+    """``template``: a path with ``{model}`` and ``{version}`` in it.
 
-    ``command``: for those that ask the server; from what the template matched to the command.
+    ``asks``: the verb that a model is run for, or what makes a command for the server of what the template matched.
     """
 
     method: str
     template: str
-    verb: Verb | None = None
-    command: Callable[..., Command] | None = None
+    asks: Verb | Callable[..., Command]
+
+    @property
+    def verb(self) -> Verb | None:
+        """None where the server is asked, and no model run."""
+        return self.asks if isinstance(self.asks, str) else None
 
 
 Options = Any

@@ -38,11 +38,11 @@ from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
 from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
 
 ROUTES: Sequence[Route] = (
-    Route("GET", "/", command=AskLive),
-    Route("GET", "/v1/models", command=AskModels),
-    Route("GET", "/v1/models/{model}", command=AskModelReady),
-    Route("POST", "/v1/models/{model}:predict", verb="predict"),
-    Route("POST", "/v1/models/{model}:explain", verb="explain"),
+    Route("GET", "/", AskLive),
+    Route("GET", "/v1/models", AskModels),
+    Route("GET", "/v1/models/{model}", AskModelReady),
+    Route("POST", "/v1/models/{model}:predict", "predict"),
+    Route("POST", "/v1/models/{model}:explain", "explain"),
 )
 _ROWS = "instances"
 _COLUMNS = "inputs"

@@ -35,13 +35,13 @@ _ANY = any_nested({"type": "number"}, {"type": "boolean"}, _BYTES)
 def operation(route: Route, model: Subject | None) -> Operation:
     if model is not None and route.verb is not None:
         return _inference(route.verb, model)
-    if route.command is AskLive:
+    if route.asks is AskLive:
         reply = record({"status": {"const": "alive"}})
         return Operation(name="v1_live", summary="Is the process alive?", reply=json_content(reply))
-    if route.command is AskModels:
+    if route.asks is AskModels:
         reply = record({"models": {"type": "array", "items": {"type": "string"}}})
         return Operation(name="v1_models", summary="The names of all models", reply=json_content(reply))
-    if route.command is AskModelReady and model is not None:
+    if route.asks is AskModelReady and model is not None:
         reply = record({"name": {"const": model.name}, "ready": {"const": True}})
         return Operation(name="v1_ready", summary="Is the model ready?", reply=json_content(reply))
     raise AssertionError(f"{route.template} is no route of version 1")

@@ -46,18 +46,18 @@ EXTENSIONS = ("binary_tensor_data",)
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 ROUTES: Sequence[Route] = (
-    Route("GET", "/v2", command=AskServer),
-    Route("GET", "/v2/health/live", command=AskLive),
-    Route("GET", "/v2/health/ready", command=AskReady),
-    Route("GET", "/v2/models", command=AskModels),
-    Route("GET", _MODEL, command=AskModel),
-    Route("GET", _VERSION, command=AskModel),
-    Route("GET", f"{_MODEL}/ready", command=AskModelReady),
-    Route("GET", f"{_VERSION}/ready", command=AskModelReady),
-    Route("POST", f"{_MODEL}/infer", verb="predict"),
-    Route("POST", f"{_VERSION}/infer", verb="predict"),
-    Route("POST", f"{_MODEL}/explain", verb="explain"),
-    Route("POST", f"{_VERSION}/explain", verb="explain"),
+    Route("GET", "/v2", AskServer),
+    Route("GET", "/v2/health/live", AskLive),
+    Route("GET", "/v2/health/ready", AskReady),
+    Route("GET", "/v2/models", AskModels),
+    Route("GET", _MODEL, AskModel),
+    Route("GET", _VERSION, AskModel),
+    Route("GET", f"{_MODEL}/ready", AskModelReady),
+    Route("GET", f"{_VERSION}/ready", AskModelReady),
+    Route("POST", f"{_MODEL}/infer", "predict"),
+    Route("POST", f"{_VERSION}/infer", "predict"),
+    Route("POST", f"{_MODEL}/explain", "explain"),
+    Route("POST", f"{_VERSION}/explain", "explain"),
 )
 _MICROSECONDS = 1e6
 

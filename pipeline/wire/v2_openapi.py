@@ -48,7 +48,7 @@ def operation(route: Route, model: Subject | None) -> Operation:
     if model is not None and route.verb is not None:
         return _inference(route, route.verb, model)
     named = "{version}" in route.template
-    match route.command:
+    match route.asks:
         case command if command is AskServer:
             reply = record({"name": _TEXT, "version": _TEXT, "extensions": _TEXTS})
             return _asked("v2_server", "Name, version and extensions of the server", reply)

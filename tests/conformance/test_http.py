@@ -104,7 +104,7 @@ def test_the_server_metadata_is_the_truth_about_itself(client):
     assert body["version"][:1].isdigit()
 
 
-@pytest.mark.parametrize("path", ["/v2/", "/v2/health/live/", "/v2/models/echo/"])
+@pytest.mark.parametrize("path", ["/v2/", "/v2/health/live/", "/v2/models/echo/", "/openapi.json/"])
 def test_a_slash_at_the_end_is_none(client, path):
     assert client.get(path).text == client.get(path.rstrip("/")).text
 

@@ -33,7 +33,7 @@ async def client(nursery):
         ("GET", "/page", 200, b"two parts"),
         ("HEAD", "/page", 200, b""),
         ("POST", "/page", 405, b'{"error":"Method Not Allowed"}'),
-        ("GET", "/page/", 404, b'{"error":"Not Found"}'),
+        ("GET", "/page/", 200, b"two parts"),
         ("BREW", "/v2", 405, b'{"error":"Method Not Allowed"}'),
         ("OPTIONS", "/x", 404, b'{"error":"Not Found"}'),
         ("GET", "/static/app.py", 404, b'{"error":"Not Found"}'),

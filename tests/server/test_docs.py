@@ -92,7 +92,8 @@ def test_a_page_is_revalidated_by_its_tag(server, path):
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["cache-control"] == "no-cache"
     tag = reply.headers["etag"]
-    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+    assert tag.startswith('W/"'), "the same page may come in another coding"
+    for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
         again = server.get(path, headers={"if-none-match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
         assert {"content-length", "content-type"}.isdisjoint(again.headers)

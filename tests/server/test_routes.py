@@ -39,7 +39,7 @@ FOUND = [
 @pytest.mark.parametrize(("method", "path", "command", "verb", "model", "version"), FOUND)
 def test_a_path_leads_to_its_command_or_verb_with_model_and_version(method, path, command, verb, model, version):
     match = ROUTES.match(method, path)
-    assert (match.route.command, match.route.verb, match.model, match.version) == (command, verb, model, version)
+    assert (match.route.asks, match.route.verb, match.model, match.version) == (command or verb, verb, model, version)
 
 
 @pytest.mark.parametrize(
