@@ -70,7 +70,8 @@ class Connection(TCPServer):
                 )
                 await self.protocol.initiate()
                 await self.idle_task.restart(tasks, self._idle_timeout)
-                await self._read_data()
+                with self._spoken.reading:
+                    await self._read_data()
                 # A client that has left takes its connection along, which Hypercorn would hold for the idle time.
                 self._left = True
                 await self.idle_task.stop()
@@ -104,10 +105,14 @@ class _Protocol(ProtocolWrapper):
         super().__init__(*parts)
         *self._parts, alpn = parts
         self.protocol = _Http2(*self._parts) if alpn == "h2" else _Http1(*self._parts)
+        self.reading = trio.CancelScope()
 
     async def handle(self, event: Event) -> None:
         try:
             await self.protocol.handle(event)
+            if isinstance(event, Closed):
+                # Where the reply before a pipelined request cannot be sent, reading would wait for its end for good.
+                self.reading.cancel()
         except H2ProtocolAssumedError as error:
             await self._upgrade(error.data)
         except H2CProtocolRequiredError as error:

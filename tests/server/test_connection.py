@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
 
 import h2.config
 import h2.connection
@@ -40,7 +44,7 @@ class Http2:
         self.h2.initiate_connection()
         self.events: list[h2.events.Event] = []
 
-    def __enter__(self) -> Http2:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -161,3 +165,21 @@ def test_a_reply_that_nobody_takes_does_not_outlive_the_grace_period(tmp_path):
             assert server.stop() == 0
         assert "grace period is over" in server.stderr
         assert "Traceback" not in server.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the descriptors in /proc")
+def test_a_client_that_is_gone_when_its_reply_comes_leaves_no_descriptor_though_it_has_asked_for_more(tmp_path):
+    files = {"app.py": APP, "wait.yaml": FILES["wait.yaml"]}
+    body = b'{"instances": ["x"]}'
+    asked = b"POST /v1/models/wait:predict HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    with serving(tmp_path, files, graphs=["wait.yaml"]) as server:
+        open_files = Path(f"/proc/{server.process.pid}/fd")
+        server.get("/v2/health/live")
+        before = len(list(open_files.iterdir()))
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:
+            wire.sendall(asked + b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+            server.wait_until("the step began", (tmp_path / "x.began").exists)
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        (tmp_path / "x.go").touch()
+        server.wait_for_log("POST /v1/models/wait:predict")
+        server.wait_until("the connection is closed", lambda: len(list(open_files.iterdir())) <= before)
