@@ -40,7 +40,8 @@ class Http2:
         )
         self.h2 = h2.connection.H2Connection(config)
         if window is not None:
-            self.h2.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = window
+            shut = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+            self.h2.local_settings = h2.settings.Settings(client=True, initial_values=shut)
         self.h2.initiate_connection()
         self.events: list[h2.events.Event] = []
 
@@ -170,16 +171,20 @@ def test_a_reply_that_nobody_takes_does_not_outlive_the_grace_period(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the descriptors in /proc")
 def test_a_client_that_is_gone_when_its_reply_comes_leaves_no_descriptor_though_it_has_asked_for_more(tmp_path):
     files = {"app.py": APP, "wait.yaml": FILES["wait.yaml"]}
-    body = b'{"instances": ["x"]}'
-    asked = b"POST /v1/models/wait:predict HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    ask = b'POST /v1/models/wait:predict HTTP/1.1\r\nhost: h\r\ncontent-length: 20\r\n\r\n{"instances": ["%d"]}'
     with serving(tmp_path, files, graphs=["wait.yaml"]) as server:
-        open_files = Path(f"/proc/{server.process.pid}/fd")
-        server.get("/v2/health/live")
-        before = len(list(open_files.iterdir()))
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:
-            wire.sendall(asked + b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
-            server.wait_until("the step began", (tmp_path / "x.began").exists)
+
+        def opened() -> int:
+            return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+
+        wires = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(3)]
+        for n, wire in enumerate(wires):
+            wire.sendall(ask % n + b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+            server.wait_until("the step began", (tmp_path / f"{n}.began").exists)
+        before = opened()
+        for wire in wires:
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        (tmp_path / "x.go").touch()
-        server.wait_for_log("POST /v1/models/wait:predict")
-        server.wait_until("the connection is closed", lambda: len(list(open_files.iterdir())) <= before)
+            wire.close()
+        for n in range(len(wires)):
+            (tmp_path / f"{n}.go").touch()
+        server.wait_until("the connections are closed", lambda: opened() <= before - len(wires))
