@@ -10,6 +10,9 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+# The longest that a model or a version may have, so that only what names nothing is cut.
+_LONGEST_NAME = 128
+
 
 class Code(enum.Enum):
     """What happened, in the words of the canonical RPC codes and of what HTTP distinguishes besides."""
@@ -106,8 +109,14 @@ class ModelNotFound(InferError):
     """No model of that name, or not in that version: 404."""
 
     def __init__(self, model_name: str | None = None, *, version: str | None = None) -> None:
-        what = f"Model with name {model_name}" + (f" and version {version}" if version else "")
+        what = f"Model with name {_short(model_name)}" + (f" and version {_short(version)}" if version else "")
         super().__init__(Code.NOT_FOUND, f"{what} does not exist.")
+
+
+def _short(name: str | None) -> str:
+    """A name that a caller chose, of any length."""
+    text = str(name)
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
 
 
 # ---- the model's fault

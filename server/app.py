@@ -6,6 +6,8 @@ Quart's own routing is never reached: the routes are ours.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -13,6 +15,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
 from server.handle import Service, handle
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 _NOT_MODIFIED = 304
 
@@ -34,7 +39,31 @@ def make_app(service: Service) -> QuartTrio:
         return _response(await handle(service, request.method, request.path, headers, read_body), request.method)
 
     app.before_request(answer)
+    app.asgi_app = _rooted(app.asgi_app)  # type: ignore[method-assign,assignment]  # as Quart documents it
     return app
+
+
+def path_of(target: str) -> str:
+    """The path that a request target, decoded and without its query, means (RFC 9112, 3.2); pure.
+
+    One without a path of its own (``*``, ``host:port``) is a path that nothing is found under.
+    """
+    if target.startswith("/"):
+        return target
+    _, absolute, rest = target.partition("://")
+    return f"/{rest.partition('/')[2]}" if absolute else f"/{target}"
+
+
+def _rooted(app: ASGIFramework) -> ASGIFramework:
+    """The app, given paths that start with a slash: Quart fails at an empty one and at ``http://[``."""
+
+    async def rooted(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        match scope["type"]:
+            case "http" | "websocket":
+                scope["path"] = path_of(scope["path"])
+        await app(scope, receive, send)
+
+    return rooted
 
 
 def _response(reply: Reply, method: str) -> Response:

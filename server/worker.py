@@ -10,14 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 import hypercorn
 import trio
 from hypercorn.trio.lifespan import Lifespan
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import (
     AppWrapper,
@@ -27,6 +26,7 @@ from hypercorn.typing import (
 from hypercorn.utils import wrap_app
 
 from server.config import Config
+from server.connection import Connection
 from server.finish import finishing
 from server.handle import Service
 from server.listen import Listening
@@ -134,14 +134,6 @@ def _listener(listening: Listening, config: hypercorn.Config) -> trio.abc.Listen
     return trio.SSLListener(plain, context, https_compatible=True)
 
 
-class _Connection(TCPServer):
-    """A client that has left takes its connection along, which Hypercorn would hold until the idle time is over."""
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        await self.idle_task.stop()
-
-
 async def _connection(
     app: AppWrapper,
     config: hypercorn.Config,
@@ -149,11 +141,22 @@ async def _connection(
     state: LifespanState,
     stream: trio.abc.Stream,
 ) -> None:
-    """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else."""
+    """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else.
+
+    That is a client's doing: what goes wrong in the app is a reply. So it is a line, and the traceback only for who
+    asks for it.
+    """
     try:
-        await _Connection(app, config, context, ConnectionState(state.copy()), stream)  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001  # a broken connection must never take the others with it
-        _LOG.exception("a connection broke")
-        with trio.move_on_after(1) as scope:
-            scope.shield = True
-            await trio.aclose_forcefully(stream)
+        await Connection(app, config, context, ConnectionState(state.copy()), stream)  # type: ignore[arg-type]
+    except* Exception as broken:  # noqa: BLE001  # a broken connection must never take the others with it
+        causes = ", ".join(sorted({type(error).__name__ for error in _leaves(broken)}))
+        _LOG.warning("a connection broke: its client sent what HTTP does not know (%s)", causes)
+        _LOG.debug("the connection that broke", exc_info=broken)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

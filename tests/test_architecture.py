@@ -56,7 +56,7 @@ AT_HOME = {
     "ruamel": {"pipeline/graph/"},
     "quart": {"server/app.py"},
     "quart_trio": {"server/app.py"},
-    "hypercorn": {"server/worker.py"},
+    "hypercorn": {"server/worker.py", "server/connection.py"},
     "obstore": {"storage/"},
     "prometheus_client": {"server/metrics.py"},
     "click": {"server/cli.py", "server/flags.py"},

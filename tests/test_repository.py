@@ -64,6 +64,8 @@ def test_versions_are_in_order_of_their_numbers():
         ("x", "2", "Model with name x does not exist."),
         ("m", "2", "Model with name m and version 2 does not exist."),
         ("M", "", "Model with name M does not exist."),
+        ("n" * 9000, "", f"Model with name {'n' * 128}… does not exist."),
+        ("m", "2" * 9000, f"Model with name m and version {'2' * 128}… does not exist."),
     ],
 )
 def test_what_is_not_there_is_not_found(name, version, says):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.nested import array_of, flatten
 from pipeline.tensors.shown import dims, quoted, shown
 from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.wire.depth import deeper_than
 
 _LARGEST_INT = 2**64 - 1
-# orjson's own limit; the standard library's is that of the interpreter's stack, which differs from Python to Python.
-_MAX_DEPTH = 1024
+# orjson reads 1,024 levels and writes 254: what is read can be written, with room for what a step puts around it.
+_MAX_DEPTH = 200
 _SMALLEST_INT = -(2**63)
 # UTF-8's byte order mark, with which some editors and shells on Windows begin a file.
 _MARK = b"\xef\xbb\xbf"
@@ -29,46 +30,29 @@ def parse(body: bytes | memoryview) -> Any:
 
     Integers past 64 bits are floats. Raises InvalidInput with the position, never with the body.
     """
+    text = bytes(body)
     try:
-        return orjson.loads(body)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         refusal = InvalidInput(f"Unrecognized request format: {error}")
-    text = bytes(body).removeprefix(_MARK)
-    try:
-        if b"NaN" in text or b"Infinity" in text:
-            return _lenient(text)
-        if len(text) < len(body):
-            return orjson.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    raise refusal
-
-
-def _lenient(text: bytes) -> Any:
-    """As ``orjson.loads``, but for ``NaN`` and ``Infinity``. Raises ValueError or RecursionError."""
-    value = json.loads(text.decode(), parse_int=_integer, parse_float=_finite)
-    if _depth(value) > _MAX_DEPTH:
-        raise ValueError("nested too deep")
-    # Half of a surrogate pair, spelled as an escape, is no text that a reply could carry.
-    json.dumps(value, ensure_ascii=False).encode()
+        text = text.removeprefix(_MARK)
+        if len(text) == len(body) and b"NaN" not in text and b"Infinity" not in text:
+            raise refusal from None
+        try:
+            value = _lenient(text)
+        except (ValueError, RecursionError):
+            raise refusal from None
+    if deeper_than(text, _MAX_DEPTH):
+        raise InvalidInput(f"Unrecognized request format: it nests deeper than {_MAX_DEPTH} levels")
     return value
 
 
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level := [inner for outer in level for inner in _members(outer) if isinstance(inner, dict | list)]:
-        depth += 1
-    return depth
-
-
-def _members(value: Any) -> Iterable[Any]:
-    match value:
-        case dict():
-            return value.values()
-        case list():
-            return value
-        case _:
-            return ()
+def _lenient(text: bytes) -> Any:
+    """As ``orjson.loads``, and ``NaN`` and ``Infinity`` too. Raises ValueError or RecursionError."""
+    value = json.loads(text.decode(), parse_int=_integer, parse_float=_finite)
+    # Half of a surrogate pair, spelled as an escape, is no text that a reply could carry.
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _integer(text: str) -> int | float:

@@ -234,18 +234,6 @@ def test_expect_100_continue_is_answered_before_the_body_is_sent(server):
         assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
-WEBSOCKET = (
-    b"GET / HTTP/1.1",
-    b"host: h",
-    b"upgrade: websocket",
-    b"connection: upgrade",
-    b"sec-websocket-version: 13",
-    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-    b"",
-    b"",
-)
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -253,12 +241,11 @@ WEBSOCKET = (
         b"GET /v2 HTTP/1.1\r\n\r\n",
         b"POST /v1/models/echo:predict HTTP/1.1\r\nhost: h\r\ncontent-length: x\r\n\r\n",
         b"GET /v2 HTTP/1.1\r\nhost: h\r\n" + b"a: " + b"b" * 200_000 + b"\r\n\r\n",
-        b"\r\n".join(WEBSOCKET),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"",
         b"GET /v2/health/li",
     ],
-    ids=["no-http", "no-host", "no-length", "huge-header", "websocket", "tls-hello", "nothing", "half"],
+    ids=["no-http", "no-host", "no-length", "huge-header", "tls-hello", "nothing", "half"],
 )
 def test_what_is_no_request_ends_its_own_connection_and_nothing_else(server, client, data):
     answer = raw(server, data)
