@@ -51,4 +51,4 @@ def test_no_abuse_of_a_connection_is_noticed_by_another(tmp_path):
         if sys.platform == "linux":
             for own, (files, memory) in zip(servers, before, strict=True):
                 own.wait_until("its connections are closed", lambda own=own, files=files: descriptors(own) <= files)
-                assert resident(own) - memory < 64 << 20
+                assert resident(own) - memory < 128 << 20
