@@ -35,7 +35,8 @@ def make_app(service: Service) -> QuartTrio:
             raise InferError(Code.TOO_LARGE, f"the body is larger than {service.max_body} bytes (--max-body)") from None
 
     async def answer() -> Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        # As they came: Quart's own headers have one more, with the caller's address.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
         return _response(await handle(service, request.method, request.path, headers, read_body), request.method)
 
     app.before_request(answer)

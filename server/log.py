@@ -16,6 +16,8 @@ from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Mode
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
 _ACCESS = logging.getLogger("pipeline_serve.access")
+# A path may have 16 KiB, and nobody reads on past a line or two.
+_LONGEST_PATH = 256
 _REQUEST: ContextVar[str] = ContextVar("request", default="")
 
 
@@ -51,6 +53,8 @@ def failed(request: str, what: str, error: BaseException) -> None:
 
 def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
     """The access line of one request."""
+    if len(path) > _LONGEST_PATH:
+        path = f"{path[:_LONGEST_PATH]}…"
     fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1e3, 3), "bytes": size}
     call = " ".join(_visible(word.replace(" ", "\\x20")) for word in (method, path))
     _ACCESS.info(

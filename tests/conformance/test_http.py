@@ -474,6 +474,21 @@ def test_a_request_id_that_a_header_and_a_log_line_can_carry_is_kept_and_any_oth
     assert reply.json()["id"] == given, "the step sees the same id"
 
 
+def test_a_step_sees_the_headers_that_were_sent_and_no_other(client):
+    reply = client.post("/v1/models/who:predict", json={"instances": [1]}, headers={"X-Tenant": "a"})
+    sent = {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+        "x-tenant",
+    }
+    assert set(reply.json()["headers"]) == sent
+
+
 def test_an_id_in_the_body_is_echoed_and_the_request_id_is_its_own(client):
     body = {"id": "mine", "inputs": [{"name": "rows", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
     reply = client.post("/v2/models/echo/infer", json=body, headers={"x-request-id": "theirs"})

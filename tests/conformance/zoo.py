@@ -87,7 +87,8 @@ def echo(rows: np.ndarray) -> np.ndarray:
 
 
 def who(rows, context: Context) -> dict:
-    return {"id": context.id, "remaining": context.remaining() < 1e9, "tenant": context.headers.get("x-tenant")}
+    headers = sorted(context.headers)
+    return {"id": context.id, "remaining": context.remaining() < 1e9, "headers": headers}
 
 
 class One:

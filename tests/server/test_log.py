@@ -53,6 +53,12 @@ def test_the_access_line_has_the_same_facts_in_both_forms(monkeypatch):
     }  # fmt: skip
 
 
+def test_a_path_of_any_length_is_a_line_of_a_bounded_one(monkeypatch):
+    text = written("text", lambda: log.answered("id-1", "GET", "/" + "a" * 9_000, 404, 0, 0), monkeypatch)
+    assert "a" * 255 + "… 404" in text
+    assert len(text) < 400
+
+
 def test_a_failure_has_its_traceback_and_the_request_id(monkeypatch):
     error = ValueError("one\n2026-01-01 00:00:00.000 INFO    forged\x1b[2J")
     error.add_note('in step "answer"')
