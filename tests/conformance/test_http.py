@@ -93,7 +93,7 @@ def test_a_question_is_answered_with_kserves_keys_in_kserves_order(client, path,
 
 
 def test_the_models_are_listed_in_the_order_of_the_command_line(client):
-    names = ["block", "wait", "brief", "narrow", "fail", "fail_on_loop", "count", "echo", "who", "versions"]
+    names = ["block", "wait", "brief", "narrow", "fail", "fail_on_loop", "count", "echo", "who", "heard", "versions"]
     assert client.get("/v1/models").json() == client.get("/v2/models").json() == {"models": names}
 
 
@@ -475,7 +475,7 @@ def test_a_request_id_that_a_header_and_a_log_line_can_carry_is_kept_and_any_oth
 
 
 def test_a_step_sees_the_headers_that_were_sent_and_no_other(client):
-    reply = client.post("/v1/models/who:predict", json={"instances": [1]}, headers={"X-Tenant": "a"})
+    reply = client.post("/v1/models/heard:predict", json={"instances": [1]}, headers={"X-Tenant": "a"})
     sent = {
         "accept",
         "accept-encoding",

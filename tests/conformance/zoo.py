@@ -87,8 +87,11 @@ def echo(rows: np.ndarray) -> np.ndarray:
 
 
 def who(rows, context: Context) -> dict:
-    headers = sorted(context.headers)
-    return {"id": context.id, "remaining": context.remaining() < 1e9, "headers": headers}
+    return {"id": context.id, "remaining": context.remaining() < 1e9, "tenant": context.headers.get("x-tenant")}
+
+
+def heard(rows, context: Context) -> dict:
+    return {"headers": sorted(context.headers)}
 
 
 class One:
@@ -130,6 +133,7 @@ FILES: Mapping[str, str] = {
     "count.yaml": "steps: {count: app.py:count}",
     "echo.yaml": "schema: {inputs: {rows: 'FP32[n,2]'}, outputs: {rows: 'FP32[n,2]'}}\nsteps: {echo: app.py:echo}",
     "who.yaml": "steps: {who: app.py:who}",
+    "heard.yaml": "steps: {heard: app.py:heard}",
     "one.yaml": "name: versions\nsteps: {answer: app.py:One}",
     "two.yaml": "name: versions\nversion: 2\nsteps: {answer: app.py:Two}",
 }
