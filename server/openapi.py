@@ -28,6 +28,9 @@ _ID: Mapping[str, Any] = {"type": "string", "pattern": "^[!-~]{1,128}$"}
 _ID_NOTE = (
     "Comes back in the reply, and stands in the log; one that is not of 1 to 128 visible ASCII characters is replaced."
 )
+_TIME_NOTE = (
+    f"A header {TIMEOUT_HEADER} gives the request less time than the model's own deadline: seconds, or a unit: 300ms."
+)
 _ERRORS = {
     "400": "The request is not what the model takes, or no request at all",
     "404": "No model of that name, or not in that version",
@@ -135,19 +138,23 @@ def _own_pages() -> Iterable[tuple[str, Operation]]:
 
 def _operation(operation: Operation, route: Route | None, model: Pipeline | None, identifier: str) -> dict[str, Any]:
     """``route``: None for a page of ours."""
-    parameters = [_reference("parameters", REQUEST_ID_HEADER)]
-    if route is not None and route.verb is not None:
-        parameters.append(_reference("parameters", TIMEOUT_HEADER))
     headers = {**operation.reply_headers, REQUEST_ID_HEADER: _reference("headers", REQUEST_ID_HEADER)}
     responses = {status: _reference("responses", status) for status in (_statuses(route) if route else ())}
     return {
         "operationId": identifier,
         "summary": operation.summary,
-        **({"description": operation.note} if operation.note else {}),
+        **({"description": note} if (note := _note(operation, route)) else {}),
         "tags": [model.name if model else _SERVER],
-        "parameters": parameters,
+        "parameters": [_reference("parameters", REQUEST_ID_HEADER)],
         "responses": {"200": {"description": "Success", "headers": headers, "content": operation.reply}, **responses},
     }
+
+
+def _note(operation: Operation, route: Route | None) -> str:
+    """The deadline is told in words: of a parameter, every generator of requests tries one of no time at all."""
+    if route is None or route.verb is None:
+        return operation.note
+    return f"{operation.note} {_TIME_NOTE}".strip()
 
 
 def _statuses(route: Route) -> Sequence[str]:
@@ -172,14 +179,10 @@ def _components() -> dict[str, Any]:
     error = {"application/json": {"schema": _reference("schemas", "Error")}}
     of_all = {REQUEST_ID_HEADER: _reference("headers", REQUEST_ID_HEADER)}
     retry = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer", "minimum": 0}}}
-    timeout = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?(us|ms|s|m|h)?$"}
     return {
         "schemas": {"Error": record({"error": {"type": "string"}})},
         "parameters": {
             REQUEST_ID_HEADER: _header(REQUEST_ID_HEADER, _ID_NOTE, {"type": "string"}),
-            TIMEOUT_HEADER: _header(
-                TIMEOUT_HEADER, "The caller's own deadline: seconds, or with a unit as in 300ms.", timeout
-            ),
         },
         "headers": {
             REQUEST_ID_HEADER: {"description": "The caller's, or one made here.", "required": True, "schema": _ID}

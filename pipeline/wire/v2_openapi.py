@@ -93,7 +93,7 @@ def _inference(route: Route, verb: Verb, model: Subject) -> Operation:
         name=f"v2_version_{verb}" if "{version}" in route.template else f"v2_{verb}",
         summary=f"{verb.capitalize()} from tensors, in JSON or in binary",
         note="Each required input stands in the list once. The data of a tensor is flat in row-major order, or nested"
-        " exactly as its shape says. timeout is in microseconds.",
+        " exactly as its shape says. A parameter timeout gives the request less time, in microseconds.",
         body={**json_content(_request(model.expectation, outputs)), MEDIA: {"schema": _BINARY}},
         reply={**json_content(_response(model.name, outputs)), MEDIA: {"schema": _BINARY}},
         reply_headers={
@@ -112,7 +112,7 @@ def _request(expectation: Expectation, outputs: Mapping[str, TensorSpec] | None)
     )
     more = {
         "id": {"type": ["string", "null"]},
-        "parameters": _parameters({"timeout": _JSON_LENGTH, "binary_data_output": _FLAG}),
+        "parameters": _parameters({"binary_data_output": _FLAG}),
         "outputs": {"type": ["array", "null"], "items": wanted},
     }
     return record({"inputs": _inputs(expectation)}, optional=more)

@@ -143,7 +143,7 @@ PAIR = [entry("a", "INT8", [1], [1]), entry("b", "BYTES", [1, 1], ["x"])]
         (ROWS, {"inputs": [entry(parameters={"binary_data_size": 8})]}, False),
         (ROWS, {"inputs": [entry(), entry()]}, False),
         (ROWS, {"inputs": []}, False),
-        (ROWS, {"inputs": [entry()], "parameters": {"timeout": "soon"}}, False),
+        (ROWS, {"inputs": [entry()], "parameters": {"binary_data_output": "yes"}}, False),
         (ROWS, {"inputs": [entry()], "parameters": {"x": None}}, False),
         (ROWS, {"inputs": [entry()], "id": 7}, False),
         (ROWS, {"inputs": [entry()], "outputs": ["o"]}, False),
