@@ -39,7 +39,7 @@ class Routes:
         """
         asked = "GET" if method == "HEAD" else method
         path = path.rstrip("/") or "/"
-        allowed: list[str] = []
+        others: list[Route] = []
         for pattern, route, codec in self._table:
             found = pattern.fullmatch(path)
             if found is None:
@@ -47,10 +47,16 @@ class Routes:
             if route.method == asked:
                 names = found.groupdict()
                 return Match(route, codec, names.get("model") or "", names.get("version") or "")
-            allowed += ["GET", "HEAD"] if route.method == "GET" else [route.method]
-        if allowed:
-            raise wrong_method(allowed)
+            others.append(route)
+        if others:
+            # The path of a verb could be that of a model named so, which is asked about and not there.
+            meant = [route for route in others if route.verb is not None] or others
+            raise wrong_method(own for route in meant for own in _methods(route))
         raise InferError(Code.NOT_FOUND, "Not Found")
+
+
+def _methods(route: Route) -> tuple[str, ...]:
+    return ("GET", "HEAD") if route.method == "GET" else (route.method,)
 
 
 def wrong_method(allowed: Iterable[str]) -> InferError:

@@ -55,7 +55,7 @@ def test_a_path_leads_to_its_command_or_verb_with_model_and_version(method, path
         ("DELETE", "/v1/models/m", Code.METHOD_NOT_ALLOWED, "GET, HEAD"),
         # KServe: `POST :foo` matches the GET route.
         ("POST", "/v1/models/m:foo", Code.METHOD_NOT_ALLOWED, "GET, HEAD"),
-        ("PUT", "/v1/models/m:predict", Code.METHOD_NOT_ALLOWED, "GET, HEAD, POST"),
+        ("PUT", "/v1/models/m:predict", Code.METHOD_NOT_ALLOWED, "POST"),
     ],
 )
 def test_what_is_on_no_route_says_so_and_a_wrong_method_names_the_right_ones(method, path, code, allow):
