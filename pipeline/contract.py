@@ -6,14 +6,26 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.errors import Code, InferError, InvalidInput, WrongAnswer
 from pipeline.graph.dag import Graph
-from pipeline.graph.edges import Interfaces, request_reads
+from pipeline.graph.edges import Interfaces, request_parameters, request_reads
+from pipeline.graph.interface import Parameter
 from pipeline.graph.spec import REQUEST
 from pipeline.graph.words import meant
 from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.forms import Form
 from pipeline.tensors.message import InferRequest, Verb
 from pipeline.tensors.shown import quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec, as_declared, check
 from pipeline.tensors.tensor import Value
+
+# What fits a parameter that asks for one value of Python's; of any other form nothing is known but that it is a tensor.
+_ONE_VALUE = {
+    Form.INT: Datatype.INT64,
+    Form.FLOAT: Datatype.FP64,
+    Form.BOOL: Datatype.BOOL,
+    Form.STR: Datatype.BYTES,
+    Form.BYTES: Datatype.BYTES,
+    Form.TEXTS: Datatype.BYTES,
+}
 
 Learned = Mapping[str, Signature]
 """Step name → what its model told of itself once it was open."""
@@ -27,6 +39,7 @@ class Contract:
         self._graph = graph
         self._interfaces = interfaces
         self._reads = request_reads(graph, interfaces)
+        self._parameters = request_parameters(graph, interfaces)
         self._readers = [step for step in graph.steps if any(own.source == REQUEST for own in step.references)]
 
     def signature(self, learned: Learned) -> Signature:
@@ -35,17 +48,22 @@ class Contract:
 
     def expectation(self, learned: Learned) -> Expectation:
         """What a codec may know before it reads a request."""
-        declared, reads = tuple(self._graph.spec.inputs), self._reads
-        names = () if reads.everything or reads.only else declared or tuple(sorted(reads.names))
-        only = declared or names
+        declared, reads = self._graph.spec.inputs, self._reads
+        names = () if reads.everything or reads.only else tuple(declared) or tuple(sorted(reads.names))
+        optional = {name for name, spec in declared.items() if spec.optional} or {
+            name for name, parameter in self._parameters.items() if not parameter.required
+        }
+        only = tuple(declared) or names
+        needed = tuple(name for name in only if name not in optional)
         interfaces = [self._interfaces[step.name] for step in self._readers]
         return Expectation(
             signature=self.signature(learned),
-            only_input=only[0] if len(only) == 1 else None,
+            only_input=only[0] if len(only) == 1 else needed[0] if len(needed) == 1 else None,
             takes_json=any(interface.takes_json for interface in interfaces),
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
             reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.steps),
             names=names,
+            hints={} if declared else {name: _hint(own) for name, own in self._parameters.items() if own.spec is None},
         )
 
     def check(self, request: InferRequest) -> None:
@@ -122,3 +140,9 @@ class Contract:
             specs = specs or dict(learned.get(reference.source, Signature()).outputs)
             found |= {name: spec for name, spec in specs.items() if reference.name in (None, name)}
         return found
+
+
+def _hint(parameter: Parameter) -> TensorSpec:
+    datatype = _ONE_VALUE.get(parameter.form)
+    dims = (-1,) if datatype is None else (1,)
+    return TensorSpec(datatype or Datatype.INT64, dims, optional=not parameter.required, any_number=datatype is None)

@@ -12,24 +12,25 @@ from pipeline.tensors.tensor import Tensor, byte_strings, locked
 
 # What a tensor is called that a model takes under any name.
 _ANY_NAME = "rows"
+_ANY = TensorSpec(Datatype.INT64, (-1,), any_number=True)
 # What people still read: an image written out as numbers fills screens, and helps nobody.
 _MOST_ELEMENTS = 1024
 
 
 def sample(expectation: Expectation) -> dict[str, Tensor] | None:
-    """Input name → zeros (or "text") in the known inputs, one row where a dimension is open; None where that is large.
+    """Input name → zeros (or "text") in the inputs that are known or guessed, one row where a dimension is open.
 
-    Optional inputs are left out where two others are there: a tensor by itself may travel without its name, and is then
-    taken for the only one.
+    Optional inputs are left out, unless there are no others. None where the whole is large.
     """
-    known = expectation.signature.inputs
-    needed = {name: spec for name, spec in known.items() if not spec.optional}
-    names = [name for name in expectation.names if name not in known]
-    shown = needed if len(needed) + len(names) > 1 else known
+    specs = {**expectation.hints, **expectation.signature.inputs}
+    specs |= {name: _ANY for name in expectation.names if name not in specs}
+    shown = {name: spec for name, spec in specs.items() if not spec.optional} or specs or {_ANY_NAME: _ANY}
     if sum(math.prod(_shape(spec)) for spec in shown.values()) > _MOST_ELEMENTS:
         return None
-    inputs = {name: _zeros(spec) for name, spec in shown.items()}
-    return (inputs | {name: _any_rows() for name in names}) or {_ANY_NAME: _any_rows()}
+    known = expectation.signature.inputs
+    return {
+        name: _any_rows() if spec.any_number and name not in known else _zeros(spec) for name, spec in shown.items()
+    }
 
 
 def _zeros(spec: TensorSpec) -> Tensor:

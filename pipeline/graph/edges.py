@@ -96,3 +96,28 @@ def request_reads(graph: Graph, interfaces: Interfaces) -> Reads:
                 only = only or len(interface.parameters) == 1
                 names.update(parameter.name for parameter in interface.parameters)
     return Reads(everything, only, frozenset(names))
+
+
+def request_parameters(graph: Graph, interfaces: Interfaces) -> dict[str, Parameter]:
+    """The tensors that steps ask a request for by name → the parameter that one feeds; a required one where there is.
+
+    A parameter that takes the only tensor, whatever its name, stands under its own.
+    """
+    found: dict[str, Parameter] = {}
+    for step in graph.steps:
+        interface = interfaces[step.name]
+        keyed = readings_of(step)
+        for to, reference in keyed:
+            if reference.source != REQUEST:
+                continue
+            if reference.name is not None or to is not None:
+                parameter = interface.parameter(to or str(reference.name))
+                if parameter is None and len(interface.parameters) == 1 and len(keyed) == 1:
+                    parameter = interface.parameters[0]
+                asked = {reference.name or str(to): parameter} if parameter else {}
+            else:
+                asked = {parameter.name: parameter for parameter in interface.parameters}
+            for name, parameter in asked.items():
+                if name not in found or (parameter.required and not found[name].required):
+                    found[name] = parameter
+    return found

@@ -51,10 +51,12 @@ class Signature(msgspec.Struct, frozen=True):
 class Expectation(msgspec.Struct, frozen=True):
     """What a codec may know of a model before it reads a body that does not name datatypes.
 
-    ``only_input``: the only name of the declared inputs, or of those that are read, where there is one. ``takes_json``,
-    ``takes_tensors``: whether some step that reads the request wants its JSON as it was sent, or tensors. ``names``:
-    those that tensors must come under, where no other is read. ``reads_body``: whether any step may look at the JSON as
-    it was sent; where none does, a request need not hold it, which takes several times the memory of its tensors.
+    ``only_input``: the only name of the declared inputs, or of those that are read, or of those of them that are
+    required. ``takes_json``, ``takes_tensors``: whether some step that reads the request wants its JSON as it was
+    sent, or tensors. ``names``: those that tensors must come under, where no other is read. ``reads_body``: whether
+    any step may look at the JSON as it was sent; where none does, a request need not hold it, which takes several
+    times the memory of its tensors. ``hints``: a tensor that suits an input whose spec nobody declared, to try the
+    model with; nothing is held to it.
     """
 
     signature: Signature = Signature()
@@ -63,6 +65,7 @@ class Expectation(msgspec.Struct, frozen=True):
     takes_tensors: bool = True
     names: tuple[str, ...] = ()
     reads_body: bool = True
+    hints: Mapping[str, TensorSpec] = {}
 
 
 def parse_spec(text: str) -> TensorSpec:

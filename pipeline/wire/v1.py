@@ -201,13 +201,15 @@ def _from_columns(columns: Any, expectation: Expectation) -> dict[str, Value]:
 
 
 def _only(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
-    """One tensor, under the only declared name; what the only known input expects is expected of it."""
-    if len(expectation.names) > 1:
+    """One tensor, under the only name that it can have; what the only known input expects is expected of it."""
+    name = expectation.only_input
+    if name is None and len(expectation.names) > 1:
         several = _keys(expectation.names)
         way_out = "send one object per instance" if form == _ROWS else "send an object"
         raise InvalidInput(f'"{form}" is one tensor, and this model reads {several}; {way_out}, with a key for each')
-    specs = list(expectation.signature.inputs.values())
-    return {expectation.only_input or form: _tensor(form, data, specs[0] if len(specs) == 1 else None)}
+    specs = expectation.signature.inputs
+    spec = specs.get(name) if name is not None else next(iter(specs.values())) if len(specs) == 1 else None
+    return {name or form: _tensor(name or form, data, spec)}
 
 
 def _refuse_many(names: Collection[str]) -> None:
@@ -226,7 +228,7 @@ def _is_record(value: Any) -> bool:
 
 
 def _tensor(name: str, data: Any, spec: TensorSpec | None) -> Tensor:
-    """In the datatype that is expected, where the values fit it; else in the one they have by nature."""
+    """In the datatype that is expected, which the values must fit; where none is, in the one they have by nature."""
     try:
         elements, shape = flatten(data)
         if dict in set(map(type, elements)):
@@ -234,8 +236,9 @@ def _tensor(name: str, data: Any, spec: TensorSpec | None) -> Tensor:
         if spec is not None:
             try:
                 return Tensor(spec.datatype, array_of(elements, spec.datatype, shape))
-            except ValueError:
-                pass
+            except ValueError as error:
+                if not spec.any_number:
+                    raise ValueError(f"expected {spec}; {error}") from None
         natural = natural_datatype(elements, shape)
         return Tensor(natural, array_of(elements, natural, shape))
     except ValueError as error:

@@ -87,9 +87,8 @@ def _rows(inputs: Mapping[str, TensorSpec | None], expectation: Expectation) -> 
     stacked = {name: spec for name, spec in inputs.items() if spec is None or spec.dims}
     if any(spec and not spec.optional for name, spec in inputs.items() if name not in stacked):
         return
-    if len(inputs) < 2:
-        for spec in [*stacked.values()] or [None]:
-            yield _form("instances", {"type": "array", **_whole(spec)}, "inputs")
+    for spec in _alone(stacked, expectation):
+        yield _form("instances", {"type": "array", **_whole(spec)}, "inputs")
     closed = _is_closed(expectation)
     if stacked and (closed or len(inputs) > 1):
         rows = _list(_named(stacked, {name: _row(spec) for name, spec in stacked.items()}, closed=closed))
@@ -100,12 +99,18 @@ def _rows(inputs: Mapping[str, TensorSpec | None], expectation: Expectation) -> 
 
 def _columns(inputs: Mapping[str, TensorSpec | None], expectation: Expectation) -> Iterable[Schema]:
     """Column form: one tensor as it is, and an object with a tensor under each name."""
-    if len(inputs) < 2:
-        for spec in [*inputs.values()] or [None]:
-            yield _form("inputs", _whole(spec), "instances")
+    for spec in _alone(inputs, expectation):
+        yield _form("inputs", _whole(spec), "instances")
     if inputs:
         each = {name: _whole(spec) for name, spec in inputs.items()}
         yield _form("inputs", _named(inputs, each, closed=_is_closed(expectation)), "instances")
+
+
+def _alone(inputs: Mapping[str, TensorSpec | None], expectation: Expectation) -> Iterable[TensorSpec | None]:
+    """The spec of the tensor that may come without a name, where one may."""
+    if (name := expectation.only_input) is not None and name in inputs:
+        return [inputs[name]]
+    return [*inputs.values(), None][:1] if len(inputs) < 2 else []
 
 
 def _is_closed(expectation: Expectation) -> bool:

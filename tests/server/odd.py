@@ -45,6 +45,30 @@ def nan(x):
     return np.array([np.nan, np.inf, 1.0])
 
 
+def greet(text: str, times: int = 2) -> list[str]:
+    return [text] * times
+
+
+def join(words: list[str], by: str) -> str:
+    return by.join(words)
+
+
+def times(x: np.ndarray, factor: float):
+    return x * factor
+
+
+def flip(x: Annotated[np.ndarray, "FP32[n]"], really: bool):
+    return -x if really else x
+
+
+def size(image: bytes) -> int:
+    return len(image)
+
+
+def double(number: int | None):
+    return 0 if number is None else 2 * number
+
+
 class Fails:
     def load(self):
         raise RuntimeError("the weights are missing")
@@ -78,6 +102,12 @@ steps: {many: app.py:many}
     "older.yaml": "{name: untyped, version: old.er, steps: {same: app.py:same}}",
     "größe.yaml": "{name: größe-1.0, schema: {inputs: {länge: 'FP32[n]'}}, steps: {same: app.py:same}}",
     "fails.yaml": "steps: {fails: app.py:Fails}",
+    "greet.yaml": "steps: {greet: app.py:greet}",
+    "join.yaml": "steps: {join: app.py:join}",
+    "times.yaml": "steps: {times: app.py:times}",
+    "flip.yaml": "steps: {flip: app.py:flip}",
+    "size.yaml": "steps: {size: app.py:size}",
+    "double.yaml": "steps: {double: app.py:double}",
     "explained.yaml": "{output: {predict: same, explain: why}, schema: {inputs: {x: 'FP32[n]'}},"
     " steps: {same: app.py:same, why: {run: app.py:same, inputs: request}}}",
     "image.yaml": "{schema: {inputs: {x: 'UINT8[n,224,224,3]'}}, steps: {same: app.py:same}}",

@@ -19,19 +19,21 @@ CASES = [
     ({"flag": "BOOL[]"}, (), {"inputs": {"flag": False}}),
     ({"word": "BYTES[]"}, (), {"inputs": {"word": "text"}}),
     ({"a": "INT8[-1]", "b": "FP32[n,1]", "c": "FP32[n]?"}, (), {"inputs": {"a": [0], "b": [[0.0]]}}),
-    ({"a": "INT8[2]", "c": "FP32[]?"}, (), {"inputs": {"a": [0, 0], "c": 0.0}}),
+    ({"a": "INT8[2]", "c": "FP32[]?"}, (), {"instances": [0, 0]}),
     ({"c": "BF16[n]?"}, (), {"instances": [0.0]}),
     ({}, ("x",), {"instances": [1, 2]}),
     ({}, ("x", "scale"), {"inputs": {"x": [1, 2], "scale": [1, 2]}}),
-    ({"a": "FP16[n]?"}, ("a", "b"), {"inputs": {"a": [0.0], "b": [1, 2]}}),
+    ({"a": "FP16[n]?"}, ("a", "b"), {"instances": [1, 2]}),
     ({"none": "FP32[0,3]", "x": "FP32[1]"}, (), {"inputs": {"none": [], "x": [0.0]}}),
 ]
 
 
 def expecting(inputs, names):
     signature = Signature({name: parse_spec(text) for name, text in inputs.items()})
-    only = tuple(inputs) or names
-    return Expectation(signature, only_input=only[0] if len(only) == 1 else None, names=names or tuple(inputs))
+    names = names or tuple(inputs)
+    needed = [name for name in names if name not in signature.inputs or not signature.inputs[name].optional]
+    only = names if len(names) == 1 else needed if len(needed) == 1 else (None,)
+    return Expectation(signature, only_input=only[0], names=names)
 
 
 @pytest.mark.parametrize(("inputs", "names", "body"), CASES)
