@@ -223,7 +223,7 @@ def test_what_is_large_is_written_and_read_beside_the_loop(run, server, form):
     assert np.array_equal(response[output], sent)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=tensors(texts=False))
 def test_any_tensor_travels_there_and_back_in_binary(server, sent):
     response = asking(anyio.run, server.url, lambda there: there.infer("same", {"x": sent}))

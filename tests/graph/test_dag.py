@@ -204,7 +204,7 @@ def random_steps(draw) -> tuple[dict[str, list[str]], list[str]]:
     return declared, sinks
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(random_steps())
 def test_every_acyclic_graph_connects_and_its_steps_stand_after_what_they_read(drawn):
     declared, sinks = drawn
@@ -217,7 +217,7 @@ def test_every_acyclic_graph_connects_and_its_steps_stand_after_what_they_read(d
     assert nx.is_directed_acyclic_graph(graph.dag)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(random_steps(), st.data())
 def test_an_edge_back_is_a_cycle_whose_path_is_one(drawn, data):
     declared, sinks = drawn

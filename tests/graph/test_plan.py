@@ -158,7 +158,7 @@ def plans(draw) -> tuple[Plan, dict[str, list[str]], dict[str, Manner], list[str
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans())
 def test_every_needed_step_stands_in_one_stage_after_what_it_reads(drawn):
     found, wires, _, asked = drawn
@@ -172,7 +172,7 @@ def test_every_needed_step_stands_in_one_stage_after_what_it_reads(drawn):
     assert [sorted(names[source] for source in own) for own in found.sources] == [sorted(wires[name]) for name in names]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans())
 def test_stages_that_start_when_what_they_wait_for_is_done_run_every_step_after_its_sources(drawn):
     found, _, _, _ = drawn
@@ -191,7 +191,7 @@ def test_stages_that_start_when_what_they_wait_for_is_done_run_every_step_after_
     assert sorted(done) == list(range(len(found.steps)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans())
 def test_joining_steps_in_a_stage_delays_nobody(drawn):
     """A step inside a stage has no reader but the next one, and all that the next one needs is done by then."""
@@ -206,7 +206,7 @@ def test_joining_steps_in_a_stage_delays_nobody(drawn):
             assert readers[before] == {after}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans())
 def test_hops_join_neighbours_in_threads_without_a_timeout_and_no_others(drawn):
     found, _, manners, _ = drawn
@@ -222,7 +222,7 @@ def test_hops_join_neighbours_in_threads_without_a_timeout_and_no_others(drawn):
             assert not (shares(before[-1]) and shares(after[0]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans())
 def test_readers_are_counted_once_each(drawn):
     found, _, _, asked = drawn

@@ -6,7 +6,7 @@ import math
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.graph import scalars
@@ -221,7 +221,6 @@ def test_an_environment_value_that_is_no_utf_8_is_a_fault():
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 
-@settings(deadline=None)
 @given(texts)
 def test_what_a_variable_holds_is_never_structure(text):
     for form in ("'${X}'", '"${X}"', '{b: "${X}"}', "!!str ${X}", "[!!str ${X}]"):

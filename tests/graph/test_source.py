@@ -363,7 +363,7 @@ CHUNKS = (
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.one_of(st.binary(), st.text().map(str.encode), st.lists(st.sampled_from(CHUNKS)).map("".join).map(str.encode))
 )
@@ -401,14 +401,12 @@ trees = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(trees, st.sampled_from([None, 2]))
 def test_json_is_yaml(tree, indent):
     text = json.dumps({"root": tree}, indent=indent)
     assert value(text) == {"root": tree}
 
 
-@settings(deadline=None)
 @given(trees, st.sampled_from([True, False, None]))
 def test_what_an_emitter_writes_is_read_back(tree, flow):
     emitter = YAML(typ="safe", pure=True)
