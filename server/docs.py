@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
-from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
-from pipeline.wire.codec import Reply, codecs
+from pipeline.wire.codec import Reply
 from pipeline.wire.json_tensors import dump
+from server.examples import beside
 from server.handle import Page
 
 _HTML = "text/html; charset=utf-8"
@@ -37,35 +36,18 @@ _SAFE = {
     # A new version shows at once; what did not change is a 304.
     "cache-control": "no-cache",
 }
-# A larger request beside a graph is data, and no example to read.
-_LARGEST_EXAMPLE = 64 * 1024
 
 Examples = Mapping[tuple[str, str], tuple[bytes, ...]]
 
 
 def pages(repository: Repository, *, title: str, version: str, ui: bool) -> dict[str, Page]:
     """Path → page. Reads the requests that lie beside the graphs, and nothing else yet."""
-    written = {(model.name, model.version): tuple(_requests(model)) for model in repository}
+    written = {(model.name, model.version): tuple(beside(model.blueprint.home.folder).values()) for model in repository}
     found: dict[str, Page] = {"/openapi.json": _Described(repository, title, version, written)}
     if ui:
         found |= {path: functools.partial(_asset, *asset) for path, asset in ASSETS.items()}
         found["/docs/"] = _slashless
     return found
-
-
-def _requests(model: Pipeline) -> Iterable[bytes]:
-    """``request.json``, in any protocol, and one named after each: what authors keep beside their graph."""
-    for name in ["request.json", *(f"request-{protocol}.json" for protocol in codecs())]:
-        file: Path = model.blueprint.home.folder / name
-        try:
-            if not file.is_file():
-                continue
-            with file.open("rb") as opened:
-                text = opened.read(_LARGEST_EXAMPLE + 1)
-        except OSError:
-            continue
-        if len(text) <= _LARGEST_EXAMPLE:
-            yield text
 
 
 class _Described:

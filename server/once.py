@@ -8,12 +8,14 @@ from pathlib import Path
 
 import trio
 
-from pipeline.errors import text_of
+from pipeline.errors import InferError, text_of
 from pipeline.observe import Event, RequestDone
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.tensors.message import Verb
 from pipeline.wire.json_tensors import parse
+from pipeline.wire.openapi import descriptions
+from server.examples import path_of, written_in
 from server.handle import Service, handle
 from server.log import configure
 from server.report import FAULTS, blueprints
@@ -55,13 +57,12 @@ async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
 
 
 def _path(model: str, body: bytes, verb: Verb) -> str:
-    """The protocol that the request is written in: only version 2 names the datatypes of its inputs."""
+    """Where the protocol asks that the request is written in; one that is in none is left for the first to refuse."""
     try:
-        inputs = parse(body)["inputs"]
-        is_v2 = isinstance(inputs, list) and all("datatype" in tensor for tensor in inputs)
-    except Exception:  # noqa: BLE001  # whatever it is, it is not version 2; its decoder will say what is wrong
-        is_v2 = False
-    return f"/v2/models/{model}/{'infer' if verb == 'predict' else verb}" if is_v2 else f"/v1/models/{model}:{verb}"
+        description = written_in(parse(body))
+    except InferError:
+        description = None
+    return path_of(description or next(iter(descriptions().values())), model, verb)
 
 
 def _print_timings(event: Event) -> None:

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.errors import InferError, InvalidInput
+from pipeline.errors import InferError
 from pipeline.pipeline import Pipeline, State
 from pipeline.repository import Repository
-from pipeline.tensors.message import AskModelReady, AskReady, Infer, InferRequest, Verb
-from pipeline.tensors.signature import TensorSpec, check
-from pipeline.tensors.tensor import Tensor
-from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, Call, Route
-from pipeline.wire.json_tensors import parse
-from pipeline.wire.openapi import Content, Description, Operation, Subject, descriptions, record
-from server.sample import sample
+from pipeline.tensors.message import AskModelReady, AskReady, Verb
+from pipeline.tensors.signature import TensorSpec
+from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, Route
+from pipeline.wire.openapi import Content, Operation, Subject, descriptions, record
+from server.examples import example, fitting
 
 _SERVER = "server"
 _ID: Mapping[str, Any] = {"type": "string", "pattern": "^[!-~]{1,128}$"}
@@ -50,21 +47,12 @@ Examples = Mapping[tuple[str, str], Sequence[bytes]]
 """(Model name, version) → bodies of requests that its author wrote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A request that an author wrote, read by the protocol that it is written in."""
-
-    description: Description
-    body: Any
-    request: InferRequest
-
-
 def document(repository: Repository, *, title: str, version: str, examples: Examples) -> dict[str, Any]:
     """The document, as JSON values. ``examples`` that do not fit their model are passed over."""
     paths: dict[str, dict[str, Any]] = {}
     taken: set[str] = set()
     written = {
-        (model.name, model.version): list(_read(model, examples.get((model.name, model.version), ())))
+        (model.name, model.version): list(fitting(model, examples.get((model.name, model.version), ())))
         for model in repository
     }
     for description in descriptions().values():
@@ -73,8 +61,8 @@ def document(repository: Repository, *, title: str, version: str, examples: Exam
                 operation = description.operation(route, _subject(model) if model else None)
                 found = _operation(operation, route, model, _identifier(operation, route, model, taken))
                 if model is not None and route.verb is not None and operation.body is not None:
-                    example = _example(description, model, route.verb, written[model.name, model.version])
-                    found["requestBody"] = {"required": True, "content": _with_example(operation.body, example)}
+                    shown = example(description, model, route.verb, written[model.name, model.version])
+                    found["requestBody"] = {"required": True, "content": _with_example(operation.body, shown)}
                 paths.setdefault(path, {})[route.method.lower()] = found
     for path, operation in _own_pages():
         paths[path] = {"get": _operation(operation, None, None, operation.name)}
@@ -236,60 +224,9 @@ def _tensors(specs: Mapping[str, TensorSpec]) -> list[dict[str, Any]]:
     ]
 
 
-# ---- examples
-
-
-def _read(model: Pipeline, bodies: Sequence[bytes]) -> Iterator[Example]:
-    """The bodies that are requests, and fit the model; a folder may hold several graphs beside one request."""
-    for text in bodies:
-        try:
-            body = parse(text)
-            for description in descriptions().values():
-                if description.is_written_in(body):
-                    request = _decoded(description, model, text)
-                    if request is not None:
-                        yield Example(description, body, request)
-        except InferError:
-            continue
-
-
-def _decoded(description: Description, model: Pipeline, text: bytes) -> InferRequest | None:
-    """Raises InferError for a body that is none of a request to this model."""
-    codec = description.CODEC
-    route = next(route for route in codec.ROUTES if route.verb == "predict")
-    command, _ = codec.decode(Call("POST", "", body=text), route, model.name, model.version, model.expectation)
-    if not isinstance(command, Infer):
-        return None
-    inputs, names = command.request.inputs, model.expectation.names
-    if check(model.blueprint.spec.inputs, inputs, "input") is not None:
-        return None
-    return None if names and not inputs.keys() <= set(names) else command.request
-
-
-def _example(description: Description, model: Pipeline, verb: Verb, written: Sequence[Example]) -> Any:
-    """The author's own request, else the same values from another protocol's, else zeros; None where none can be said.
-
-    JSON that is no tensor means what it does in its own protocol only; so do parameters.
-    """
-    for own in written:
-        if own.description is description:
-            return own.body
-    asked = [own.request for own in written if all(isinstance(value, Tensor) for value in own.request.inputs.values())]
-    made = sample(model.expectation)
-    if made is not None:
-        asked.append(InferRequest(model=model.name, inputs=made))
-    for request in asked:
-        told = InferRequest(model=model.name, inputs=request.inputs)
-        try:
-            return parse(description.CODEC.encode_request(Infer(told, verb), None).body)
-        except InvalidInput:
-            continue
-    return None
-
-
-def _with_example(content: Content, example: Any) -> Content:
+def _with_example(content: Content, shown: Any) -> Content:
     """The example of the JSON body: the one media type that a person can write."""
     return {
-        media: {**how, "example": example} if media == "application/json" and example is not None else how
+        media: {**how, "example": shown} if media == "application/json" and shown is not None else how
         for media, how in content.items()
     }

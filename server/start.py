@@ -18,6 +18,7 @@ from pipeline.tensors.message import AskModel, Infer, InferRequest
 from pipeline.wire import v1, v2
 from server.config import Config
 from server.docs import pages
+from server.examples import beside, fitting, path_of
 from server.handle import Answered, Service
 from server.listen import CannotListen, Listening, listen
 from server.log import answered, configure, observer
@@ -111,11 +112,13 @@ def _curl(listening: Listening, pipeline: Pipeline, graph: Path) -> str:
 
     Where that is too large for a line, it asks what the model takes.
     """
-    request, inputs = graph.parent / "request.json", sample(pipeline.expectation)
     base = "http://localhost" if listening.unix_path else listening.url
-    socket = ["--unix-socket", str(listening.unix_path)] if listening.unix_path else []
-    if inputs is None and not request.is_file():
-        return shlex.join(["curl", *socket, base + v2.encode_request(AskModel(pipeline.name)).path])
-    call = v1.encode_request(Infer(InferRequest(model=pipeline.name, inputs=inputs or {}), "predict"))
-    data = f"@{request}" if request.is_file() else bytes(call.body).decode()
-    return shlex.join(["curl", *socket, base + call.path, "-d", data])
+    curl = ["curl", *(["--unix-socket", str(listening.unix_path)] if listening.unix_path else [])]
+    for file, text in beside(graph.parent).items():
+        for own in fitting(pipeline, [text]):
+            return shlex.join([*curl, base + path_of(own.description, pipeline.name, "predict"), "-d", f"@{file}"])
+    inputs = sample(pipeline.expectation)
+    if inputs is None:
+        return shlex.join([*curl, base + v2.encode_request(AskModel(pipeline.name)).path])
+    call = v1.encode_request(Infer(InferRequest(model=pipeline.name, inputs=inputs), "predict"))
+    return shlex.join([*curl, base + call.path, "-d", bytes(call.body).decode()])
