@@ -307,7 +307,7 @@ def test_health_metadata_and_models(run, server):
 
     live, ready, model, version, itself, echo, models = asking(run, server.url, ask)
     assert (live, ready, model, version) == (True,) * 4
-    assert (itself.name, itself.extensions) == ("pipeline-serve", ("binary_tensor_data",))
+    assert (itself.name, itself.extensions) == ("pipeline-serve", ("binary_tensor_data", "explain"))
     assert (echo.name, echo.versions, echo.signature.inputs) == ("echo", ("1",), {"rows": parse_spec("FP32[-1,2]")})
     assert models[:2] == ("block", "wait")
 

@@ -27,6 +27,7 @@ class Tail:
 
     def __init__(self, buffer: memoryview) -> None:
         self._rest = buffer
+        self._last = "the JSON"
 
     def tensor(self, what: str, size: Any, datatype: Datatype, shape: tuple[int, ...]) -> Tensor:
         """The next ``size`` bytes as a tensor. Raises InvalidInput that names ``what`` cannot be read from them."""
@@ -39,15 +40,14 @@ class Tail:
             tensor = tensor_from_buffer(self._rest[:size], datatype, shape)
         except ValueError as error:
             raise InvalidInput(f"{expected}: {error}") from None
-        self._rest = self._rest[size:]
+        self._rest, self._last = self._rest[size:], expected
         return tensor
 
     def require_end(self) -> None:
         """Raises InvalidInput where bytes are left that no tensor claims."""
         if self._rest:
-            raise InvalidInput(
-                f"{len(self._rest)} bytes after the last tensor belong to none; binary_data_size says whose"
-            )
+            what = f"{len(self._rest)} bytes after {self._last}"
+            raise InvalidInput(f"{what} belong to no tensor; binary_data_size says how many are whose")
 
 
 def split(headers: Mapping[str, str], body: bytes | memoryview) -> tuple[memoryview, Tail]:

@@ -19,6 +19,9 @@ from pipeline.tensors.tensor import Value
 from pipeline.wire.binary import Tail
 from pipeline.wire.json_tensors import flat_data, tensor_from
 
+_REGION = "shared_memory_region"
+# What Triton's clients can ask of an output and nothing here does: refused, since the answer would be another one.
+_NOT_DONE = {_REGION: "there is no shared memory", "classification": "outputs are not turned into classes"}
 # No array has more bytes than a signed 64 bit integer counts; an element takes up to 8.
 _MAX_ELEMENTS = 2**63 // 8
 
@@ -53,6 +56,8 @@ def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str, tail: Ta
     shape = _shape(entry, what)
     parameters = parameters_of(entry, what)
     size = parameters.get("binary_data_size")
+    if _REGION in parameters:
+        raise InvalidInput(f"{what} is in shared memory, which this server has none of; send its data")
     # KServe's client writes "data": null beside a binary_data_size of 0; a null field is none, as everywhere.
     if size is not None and entry.get("data") is None:
         return tail.tensor(what, size, datatype, shape)
@@ -103,6 +108,27 @@ def parameters_of(entry: Mapping[str, Any], what: str) -> Mapping[str, Any]:
                 f"parameter {quoted(name)} of {what} is a number, a text or a boolean, got {kind(value)}"
             )
     return parameters
+
+
+def requested_in(body: Mapping[str, Any], binary: bool) -> dict[str, bool]:
+    """Output name → in binary or not, in the caller's order, each once; none means all. ``binary`` is the default."""
+    entries = body.get("outputs")
+    if entries is None:
+        return {}
+    if not isinstance(entries, list):
+        raise InvalidInput(f'expected "outputs" to be a list, got {kind(entries)}')
+    names: dict[str, bool] = {}
+    for position, entry in enumerate(entries):
+        what = f"outputs[{position}]"
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            raise InvalidInput(f"{what} is an object with a name, got {kind(entry)}")
+        parameters = parameters_of(entry, what)
+        for word, reason in _NOT_DONE.items():
+            if parameters.get(word):
+                raise InvalidInput(f"output {quoted(name)} has the parameter {word}, and {reason}; leave it out")
+        names[name] = wants_binary(parameters, "binary_data", what, default=binary)
+    return names
 
 
 def wants_binary(parameters: Mapping[str, Any], key: str, what: str, *, default: bool) -> bool:

@@ -36,13 +36,13 @@ from pipeline.tensors.signature import Expectation, Signature, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value, byte_strings
 from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, raw, split
 from pipeline.wire.codec import Call, Reply, Route
-from pipeline.wire.entries import entry_of, parameters_of, tensors_in, wants_binary
+from pipeline.wire.entries import entry_of, parameters_of, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
 from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
 
 # What the metadata names as working beyond the base protocol.
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "explain")
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 ROUTES: Sequence[Route] = (
@@ -80,7 +80,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
     body, tail = _body(call)
     parameters = parameters_of(body, "the request")
     binary = wants_binary(parameters, "binary_data_output", "the request", default=False)
-    outputs = _outputs(body, binary)
+    outputs = requested_in(body, binary)
     request = InferRequest(
         model=model,
         version=version,
@@ -227,23 +227,6 @@ def _body(call: Call) -> tuple[dict[str, Any], Tail]:
     if not isinstance(body, dict):
         raise InvalidInput(f"an inference request is an object, got {kind(body)}")
     return body, tail
-
-
-def _outputs(body: Mapping[str, Any], binary: bool) -> dict[str, bool]:
-    """Name → in binary or not, in the caller's order, each once; none means all. ``binary`` is the default."""
-    entries = body.get("outputs")
-    if entries is None:
-        return {}
-    if not isinstance(entries, list):
-        raise InvalidInput(f'expected "outputs" to be a list, got {kind(entries)}')
-    names: dict[str, bool] = {}
-    for position, entry in enumerate(entries):
-        what = f"outputs[{position}]"
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if not isinstance(name, str):
-            raise InvalidInput(f"{what} is an object with a name, got {kind(entry)}")
-        names[name] = wants_binary(parameters_of(entry, what), "binary_data", what, default=binary)
-    return names
 
 
 def _timeout(parameters: Mapping[str, Any]) -> float | None:

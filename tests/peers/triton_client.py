@@ -478,7 +478,7 @@ def case_shared_memory_is_a_400(url):
     sent = triton.InferInput("x", [1], "FP32")
     sent.set_shared_memory("region", 4)
     with client_of(url) as client:
-        refused("400", "'x'", client.infer, "echo", [sent])
+        refused("400", 'input "x" is in shared memory', client.infer, "echo", [sent])
 
 
 def case_extensions_that_are_not_named_in_the_metadata_are_a_404_that_the_client_can_read(url):

@@ -164,8 +164,8 @@ def test_the_request_gives_the_default_and_an_output_wins_18(flags, binary) -> N
     [
         (call({"inputs": [FP32]}, ONES[:7]), 'input "x" (FP32[2]): its binary_data_size is 8, and 7 bytes are left'),
         (call({"inputs": [FP32]}), "its binary_data_size is 8, and 0 bytes are left"),
-        (call({"inputs": [FP32]}, ONES + b"!"), "1 bytes after the last tensor belong to none"),
-        (call({"inputs": []}, b"!!"), "2 bytes after the last tensor belong to none"),
+        (call({"inputs": [FP32]}, ONES + b"!"), '1 bytes after input "x" (FP32[2]) belong to no tensor'),
+        (call({"inputs": []}, b"!!"), "2 bytes after the JSON belong to no tensor"),
         (call({"inputs": [FP32, FP32 | {"name": "z"}]}, ONES), 'input "z" (FP32[2]): its binary_data_size is 8, and 0'),
         (call({"inputs": [FP32 | {"parameters": {"binary_data_size": 4}}]}, ONES), "expected 8 bytes, got 4"),
         (call({"inputs": [FP32 | {"parameters": {"binary_data_size": -8}}]}, ONES), "a whole number from 0, got -8"),

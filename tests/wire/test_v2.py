@@ -158,7 +158,7 @@ SIGNATURE = Signature({"x": parse_spec("FP32[n,4]"), "t": parse_spec("BYTES[-1]?
         (Models(("a", "b")), '{"models":["a","b"]}'),
         (
             ServerMetadata("pipeline-serve", "0.1.0"),
-            '{"name":"pipeline-serve","version":"0.1.0","extensions":["binary_tensor_data"]}',
+            '{"name":"pipeline-serve","version":"0.1.0","extensions":["binary_tensor_data","explain"]}',
         ),
         (
             ModelMetadata("m", ("1",), "", SIGNATURE),
@@ -209,6 +209,20 @@ def test_a_request_is_read_whole():
     assert request.headers == {"x-a": "b"}
     assert request.body == body
     assert request["x"].tolist() == [1.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"outputs": [{"name": "y", "parameters": {"classification": 2}}]}, 'output "y" has the parameter'),
+        ({"outputs": [{"name": "y", "parameters": {"shared_memory_region": "r"}}]}, "there is no shared memory"),
+        ({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "parameters": {"shared_memory_region": "r"}}]},
+         'input "x" is in shared memory, which this server has none of; send its data'),
+    ],
+)  # fmt: skip
+def test_what_tritons_clients_can_ask_and_nothing_here_does_is_refused(change, says):
+    assert says in refusal(v2, asking(**change))
+    decoded(v2, asking(outputs=[{"name": "y", "parameters": {"classification": 0}}]))
 
 
 def test_a_request_holds_its_json_only_where_a_step_may_look_at_it():
