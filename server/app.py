@@ -6,6 +6,7 @@ Quart's own routing is never reached: the routes are ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from quart import Response, request
@@ -36,12 +37,21 @@ def make_app(service: Service) -> QuartTrio:
 
     async def answer() -> Response:
         # As they came: Quart's own headers have one more, with the caller's address.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+        headers = _joined(request.scope["headers"])
         return _response(await handle(service, request.method, request.path, headers, read_body), request.method)
 
     app.before_request(answer)
     app.asgi_app = _rooted(app.asgi_app)  # type: ignore[method-assign,assignment]  # as Quart documents it
     return app
+
+
+def _joined(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Lines of one name are one value (RFC 9110, 5.3); names are in lower case, as ASGI has them."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
 
 
 def path_of(target: str) -> str:

@@ -1,4 +1,4 @@
-"""Content codings: of request bodies, within the limit that holds for bodies, and of replies; pure.
+"""How bodies are written: what makes a request's plain UTF-8, within the limit for bodies, and a reply's coding; pure.
 
 Source: RFC 9110, 8.4 and 12.5.3.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.tensors.shown import quoted
@@ -17,6 +17,15 @@ _GZIP, _ZLIB, _BARE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 # Each coding multiplies what a small body can become; nobody honest nests them deeper.
 _MOST_CODINGS = 2
+# Block gzip has a member for each 64 KiB, and 64 MiB are what --max-body allows at first.
+_MOST_MEMBERS = 4096
+# The rest of a piece is copied at the end of each member in it.
+_PIECE = 2**14
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
+_CHARSETS: Mapping[str, str | None] = {
+    **dict.fromkeys(("utf-8", "utf8", "us-ascii", "ascii")),
+    **{name: name for name in ("iso-8859-1", "windows-1252", "utf-16", "utf-16le", "utf-16be", "utf-32")},
+}
 _QUALITY = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 # On JSON, level 1 makes half of it at 90 MB/s, level 6 takes seven times as long for a tenth less.
 _LEVEL = 1
@@ -25,6 +34,22 @@ _BINARY = "application/octet-stream"
 _WORTH_CODING = 1024
 # What shrinks by less, at the start of its largest part, costs more than it saves: raw floats shrink by 4 to 8 %.
 _SAMPLE, _LEAST_GAIN = 2**16, 1.25
+
+
+def to_plain(headers: Mapping[str, str], limit: int) -> Callable[[bytes], bytes] | None:
+    """What makes a body with these headers plain UTF-8 of at most ``limit`` bytes; None where it is that already.
+
+    Raises InferError (UNSUPPORTED_MEDIA) for what is not known, what is returned InvalidInput for a broken body.
+    """
+    undo, name = codings(headers), charset(headers)
+    if not undo and name is None:
+        return None
+
+    def plain(body: bytes) -> bytes:
+        text = decoded(body, undo, limit)
+        return text if name is None else recoded(text, name)
+
+    return plain
 
 
 def codings(headers: Mapping[str, str]) -> list[str]:
@@ -63,23 +88,49 @@ def _inflated(body: bytes, coding: str, limit: int) -> bytes:
     if window == _ZLIB and body[:1] and (body[0] & 0x0F != zlib.DEFLATED or int.from_bytes(body[:2]) % 31):
         window = _BARE
     parts: list[bytes] = []
-    size = 0
-    while body:
+    whole = memoryview(body)
+    position = size = members = 0
+    while position < len(whole):
         inflater = zlib.decompressobj(window)
-        try:
-            part = inflater.decompress(body, limit - size + 1)
-        except zlib.error as error:
-            raise InvalidInput(f"the body is no {coding}: {error}") from None
-        size += len(part)
-        if size > limit:
-            raise InferError(Code.TOO_LARGE, f"the body is larger than {limit} bytes (--max-body) once decoded")
-        if not inflater.eof:
-            raise InvalidInput(f"the body is no {coding}: it ends too early")
-        parts.append(part)
-        body = inflater.unused_data
-        if body and window != _GZIP:
-            raise InvalidInput(f"the body is no {coding}: {len(body)} bytes follow its end")
+        members += 1
+        if members > _MOST_MEMBERS:
+            raise InvalidInput(f"the body is no {coding}: it has more than {_MOST_MEMBERS} members")
+        while not inflater.eof:
+            piece = whole[position : position + _PIECE]
+            if not piece:
+                raise InvalidInput(f"the body is no {coding}: it ends too early")
+            try:
+                part = inflater.decompress(piece, limit - size + 1)
+            except zlib.error as error:
+                raise InvalidInput(f"the body is no {coding}: {error}") from None
+            size += len(part)
+            if size > limit:
+                raise InferError(Code.TOO_LARGE, f"the body is larger than {limit} bytes (--max-body) once decoded")
+            parts.append(part)
+            position += len(piece) - len(inflater.unused_data)
+        if position < len(whole) and window != _GZIP:
+            raise InvalidInput(f"the body is no {coding}: {len(whole) - position} bytes follow its end")
     return b"".join(parts)
+
+
+def charset(headers: Mapping[str, str]) -> str | None:
+    """The character encoding in which a body of text comes, None for UTF-8, which JSON is in (RFC 8259, 8.1).
+
+    Raises InferError (UNSUPPORTED_MEDIA) for one that is not read.
+    """
+    found = _CHARSET.search(headers.get("content-type", ""))
+    name = found[1].lower() if found else "utf-8"
+    if name not in _CHARSETS:
+        raise InferError(Code.UNSUPPORTED_MEDIA, f"no charset {quoted(name)}; JSON is UTF-8")
+    return _CHARSETS[name]
+
+
+def recoded(body: bytes, name: str) -> bytes:
+    """The text as UTF-8. Raises InvalidInput where it is not in that encoding."""
+    try:
+        return body.decode(name).encode()
+    except UnicodeError as error:
+        raise InvalidInput(f"the body is no {name}: {error}"[:200]) from None
 
 
 def accepted(headers: Mapping[str, str], media: str, size: int) -> str | None:

@@ -40,12 +40,13 @@ from pipeline.tensors.message import (
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
 from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
-from server.encoding import accepted, codings, decoded, encoded
+from server.encoding import accepted, encoded, to_plain
 from server.failure import as_shown
 from server.log import begin, end, failed
 from server.routes import Match, Routes, wrong_method
 
 ReadBody = Callable[[], Awaitable[bytes]]
+Plain = Callable[[bytes], bytes]
 Page = Callable[[Mapping[str, str]], Reply]
 """What a GET of a path beside the protocols shows, to a caller with these headers."""
 
@@ -125,7 +126,7 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
     finally:
         end(lines)
     reply = Reply(reply.status, {**reply.headers, REQUEST_ID_HEADER: call.id}, reply.body)
-    _tell(service, call, reply.status, start, sum(map(len, reply.body)))
+    _tell(service, call, reply.status, start, 0 if method == "HEAD" else sum(map(len, reply.body)))
     return reply
 
 
@@ -162,11 +163,11 @@ async def _infer(service: Service, match: Match, verb: Verb, call: Call, read_bo
     pipeline = service.repository.get(match.model, match.version)
     pipeline.require_ready()  # before anything that is wrong with the call, as in KServe: it may be right in a moment
     pipeline.require(verb)
-    undo = codings(call.headers)
+    plain = to_plain(call.headers, service.max_body)
     async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
         call = msgspec.structs.replace(call, body=await read_body())
         route = match.route
-        command, options = await _read(match, call, undo, pipeline, service.max_body)
+        command, options = await _read(match, call, plain, pipeline)
         if not isinstance(command, Infer):
             raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
         if command.request.timeout is not None:
@@ -176,7 +177,7 @@ async def _infer(service: Service, match: Match, verb: Verb, call: Call, read_bo
     raise AssertionError("a request that is out of time raises")
 
 
-async def _read(match: Match, call: Call, undo: list[str], pipeline: Pipeline, max_body: int) -> tuple[Command, Any]:
+async def _read(match: Match, call: Call, plain: Plain | None, pipeline: Pipeline) -> tuple[Command, Any]:
     """The command of a call. What is large, or may become so, is read in a thread: others would notice it.
 
     Cancelled, such a thread ends by itself, and what it read is dropped.
@@ -184,10 +185,10 @@ async def _read(match: Match, call: Call, undo: list[str], pipeline: Pipeline, m
     expected = pipeline.expectation
 
     def read() -> tuple[Command, Any]:
-        plain = msgspec.structs.replace(call, body=decoded(bytes(call.body), undo, max_body)) if undo else call
-        return match.codec.decode(plain, match.route, pipeline.name, pipeline.version, expected)
+        own = msgspec.structs.replace(call, body=plain(bytes(call.body))) if plain else call
+        return match.codec.decode(own, match.route, pipeline.name, pipeline.version, expected)
 
-    if len(call.body) < _LARGE and not undo:
+    if len(call.body) < _LARGE and plain is None:
         return read()
     return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Code, InferError
-from server.encoding import accepted, codings, decoded, encoded
+from server.encoding import accepted, codings, decoded, encoded, to_plain
 
 LIMIT = 1000
 
@@ -149,3 +149,66 @@ def test_a_coded_reply_is_what_it_was(parts, coding):
 
 def test_what_hardly_shrinks_stays_as_it_is():
     assert encoded([b"{}", random.Random(1).randbytes(100_000)], "gzip") is None
+
+
+def test_members_are_read_one_after_the_other_and_are_bounded():
+    members = gzip.compress(b"a") * 4096
+    assert decoded(members, ["gzip"], 4096) == b"a" * 4096
+    assert decoded(gzip.compress(b"b" * 100_000) * 3, ["gzip"], 300_000) == b"b" * 300_000
+    with pytest.raises(InferError, match="more than 4096 members"):
+        decoded(members + gzip.compress(b""), ["gzip"], 5000)
+    with pytest.raises(InferError, match="more than 4096 members"):
+        decoded(gzip.compress(gzip.compress(b"") * 800_000), ["gzip", "gzip"], 10**8)
+
+
+def test_the_limit_is_that_of_the_whole_body_and_holds_in_memory(monkeypatch):
+    taken = []
+    real = zlib.decompressobj
+
+    class Counting:
+        def __init__(self, *arguments):
+            self._inflater = real(*arguments)
+
+        def decompress(self, piece, most):
+            taken.append(most)
+            return self._inflater.decompress(piece, most)
+
+        def __getattr__(self, name):
+            return getattr(self._inflater, name)
+
+    monkeypatch.setattr(zlib, "decompressobj", Counting)
+    with pytest.raises(InferError, match="larger than 1000 bytes"):
+        decoded(gzip.compress(b"a" * 900) * 2, ["gzip"], LIMIT)
+    assert taken == [1001, 101]
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        ("application/json", "ä".encode()),
+        ("application/json; charset=UTF-8", "ä".encode()),
+        ("text/plain;charset=utf8", "ä".encode()),
+        ("application/json; charset=iso-8859-1", b"\xe4"),
+        ('application/vnd.x+json; a=b; Charset="Windows-1252"', b"\xe4"),
+        ("application/json; charset=utf-16", "ä".encode("utf-16")),
+        ("application/json; charset=utf-16le; q=1", "ä".encode("utf-16-le")),
+    ],
+)
+def test_a_body_is_utf8_whatever_charset_it_came_in(media, body):
+    plain = to_plain({"content-type": media}, LIMIT)
+    assert (plain(body) if plain else body).decode() == "ä"
+
+
+@pytest.mark.parametrize("name", ["koi8-r", "punycode", "zip", "rot13", "utf-7", "x" * 500])
+def test_a_charset_that_is_not_read_is_415_and_named(name):
+    with pytest.raises(InferError, match="no charset") as caught:
+        to_plain({"content-type": f"application/json; charset={name}"}, LIMIT)
+    assert caught.value.code is Code.UNSUPPORTED_MEDIA
+    assert len(caught.value.message) < 200
+
+
+def test_text_that_is_not_in_its_charset_is_the_callers_fault():
+    plain = to_plain({"content-type": "application/json; charset=utf-16le"}, LIMIT)
+    with pytest.raises(InferError, match="the body is no utf-16le") as caught:
+        plain(b"{")
+    assert caught.value.code is Code.INVALID_ARGUMENT
