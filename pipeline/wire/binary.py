@@ -50,12 +50,12 @@ class Tail:
             raise InvalidInput(f"{what} belong to no tensor; binary_data_size says how many are whose")
 
 
-def split(headers: Mapping[str, str], body: bytes | memoryview) -> tuple[memoryview, Tail]:
+def split(headers: Mapping[str, str], body: bytes | memoryview) -> tuple[bytes | memoryview, Tail]:
     """The JSON of a body and its tail, which is empty where no header says how long the JSON is."""
     whole = memoryview(body)
     text = headers.get(HEADER)
     if text is None:
-        return whole, Tail(whole[len(whole) :])
+        return body, Tail(whole[len(whole) :])
     length = int(text) if _LENGTH.fullmatch(text.strip()) else -1
     if not 0 <= length <= len(whole):
         raise InvalidInput(f"the header {HEADER} is the length of the JSON, at most {len(whole)}, got {quoted(text)}")

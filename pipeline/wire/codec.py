@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pipeline.errors import InferError
 from pipeline.plugins import plugins
 from pipeline.tensors.message import Command, Result, Verb
 from pipeline.tensors.signature import Expectation
@@ -40,7 +39,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
 
 class Reply(msgspec.Struct, frozen=True, eq=False):
-    """One reply. ``body`` is sent part by part, so that a codec need not join what is already in memory."""
+    """One reply. ``body`` is in parts, so that a codec need not join what is already in memory."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -80,10 +79,6 @@ class Codec(Protocol):
 
     def encode(self, result: Result, options: Options, /) -> Reply:
         """Server side. Raises InferError where the result cannot be said in the way the caller asked for."""
-        ...
-
-    def encode_error(self, error: InferError, /) -> Reply:
-        """Server side."""
         ...
 
     def preferring(self, binary: bool, /) -> Options:

@@ -33,7 +33,8 @@ def element(datatype: Datatype) -> Schema:
         case Datatype.BF16:
             return {"type": ["number", "null"], "minimum": -_LARGEST_BF16, "maximum": _LARGEST_BF16}
         case Datatype.FP16 | Datatype.FP32:
-            largest = float(np.finfo(datatype.dtype).max)
+            # The shortest text that reads back as it, which encoders write, can be a larger number than it is.
+            largest = float(str(np.finfo(datatype.dtype).max))
             return {"type": ["number", "null"], "minimum": -largest, "maximum": largest}
         case _:
             bounds = np.iinfo(datatype.dtype)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.errors import InferError, InvalidInput
+from pipeline.errors import InvalidInput
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import (
     MAX_INPUTS,
@@ -35,7 +35,7 @@ from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire.codec import Call, Reply, Route
 from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
-from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
+from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 
 ROUTES: Sequence[Route] = (
     Route("GET", "/", AskLive),
@@ -108,10 +108,6 @@ def encode(result: Result, options: Options) -> Reply:
             return Reply(200, JSON, (dump({"name": name, "ready": True}),))
         case _:
             raise InvalidInput(f"version 1 of the protocol has no {type(result).__name__}")
-
-
-def encode_error(error: InferError) -> Reply:
-    return error_reply(error)
 
 
 def preferring(_: bool) -> Options:

@@ -39,7 +39,7 @@ from pipeline.wire.codec import Call, Reply, Route
 from pipeline.wire.entries import entry_of, parameters_of, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
-from pipeline.wire.statuses import JSON, body_of, error_reply, not_ready, unreadable
+from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 
 # What the metadata names as working beyond the base protocol.
 EXTENSIONS = ("binary_tensor_data", "explain")
@@ -115,10 +115,6 @@ def encode(result: Result, options: Options | None) -> Reply:
         case ModelReady(name):
             body = {"name": name, "ready": True}
     return Reply(200, JSON, (dump(body),))
-
-
-def encode_error(error: InferError) -> Reply:
-    return error_reply(error)
 
 
 def preferring(binary: bool) -> Options:

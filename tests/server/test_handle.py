@@ -19,6 +19,7 @@ from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
 from pipeline_serve import Pipeline, Step
 from server.handle import Answered, Service, handle, request_id
+from server.log import _with_request
 
 ROWS = b'{"instances": [1, 2]}'
 PREDICT = "/v1/models/m:predict"
@@ -239,9 +240,70 @@ async def test_a_compressed_body_is_read_within_the_limit_20():
         assert (await ask(own, Body(gzip.compress(ROWS)), content_encoding="gzip"))[0] == 413
 
 
-async def test_a_large_body_is_read_beside_the_loop():
+LARGE = b'{"instances": [' + b"1," * 600_000 + b"1]}"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "threads"),
+    [
+        (ROWS, {}, 0),
+        (LARGE, {}, 1),
+        (gzip.compress(ROWS), {"content-encoding": "gzip"}, 1),
+        (ROWS, {"content-type": "application/json; charset=iso-8859-1"}, 1),
+        (ROWS, {"content-type": "application/json; charset=utf-8"}, 0),
+        (LARGE, {"accept-encoding": "gzip"}, 2),
+        (b'{"instances": [' + b"1," * 2_000 + b"1]}", {"accept-encoding": "gzip"}, 0),
+    ],
+)
+async def test_what_takes_long_is_done_beside_the_loop(monkeypatch, body, headers, threads):
     pipeline, own = service(at_once)
-    large = b'{"instances": [' + b"1," * 600_000 + b"1]}"
+    trips = []
+    run_sync = trio.to_thread.run_sync
+
+    async def counted(*arguments, **how):
+        trips.append(how)
+        return await run_sync(*arguments, **how)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", counted)
+    async with pipeline:
+        reply = await handle(own, "POST", PREDICT, headers, Body(body))
+    assert reply.status == 200
+    assert trips == [{"abandon_on_cancel": True}] * threads
+
+
+async def test_a_request_id_ends_with_its_request():
+    pipeline, own = service(at_once)
+    seen = logging.LogRecord("user", logging.INFO, "", 0, "", (), None)
+    async with pipeline:
+        await handle(own, "POST", PREDICT, {"x-request-id": "r1"}, Body())
+        assert _with_request(seen)
+    assert seen.request_id == ""
+
+
+async def test_ctrl_c_is_a_steps_own_only_where_it_is_heard_elsewhere():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    _, own = service(at_once)
+    own.pages = {"/page": interrupted}
+    with pytest.raises(KeyboardInterrupt):
+        await handle(own, "GET", "/page", {}, Body())
+    own.owns_interrupts = True
+    assert (await handle(own, "GET", "/page", {}, Body())).status == 500
+
+
+async def test_the_line_of_a_head_counts_no_body():
+    _, own = service(at_once)
+    told: list[Answered] = []
+    own.on_answer.append(told.append)
+    for method in ("GET", "HEAD"):
+        await handle(own, method, "/v2/health/live", {}, Body())
+    assert [line.size for line in told] == [13, 0]
+
+
+async def test_a_large_body_leaves_the_loop_to_others():
+    pipeline, own = service(at_once)
+    large = LARGE
     beats = 0
 
     async def beat() -> None:

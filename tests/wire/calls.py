@@ -11,6 +11,7 @@ from pipeline.tensors.message import Infer, InferRequest, InferResponse
 from pipeline.tensors.signature import Expectation
 from pipeline.wire import v1, v2
 from pipeline.wire.codec import Call, Reply
+from pipeline.wire.statuses import error_reply
 
 ANYTHING = Expectation()
 PREDICT = {v1: "/v1/models/m:predict", v2: "/v2/models/m/infer"}
@@ -35,7 +36,7 @@ def refusal(codec, body, expectation=ANYTHING, headers=None, code=Code.INVALID_A
         decoded(codec, body, expectation, headers)
     assert caught.value.code is code
     assert 0 < len(caught.value.message) < 500
-    json.loads(b"".join(codec.encode_error(caught.value).body))
+    json.loads(b"".join(error_reply(caught.value).body))
     return caught.value.message
 
 

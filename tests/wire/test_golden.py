@@ -35,6 +35,7 @@ from pipeline.tensors.signature import Expectation, Signature, parse_spec
 from pipeline.tensors.tensor import Json, Tensor, Value, byte_strings, tensor
 from pipeline.wire import v1, v2
 from pipeline.wire.codec import Call, Reply
+from pipeline.wire.statuses import error_reply
 from server.routes import Routes
 from tests.tensors.strategies import same
 
@@ -291,7 +292,7 @@ def test_a_question_and_its_answer_are_the_files_on_both_sides(name):
     call, golden = codec.encode_request(command, None), request_of(name)
     assert (call.method, call.path, call.body) == (golden.method, golden.path, golden.body)
     told = reply_of(name)
-    reply = codec.encode_error(result) if isinstance(result, InferError) else codec.encode(result, None)
+    reply = error_reply(result) if isinstance(result, InferError) else codec.encode(result, None)
     assert (reply.status, dict(reply.headers), b"".join(reply.body)) == (told.status, told.headers, told.body[0])
     if isinstance(result, InferError):
         with pytest.raises(InferError) as caught:
@@ -307,7 +308,7 @@ def test_what_is_refused_is_refused_in_these_words(name):
     match = Routes().match(call.method, call.path)
     with pytest.raises(InvalidInput) as refused:
         codec.decode(call, match.route, "m", "1", Expectation())
-    reply = codec.encode_error(refused.value)
+    reply = error_reply(refused.value)
     assert (reply.status, dict(reply.headers), b"".join(reply.body)) == (golden.status, golden.headers, golden.body[0])
     with pytest.raises(InferError) as told:
         codec.decode_reply(golden, Infer(InferRequest(model="m", inputs={}), "predict"))

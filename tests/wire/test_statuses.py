@@ -22,7 +22,7 @@ from pipeline.errors import (
 )
 from pipeline.tensors.message import AskLive, AskModel, AskModelReady, Infer, InferRequest
 from pipeline.wire import v1, v2
-from pipeline.wire.statuses import STATUS, error_of
+from pipeline.wire.statuses import STATUS, error_of, error_reply
 from tests.wire.calls import reply
 
 # protocols.md, "Errors"; 405 from the contract's "Routing details".
@@ -52,7 +52,7 @@ def test_the_table_is_whole():
 @pytest.mark.parametrize("code", Code)
 def test_every_code_goes_to_the_client_and_comes_back(codec, code):
     headers = {"retry-after": "3"} if code is Code.RESOURCE_EXHAUSTED else {}
-    sent = codec.encode_error(InferError(code, "what – happened", headers=headers))
+    sent = error_reply(InferError(code, "what – happened", headers=headers))
     assert sent.status == TABLE[code]
     assert sent.headers["content-type"] == "application/json"
     assert json.loads(b"".join(sent.body)) == {"error": "what – happened"}
@@ -86,14 +86,14 @@ def test_every_code_goes_to_the_client_and_comes_back(codec, code):
     ids=lambda value: type(value).__name__,
 )
 def test_errors_are_kserves_body_under_their_status(codec, error, status, text):
-    sent = codec.encode_error(error)
+    sent = error_reply(error)
     assert sent.status == status
     assert b"".join(sent.body) == json.dumps({"error": text}, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @CODECS
 def test_a_full_server_says_when_to_come_again(codec):
-    sent = codec.encode_error(Overloaded("Model m", retry_after=7))
+    sent = error_reply(Overloaded("Model m", retry_after=7))
     assert (sent.status, sent.headers["retry-after"]) == (503, "7")
 
 
