@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import networkx as nx
+import numpy as np  # noqa: TC002  # a step's annotations are evaluated
 import openapi_spec_validator
 import pytest
 from jsonschema import Draft202012Validator
@@ -220,6 +221,27 @@ def test_the_authors_own_request_is_the_example_where_it_fits_in_the_other_proto
     found = examples(*written)
     assert found[0] == rows
     assert found[1] == (tensors or {"inputs": [{**FLAT, "data": [0.0, 0.0]}]})
+
+
+def test_outputs_of_which_some_are_unknown_are_not_told_as_all():
+    def known(x) -> Annotated[np.ndarray, "FP32[n]"]:
+        return x
+
+    def unknown(x):
+        return x
+
+    dag = nx.DiGraph()
+    dag.add_node("known", step=Step(run=known))
+    dag.add_node("unknown", step=Step(run=unknown))
+    both = document(Repository([Pipeline("m", dag, output=["known", "unknown"])]), title="t", version="9", examples={})
+    one = document(Repository([Pipeline("m", dag, output={"predict": "known", "explain": "unknown"})]), title="t",
+                   version="9", examples={})  # fmt: skip
+    schemas = [
+        api["paths"]["/v1/models/m:predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        for api in (both, one)
+    ]
+    assert schemas[0] == {}
+    assert schemas[1] != {}
 
 
 async def test_the_document_follows_the_models_as_they_load_and_close():
