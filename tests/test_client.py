@@ -172,6 +172,31 @@ def test_bytes_that_are_no_text_are_refused_as_json_with_the_way_out(run, server
     assert error.message == 'input "x" is BYTES that are not UTF-8, which JSON cannot carry; send it in binary'
 
 
+@pytest.mark.parametrize(("protocol", "binary"), FORMS[:2], ids=["v1", "v2-json"])
+@pytest.mark.parametrize("given", [np.array([np.inf, 1.0]), np.float32(-np.inf), [1.5, math.inf]], ids=repr)
+def test_what_would_arrive_as_another_number_is_not_sent(run, protocol, binary, given):
+    ask = lambda there: there.infer("m", {"x": given})  # noqa: E731
+    error = refusal(run, "http://127.0.0.1:1", ask, InvalidInput, protocol=protocol, binary=binary)
+    assert error.message == (
+        'input "x" holds an infinity, which JSON cannot carry; '
+        'version 2 of the protocol in binary can (protocol="v2", binary=True)'
+    )
+
+
+def test_nan_is_null_on_the_way_and_read_back_as_nan(run, server, form):
+    response = asking(run, server.url, lambda there: there.infer("same", {"x": np.array([np.nan, 1.0])}), **form)
+    (output,) = response.outputs
+    assert np.array_equal(response[output], [np.nan, 1.0], equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0, 3)], ids=str)
+def test_a_shape_that_lists_cannot_tell_is_not_sent_in_the_protocol_of_rows(run, server, shape):
+    ask = lambda there: there.infer("same", {"x": np.zeros(shape, "f4")})  # noqa: E731
+    error = refusal(run, server.url, ask, InvalidInput, protocol="v1")
+    assert "which nested lists cannot tell; version 2 of the protocol carries it" in error.message
+    assert asking(run, server.url, ask, binary=False)["same"].shape == shape
+
+
 @pytest.mark.parametrize(
     ("given", "comes"),
     [
@@ -319,7 +344,7 @@ def test_health_and_models_in_the_protocol_of_rows(run, server):
     live, ready, models = asking(run, server.url, ask, protocol="v1")
     assert (live, ready, models[:2]) == (True, True, ("block", "wait"))
     error = refusal(run, server.url, lambda there: there.metadata(), InvalidInput, protocol="v1")
-    assert "version 1 of the protocol has no AskServer" in error.message
+    assert error.message == 'version 1 of the protocol has no metadata; protocol="v2" has'
 
 
 def test_what_loads_or_failed_to_is_not_ready(run, tmp_path):
