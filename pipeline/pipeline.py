@@ -226,15 +226,19 @@ class Pipeline:
         id: str | None = None,
     ) -> InferResponse:
         """One request, in process: arrays (or lists, numbers, text, JSON) by input name. ``timeout`` in seconds,
-        or with a unit (``"300ms"``).
+        or with a unit (``"300ms"``). An array has its own datatype; a list or a number has the one that is expected, as
+        far as its values fit that without loss.
 
         Raises InvalidInput and its siblings as a caller on the wire would see them, DeadlineExceeded when time is up,
         and what a step raised, as it was raised. Cancelled, every step below is cancelled.
         """
         budget = math.inf if timeout is None else budget_of(timeout)
+        specs = self.expectation.signature.inputs
         request = InferRequest(
             model=self.name,
-            inputs={name: value_of(name, given) for name, given in mapping_of("inputs", inputs).items()},
+            inputs={
+                name: value_of(name, given, specs.get(name)) for name, given in mapping_of("inputs", inputs).items()
+            },
             id=id or str(uuid.uuid4()),
             version=self.version,
             outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
