@@ -68,6 +68,14 @@ async def test_lists_and_numbers_are_of_the_declared_datatype_as_over_http():
         }
 
 
+async def test_the_id_is_a_text_and_that_of_the_header_where_none_is_given():
+    dag = nx.DiGraph()
+    dag.add_node("same", step=Step(run=lambda x: x))
+    async with Pipeline("m", dag) as model:
+        assert (await model.infer({"x": 1}, id=5)).id == "5"
+        assert (await model.infer({"x": 1}, headers={"X-Request-Id": "mine"})).id == "mine"
+
+
 async def test_the_dag_of_a_pipeline_makes_the_same_pipeline(write):
     write("app.py", APP)
     folder = write("graph.yaml", GRAPH)
