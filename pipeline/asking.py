@@ -32,11 +32,12 @@ def request_of(  # noqa: PLR0913  # as Pipeline.infer
     parameters: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     version: str | int = "",
-    id: str | None = None,
+    id: str | int | None = None,
 ) -> InferRequest:
-    """The arguments of ``Client.infer`` as a request; one without an id gets one."""
+    """The arguments of ``Client.infer`` as a request; one without an id has that of its header, or gets one."""
     model, version = named(model, version)
-    known_as = id or str(uuid.uuid4())
+    headers = headers_of(headers)
+    known_as = id_of(id, headers)
     # A protocol whose bodies have no place for it has it from the header, as has every line of the server's log.
     own = {REQUEST_ID_HEADER: known_as} if is_request_id(known_as) else {}
     return InferRequest(
@@ -46,8 +47,13 @@ def request_of(  # noqa: PLR0913  # as Pipeline.infer
         inputs={name: value_of(name, given) for name, given in mapping_of("inputs", inputs).items()},
         outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
         parameters=mapping_of("parameters", parameters or {}),
-        headers={**headers_of(headers), **own},
+        headers={**headers, **own},
     )
+
+
+def id_of(id: str | int | None, headers: Mapping[str, str]) -> str:
+    """The id of a request, as text: the caller's, else that of the header (names in lower case), else a new one."""
+    return ("" if id is None else str(id)) or headers.get(REQUEST_ID_HEADER, "") or str(uuid.uuid4())
 
 
 def budget_of(timeout: float | str) -> float:

@@ -6,15 +6,19 @@ one of trio's, whose threads cannot wait for each other's loops, it is refused.)
 
 from __future__ import annotations
 
-import atexit
 import functools
+import os
+import threading
+import weakref
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
+from contextvars import Context
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import anyio
 import trio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from pipeline.errors import Code, InferError
 
@@ -24,7 +28,11 @@ Subject = TypeVar("Subject", bound=AbstractAsyncContextManager[Any])
 
 
 class Held(Generic[Subject]):
-    """An async context manager, held open in a loop of its own while any thread calls into it."""
+    """An async context manager, held open in a loop of its own while any thread calls into it.
+
+    One that nobody holds any more closes by itself, as at the end of the process. In a process that was forked while it
+    was open it is of no use: its thread is not there.
+    """
 
     def __init__(self, subject: Subject, what: str) -> None:
         self.subject = subject
@@ -32,23 +40,32 @@ class Held(Generic[Subject]):
         self._portal: BlockingPortal | None = None
         self._stack = ExitStack()
         self._calls: set[_Call[Any]] = set()
+        self._process = os.getpid()
+        self._end: weakref.finalize[..., Any] | None = None
 
     def open(self) -> None:
         """Raises what opening raises, and RuntimeError where it is open. Ctrl-C cancels the opening."""
         self._require_thread()
+        self._require_process()
         if self._portal is not None:
             raise RuntimeError(f"{self._what} is open already; close it first")
         with ExitStack() as stack:
-            portal = stack.enter_context(start_blocking_portal("trio"))
+            portal = _started(stack)
             stack.enter_context(portal.wrap_async_context_manager(self.subject))
-            self._portal, self._stack = portal, stack.pop_all()
+            self._portal, self._stack, self._process = portal, stack.pop_all(), os.getpid()
         # Left open, it would be torn down with the interpreter, when its thread can answer no more.
-        atexit.register(self.close)
+        self._end = weakref.finalize(self, _left_open, weakref.ref(self), self._stack, self._process)
 
     def close(self) -> None:
-        """Ends the loop and its thread; nothing where it is closed. Calls of other threads end, as cancelled."""
+        """Ends the loop and its thread; nothing where it is closed. Calls of other threads end, as cancelled.
+
+        Nothing either in a process that was forked meanwhile: what is open is the other's.
+        """
         self._require_thread()
-        atexit.unregister(self.close)
+        if self._is_foreign:
+            return
+        if self._end is not None:
+            self._end.detach()
         portal, self._portal = self._portal, None
         if portal is not None:
             for call in list(self._calls):
@@ -62,6 +79,7 @@ class Held(Generic[Subject]):
         thread closes it meanwhile.
         """
         self._require_thread()
+        self._require_process()
         call = _Call(function, self._what)
         self._calls.add(call)
         portal, future = self._portal, None
@@ -79,12 +97,67 @@ class Held(Generic[Subject]):
         finally:
             self._calls.discard(call)
 
+    @property
+    def _is_foreign(self) -> bool:
+        return self._portal is not None and self._process != os.getpid()
+
+    def _require_process(self) -> None:
+        if self._is_foreign:
+            told = f"{self._what} was opened in process {self._process}, and a fork takes no threads along"
+            raise RuntimeError(f"{told}; make and open one in each process")
+
     def _require_thread(self) -> None:
         try:
             trio.lowlevel.current_trio_token()
         except RuntimeError:
             return
         raise RuntimeError(f"{self._what} would block the trio loop of this thread; use the async one, or a thread")
+
+
+def _started(stack: ExitStack) -> BlockingPortal:
+    """Into a loop in a thread of its own, which ``stack`` ends.
+
+    Not anyio's own: that is a generator, and one that a forked process collects waits for a thread that it has not.
+    """
+    ready: Future[BlockingPortal] = Future()
+    # From Python 3.14 on, a thread may inherit a context that says which loop runs.
+    thread = threading.Thread(target=Context().run, args=(_run, ready), name="blocking portal", daemon=True)
+    thread.start()
+    portal = ready.result()
+
+    def stop(kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            portal.call(portal.stop, kind is not None)
+        finally:
+            thread.join()
+
+    stack.push(stop)
+    return portal
+
+
+def _run(ready: Future[BlockingPortal]) -> None:
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    try:
+        anyio.run(serve, backend="trio")
+    except OSError as error:  # too many open files
+        if ready.done():
+            raise
+        ready.set_exception(error)
+
+
+def _left_open(held: weakref.ref[Held[Any]], stack: ExitStack, process: int) -> None:
+    """The end of one that nobody closed: the process ends, or nobody can call it any more."""
+    if os.getpid() != process:
+        return
+    if (alive := held()) is not None:
+        alive.close()
+        return
+    # Garbage is collected in any thread, as in one that runs a loop, this one's too, which must not wait for it.
+    threading.Thread(target=stack.close, name="closing what was left open").start()
 
 
 class _Call(Generic[T]):

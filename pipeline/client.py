@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NoReturn, Self, TypeVar, overload
 
 import anyio
 import msgspec
@@ -17,9 +17,9 @@ from anyio import to_thread
 
 from pipeline.asking import budget_of, headers_of, named, request_of
 from pipeline.blocking import Held, blocking
-from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput
+from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, retold
 from pipeline.exchange import Cert, Peer, Verify
-from pipeline.graph.units import format_duration, seconds_of
+from pipeline.graph.units import format_duration, seconds_of, size
 from pipeline.tensors.message import (
     AskLive,
     AskModel,
@@ -40,6 +40,7 @@ from pipeline.tensors.message import (
 )
 from pipeline.tensors.tensor import Tensor
 from pipeline.wire.codec import DEFAULT_PROTOCOL, Call, Reply, codecs
+from pipeline.wire.statuses import bare
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Result)
@@ -69,7 +70,7 @@ class Client:
         verify: Verify = True,
         cert: Cert | None = None,
         connections: int = 100,
-        max_reply: int | None = 2**30,
+        max_reply: int | str | None = 2**30,
         trust_env: bool = True,
     ) -> None:
         """``url``: ``http://…``, ``https://…``, with a path where a gateway has one, or ``unix:PATH``.
@@ -78,8 +79,9 @@ class Client:
         (or ``"300ms"``) for a whole call that names none itself; None: no bound. ``headers`` go with every call.
         ``verify``: False, a file or folder of certificate authorities, or an ``ssl.SSLContext``; ``cert``: the client's
         certificate, as a file or (certificate, key[, password]). ``connections``: calls past them wait for one.
-        ``max_reply``: bytes of a reply's body, None for no bound. ``trust_env``: proxies and certificate authorities as
-        the environment names them. Raises ValueError, and InvalidInput for headers that cannot be sent.
+        ``max_reply``: bytes of a reply's body (or ``"64MiB"``), None for no bound. ``trust_env``: proxies and
+        certificate authorities as the environment names them. Raises ValueError, TypeError for a URL that is no text,
+        and InvalidInput for headers that cannot be sent.
         """
         known = codecs()
         if protocol not in known:
@@ -91,10 +93,12 @@ class Client:
             self._budget = math.inf if timeout is None else seconds_of(timeout)
         except ValueError as error:
             raise ValueError(f"timeout: {error}") from None
+        try:
+            most = size(max_reply) if isinstance(max_reply, str) else max_reply
+        except ValueError as error:
+            raise ValueError(f"max_reply: {error}") from None
         self._headers = headers_of(headers)
-        self._peer = Peer(
-            url, verify=verify, cert=cert, connections=connections, max_reply=max_reply, trust_env=trust_env
-        )
+        self._peer = Peer(url, verify=verify, cert=cert, connections=connections, max_reply=most, trust_env=trust_env)
 
     def __repr__(self) -> str:
         return f"<Client of {self._peer.url}>"
@@ -112,6 +116,12 @@ class Client:
         """Closes every connection, cancelled or not; calls that are still under way fail."""
         await self._peer.__aexit__(*exc_info)
 
+    def __enter__(self) -> NoReturn:
+        raise TypeError(f'{self!r} is async: "async with" opens it, or "with Client(…).blocking() as client"')
+
+    def __exit__(self, *exc_info: object) -> None:
+        raise AssertionError("it is never entered so")
+
     # ---- models
 
     async def infer(  # noqa: PLR0913  # as Pipeline.infer
@@ -124,7 +134,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout: float | str | None = None,
         version: str | int = "",
-        id: str | None = None,
+        id: str | int | None = None,
     ) -> InferResponse:
         """One request: arrays (or lists, numbers, text, JSON) by input name, as ``Pipeline.infer`` takes them.
 
@@ -135,7 +145,7 @@ class Client:
         """
         self._require_versions(version)
         request = request_of(
-            model, inputs, outputs=outputs, parameters=parameters, headers=headers, version=version, id=id
+            model, inputs, outputs=outputs, parameters=parameters, headers=self._all(headers), version=version, id=id
         )
         return await self._asked(Infer(request, "predict"), InferResponse, timeout)
 
@@ -149,12 +159,12 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout: float | str | None = None,
         version: str | int = "",
-        id: str | None = None,
+        id: str | int | None = None,
     ) -> InferResponse:
         """As ``infer``, for the model's explanation. Raises InferError (UNIMPLEMENTED) where the model has none."""
         self._require_versions(version)
         request = request_of(
-            model, inputs, outputs=outputs, parameters=parameters, headers=headers, version=version, id=id
+            model, inputs, outputs=outputs, parameters=parameters, headers=self._all(headers), version=version, id=id
         )
         return await self._asked(Infer(request, "explain"), InferResponse, timeout)
 
@@ -202,6 +212,9 @@ class Client:
 
     # ---- the way there and back
 
+    def _all(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        return {**self._headers, **headers_of(headers)}
+
     def _named(self, model: str, version: str | int) -> tuple[str, str]:
         self._require_versions(version)
         return named(model, version)
@@ -243,10 +256,14 @@ class Client:
         try:
             return self._codec.decode_reply(reply, command)
         except InferError as error:
-            if reply.status >= 400:
+            where = f"{call.method} {self._peer.url}{call.path}"
+            if reply.status < 400:
+                told = f"{where}: {error.message}; is it a server of this protocol?"
+                raise InferError(error.code, told) from None
+            if error.message != bare(reply.status):
                 raise
-            told = f"{call.method} {self._peer.url}{call.path}: {error.message}; is it a server of this protocol?"
-            raise InferError(error.code, told) from None
+            told = f"{where} was answered with {error.message}, in no words of the protocol"
+            raise retold(type(error), error.code, told, status=error.status, headers=error.headers) from None
 
 
 class BlockingClient:

@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import anyio
@@ -45,8 +45,11 @@ class Peer:
         """``connections``: at most so many at once, calls past them wait. ``max_reply``: bytes of a reply's body.
 
         ``trust_env``: proxies and certificate authorities as the environment names them. Raises ValueError for a URL
-        that is none of a server.
+        that is none of a server and for numbers below 1, TypeError for a URL that is no text.
         """
+        _require_positive("connections", connections)
+        if max_reply is not None:
+            _require_positive("max_reply", max_reply)
         self._base, self._socket = _address(url)
         self.url = f"unix:{self._socket}" if self._socket else str(self._base.copy_with(userinfo=b"")).rstrip("/")
         self._tls = (verify, cert, trust_env)
@@ -187,8 +190,16 @@ def _length(call: Call) -> dict[str, str]:
     return {"content-length": str(len(call.body))} if call.body or call.method == "POST" else {}
 
 
-def _address(url: str) -> tuple[httpx.URL, str | None]:
+def _require_positive(what: str, number: Any) -> None:
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(f"{what} is a whole number from 1, not {number!r}")
+
+
+def _address(url: Any) -> tuple[httpx.URL, str | None]:
     """(base URL, path of the socket where it is a Unix one)"""
+    if not isinstance(url, str):
+        kinds = "a text like http://localhost:8080 or unix:/run/model.sock"
+        raise TypeError(f"the URL of a server is {kinds}, not a {type(url).__name__}")
     path = url.removeprefix("unix:") if url.startswith("unix:") else None
     try:
         base = httpx.URL(url if path is None else "http://localhost")

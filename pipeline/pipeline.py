@@ -10,7 +10,6 @@ import enum
 import functools
 import math
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 
 from pipeline import blueprint
-from pipeline.asking import budget_of
+from pipeline.asking import budget_of, id_of
 from pipeline.contract import Contract
 from pipeline.engine.execute import execute
 from pipeline.engine.limit import Limit
@@ -223,23 +222,28 @@ class Pipeline:
         headers: Mapping[str, str] | None = None,
         timeout: float | str | None = None,
         verb: Verb = "predict",
-        id: str | None = None,
+        id: str | int | None = None,
     ) -> InferResponse:
         """One request, in process: arrays (or lists, numbers, text, JSON) by input name. ``timeout`` in seconds,
-        or with a unit (``"300ms"``).
+        or with a unit (``"300ms"``). An array has its own datatype; a list or a number has the one that is expected, as
+        far as its values fit that without loss.
 
         Raises InvalidInput and its siblings as a caller on the wire would see them, DeadlineExceeded when time is up,
         and what a step raised, as it was raised. Cancelled, every step below is cancelled.
         """
         budget = math.inf if timeout is None else budget_of(timeout)
+        specs = self.expectation.signature.inputs
+        told = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}
         request = InferRequest(
             model=self.name,
-            inputs={name: value_of(name, given) for name, given in mapping_of("inputs", inputs).items()},
-            id=id or str(uuid.uuid4()),
+            inputs={
+                name: value_of(name, given, specs.get(name)) for name, given in mapping_of("inputs", inputs).items()
+            },
+            id=id_of(id, told),
             version=self.version,
             outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
             parameters=mapping_of("parameters", parameters or {}),
-            headers={name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()},
+            headers=told,
             timeout=None if timeout is None else budget,
         )
         async with self.admitted(verb, budget) as allowance:

@@ -46,6 +46,10 @@ else:
 
         return getattr(client, name)
 
+    def __dir__() -> list[str]:
+        """What there is for users, the clients too; not what this file needs itself."""
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
 
 __all__ = [
     "BlockingClient",

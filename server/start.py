@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from pipeline.errors import InvalidInput
 from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
@@ -118,7 +119,11 @@ def _curl(listening: Listening, pipeline: Pipeline, graph: Path) -> str:
         for own in fitting(pipeline, [text]):
             return shlex.join([*curl, base + path_of(own.description, pipeline.name, "predict"), "-d", f"@{file}"])
     inputs = sample(pipeline.expectation)
+    question = shlex.join([*curl, base + v2.encode_request(AskModel(pipeline.name)).path])
     if inputs is None:
-        return shlex.join([*curl, base + v2.encode_request(AskModel(pipeline.name)).path])
-    call = v1.encode_request(Infer(InferRequest(model=pipeline.name, inputs=inputs), "predict"))
+        return question
+    try:
+        call = v1.encode_request(Infer(InferRequest(model=pipeline.name, inputs=inputs), "predict"))
+    except InvalidInput:  # rows cannot tell every shape
+        return question
     return shlex.join([*curl, base + call.path, "-d", bytes(call.body).decode()])

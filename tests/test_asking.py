@@ -22,6 +22,22 @@ def test_what_is_left_out_is_empty_and_the_id_is_new():
     assert one.headers == {"x-request-id": one.id}
 
 
+@pytest.mark.parametrize(
+    ("id", "header", "known_as", "sent"),
+    [
+        (None, "mine", "mine", "mine"),
+        ("", "mine", "mine", "mine"),
+        ("own", "mine", "own", "own"),
+        ("with space", "mine", "with space", "mine"),
+        (5, None, "5", "5"),
+        (0, "mine", "0", "0"),
+    ],
+)
+def test_the_id_is_the_callers_or_that_of_its_header(id, header, known_as, sent):
+    request = request_of("m", {}, id=id, headers={"X-Request-Id": header} if header else None)
+    assert (request.id, request.headers) == (known_as, {"x-request-id": sent})
+
+
 @pytest.mark.parametrize("id", ["with space", "ä", "new\nline", "x" * 129])
 def test_an_id_that_no_header_carries_is_in_the_body_only(id):
     request = request_of("m", {}, id=id)

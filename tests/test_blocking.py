@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -257,6 +259,50 @@ def test_it_leaves_no_thread_and_no_file():
         assert [thread for thread in threading.enumerate() if "portal" in thread.name] == []
 
 
+def ended(threads):
+    """Waits for those that are not among them to end."""
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_one_that_nobody_holds_any_more_closes_by_itself():
+    threads = set(threading.enumerate())
+    with raw_server(answering(answer())) as there:
+        held = set(threading.enumerate())
+        client = Client(there.url, trust_env=False).blocking().open()
+        assert client.live()
+        # As a cell of a notebook that is run again.
+        client = Client(there.url, trust_env=False).blocking().open()
+        there.wait_until_left()
+        with suppress(InferError):
+            client.infer("m", {"x": 1})
+        del client
+        gc.collect()  # an error that was raised holds, in its traceback, what raised it
+        there.wait_until_left()
+        ended(held | {thread for thread in threading.enumerate() if "portal" not in thread.name})
+    ended(threads)
+
+
+def test_one_that_is_collected_in_its_own_loop_holds_nothing_up(blocked):
+    threads = set(threading.enumerate())
+    own = Blocked(Resource())
+    own.held.open()
+    resource, ring = own.held.subject, [own]
+    ring.append(ring)
+
+    async def collect():
+        gc.collect()
+
+    own.held.call(collect)
+    there = own.held._portal  # to run something in a loop that is nobody's any more
+    del own, ring
+    there.call(collect)
+    del there
+    ended(threads)
+    assert resource.notes == ["opened", "closed"]
+
+
 def test_an_unusable_certificate_is_told_at_opening():
     client = Client("https://127.0.0.1:1", verify="/no/such.pem").blocking()
     with pytest.raises(ValueError, match=r"verify: /no/such\.pem cannot be used"):
@@ -288,6 +334,29 @@ print(client.ready())
 """
 
 
+FORKED = """
+import os, sys
+from pipeline_serve import Client
+
+client = Client(sys.argv[1], trust_env=False).blocking().open()
+print(client.ready(), flush=True)
+child = os.fork()
+if child == 0:
+    for call in (client.ready, client.open):
+        try:
+            call()
+        except RuntimeError as error:
+            print(str(error).replace(str(os.getppid()), "1"), flush=True)
+    client.close()
+    with Client(sys.argv[1], trust_env=False).blocking() as own:
+        print(own.ready(), flush=True)
+    if sys.argv[2] == "drops":
+        del client
+    sys.exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), client.ready())
+"""
+
+
 def script(text, *arguments):
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", text, *arguments],
@@ -315,3 +384,13 @@ def test_a_script_that_never_closes_it_ends(server):
     with script(LEFT_OPEN, server.url) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "True\n", "")
+
+
+@pytest.mark.parametrize("child", ["drops", "keeps"])
+def test_a_process_that_is_forked_is_told_to_open_its_own_and_ends(server, child):
+    with script(FORKED, server.url, child) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    told = f"<Client of {server.url}> was opened in process 1, and a fork takes no threads along; "
+    told += "make and open one in each process"
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines() == ["True", told, told, "True", "3 True"]

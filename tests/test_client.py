@@ -172,6 +172,31 @@ def test_bytes_that_are_no_text_are_refused_as_json_with_the_way_out(run, server
     assert error.message == 'input "x" is BYTES that are not UTF-8, which JSON cannot carry; send it in binary'
 
 
+@pytest.mark.parametrize(("protocol", "binary"), FORMS[:2], ids=["v1", "v2-json"])
+@pytest.mark.parametrize("given", [np.array([np.inf, 1.0]), np.float32(-np.inf), [1.5, math.inf]], ids=repr)
+def test_what_would_arrive_as_another_number_is_not_sent(run, protocol, binary, given):
+    ask = lambda there: there.infer("m", {"x": given})  # noqa: E731
+    error = refusal(run, "http://127.0.0.1:1", ask, InvalidInput, protocol=protocol, binary=binary)
+    assert error.message == (
+        'input "x" holds an infinity, which JSON cannot carry; '
+        'version 2 of the protocol in binary can (protocol="v2", binary=True)'
+    )
+
+
+def test_nan_is_null_on_the_way_and_read_back_as_nan(run, server, form):
+    response = asking(run, server.url, lambda there: there.infer("same", {"x": np.array([np.nan, 1.0])}), **form)
+    (output,) = response.outputs
+    assert np.array_equal(response[output], [np.nan, 1.0], equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0, 3)], ids=str)
+def test_a_shape_that_lists_cannot_tell_is_not_sent_in_the_protocol_of_rows(run, server, shape):
+    ask = lambda there: there.infer("same", {"x": np.zeros(shape, "f4")})  # noqa: E731
+    error = refusal(run, server.url, ask, InvalidInput, protocol="v1")
+    assert "which nested lists cannot tell; version 2 of the protocol carries it" in error.message
+    assert asking(run, server.url, ask, binary=False)["same"].shape == shape
+
+
 @pytest.mark.parametrize(
     ("given", "comes"),
     [
@@ -287,6 +312,26 @@ def test_the_id_is_the_callers_or_a_new_one_and_in_the_servers_log(run, server, 
     server.wait_for_log(ids[2])
 
 
+def test_an_id_in_the_headers_is_the_id_of_the_call_or_of_every_call_of_the_client(run, server, form):
+    async def ask(there):
+        how = [{}, {"id": "own"}, {"id": 5}, {"headers": {"X-Request-Id": "mine"}}]
+        return [(await there.infer("same", {"x": [1]}, **one)).id for one in how]
+
+    assert asking(run, server.url, ask, headers={"x-request-id": "ours"}, **form) == ["ours", "own", "5", "mine"]
+    server.wait_for_log("ours")
+    server.wait_for_log("mine")
+
+
+@pytest.mark.parametrize(("timeout", "sent"), [(30, b"29."), (None, b"7s")])
+def test_the_clients_own_deadline_is_told_rather_than_the_callers_header(run, timeout, sent):
+    seen = []
+    with raw_server(answering(answer(), seen=seen)) as there:
+        how = {"headers": {"x-request-timeout": "7s"}, "timeout": timeout}
+        asking(run, there.url, lambda there: there.live(), **how)
+    assert b"x-request-timeout: " + sent in seen[0].lower()
+    assert seen[0].lower().count(b"x-request-timeout") == 1
+
+
 def test_parameters_reach_the_server(run):
     seen = []
     reply = answer(b'{"outputs":[]}')
@@ -319,7 +364,7 @@ def test_health_and_models_in_the_protocol_of_rows(run, server):
     live, ready, models = asking(run, server.url, ask, protocol="v1")
     assert (live, ready, models[:2]) == (True, True, ("block", "wait"))
     error = refusal(run, server.url, lambda there: there.metadata(), InvalidInput, protocol="v1")
-    assert "version 1 of the protocol has no AskServer" in error.message
+    assert error.message == 'version 1 of the protocol has no metadata; protocol="v2" has'
 
 
 def test_what_loads_or_failed_to_is_not_ready(run, tmp_path):
@@ -409,6 +454,22 @@ def test_statuses_and_retry_after_are_kept(run, form, status, head, kind, code):
     assert error.headers == ({"retry-after": "7"} if head else {})
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (502, InferError, Code.BAD_UPSTREAM),
+        (404, ModelNotFound, Code.NOT_FOUND),
+        (503, ModelNotReady, Code.UNAVAILABLE),
+    ],
+)
+def test_an_error_that_is_not_of_the_protocol_is_named_with_its_url(run, form, status, kind, code):
+    with raw_server(answering(answer(b"<html>Bad Gateway</html>", status=f"{status} X"))) as there:
+        error = refusal(run, there.url, lambda there: there.infer("m", {"x": 1}), kind, **form)
+    path = "/v1/models/m:predict" if form["protocol"] == "v1" else "/v2/models/m/infer"
+    told = f"POST {there.url}{path} was answered with HTTP status {status}, in no words of the protocol"
+    assert (error.code, error.status, error.message) == (code, status, told)
+
+
 def test_a_server_that_is_not_ready_is_told_from_a_model_that_is_not(run):
     with raw_server(answering(answer(b"", status="503 X"))) as there:
         refusal(run, there.url, lambda there: there.metadata(), ServerNotReady)
@@ -483,11 +544,34 @@ def test_what_is_no_json_is_the_callers_fault_in_every_protocol(run, protocol):
         ({"timeout": "5"}, "timeout: 5 has no unit"),
         ({"timeout": -1}, "timeout: a number of seconds from 0"),
         ({"url": "localhost:8080"}, "like http://localhost:8080"),
+        ({"connections": 0}, "connections is a whole number from 1, not 0"),
+        ({"connections": 1.5}, "connections is a whole number from 1, not 1.5"),
+        ({"max_reply": -1}, "max_reply is a whole number from 1, not -1"),
+        ({"max_reply": "1"}, "max_reply: 1 has no unit"),
+        ({"max_reply": "0B"}, "max_reply is a whole number from 1, not 0"),
     ],
 )
 def test_settings_are_checked_at_once(how, says):
     with pytest.raises(ValueError, match=says):
         Client(**{"url": "http://127.0.0.1:1", **how})
+
+
+@pytest.mark.parametrize("url", [None, 8080, b"http://localhost"])
+def test_an_address_that_is_no_text_is_refused_in_words(url):
+    with pytest.raises(TypeError, match=r"the URL of a server is a text like http://localhost:8080 .*, not a "):
+        Client(url)
+
+
+def test_the_largest_reply_can_be_a_size_with_its_unit(run):
+    with raw_server(answering(answer(b"[" + b" " * 2048))) as there:
+        error = refusal(run, there.url, lambda there: there.models(), max_reply="1KiB")
+    assert "is larger than 1024 bytes" in error.message
+
+
+def test_without_async_the_way_out_is_the_blocking_face():
+    there = client("http://127.0.0.1:1")
+    with pytest.raises(TypeError, match=r"is async: .* or \"with Client\(…\)\.blocking\(\) as client\""), there:
+        pass
 
 
 def test_a_client_is_opened_once_and_can_be_opened_again(run, server):

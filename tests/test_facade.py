@@ -45,6 +45,12 @@ def test_the_names_of_the_contract_are_among_them():
     assert pipeline_serve.__all__ == sorted(pipeline_serve.__all__)
 
 
+def test_the_names_that_are_shown_are_those_for_users():
+    shown = {name for name in dir(pipeline_serve) if not name.startswith("__")}
+    assert shown == set(pipeline_serve.__all__)
+    assert {"__doc__", "__all__", "__file__"} <= set(dir(pipeline_serve))
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error_in_pythons_words():
     with pytest.raises(AttributeError, match="module 'pipeline_serve' has no attribute 'Cliend'"):
         pipeline_serve.Cliend  # noqa: B018  # asked for

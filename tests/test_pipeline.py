@@ -57,6 +57,25 @@ async def test_a_graph_file_is_a_pipeline_and_its_dag_is_networkx(write):
         assert (await model.infer({"rows": [[1.0, 1.0]]})).id != (await model.infer({"rows": [[1.0, 1.0]]})).id
 
 
+async def test_lists_and_numbers_are_of_the_declared_datatype_as_over_http():
+    dag = nx.DiGraph()
+    dag.add_node("both", step=Step(run=lambda rows, threshold=None: {"rows": rows, "threshold": threshold}))
+    async with Pipeline("m", dag, schema={"inputs": {"rows": "FP64[n,4]", "threshold": "FP32[]?"}}) as model:
+        answer = await model.infer({"rows": [[5, 3, 1, 0]], "threshold": 0.5})
+        assert {name: value.describe() for name, value in answer.outputs.items()} == {
+            "rows": "FP64[1,4]",
+            "threshold": "FP32[]",
+        }
+
+
+async def test_the_id_is_a_text_and_that_of_the_header_where_none_is_given():
+    dag = nx.DiGraph()
+    dag.add_node("same", step=Step(run=lambda x: x))
+    async with Pipeline("m", dag) as model:
+        assert (await model.infer({"x": 1}, id=5)).id == "5"
+        assert (await model.infer({"x": 1}, headers={"X-Request-Id": "mine"})).id == "mine"
+
+
 async def test_the_dag_of_a_pipeline_makes_the_same_pipeline(write):
     write("app.py", APP)
     folder = write("graph.yaml", GRAPH)
@@ -81,7 +100,8 @@ async def test_edges_say_which_tensor_goes_where():
     ("inputs", "says"),
     [
         ({"row": [[1.0, 1.0]]}, 'input "rows": expected FP64[n,2], but it is missing'),
-        ({"rows": [[1, 1]]}, 'input "rows": expected FP64[n,2], got INT64[1,2]'),
+        ({"rows": np.array([[1, 1]])}, 'input "rows": expected FP64[n,2], got INT64[1,2]'),
+        ({"rows": [["a", "b"]]}, "input \"rows\": expected FP64[n,2]; element 0 is 'a', which is no FP64"),
         ({"rows": [[1.0]]}, 'input "rows": expected FP64[n,2], got FP64[1,1]'),
         (
             {"rows": [[1.0, 1.0]], "scael": [1.0]},
@@ -94,7 +114,7 @@ async def test_edges_say_which_tensor_goes_where():
             {"rows": np.array([1j])},
             'input "rows": numpy dtype complex128 has no datatype in the Open Inference Protocol',
         ),
-        ({"rows": "\ud800"}, 'input "rows": an element is text with a lone surrogate, which has no UTF-8 form'),
+        ({"rows": "text"}, "input \"rows\": expected FP64[n,2]; element 0 is 'text', which is no FP64"),
     ],
 )
 async def test_a_request_that_does_not_fit_the_schema_is_refused_in_words(write, inputs, says):

@@ -129,9 +129,14 @@ def body_of(reply: Reply, command: Command) -> Any:
         body = None
     if reply.status >= 400:
         text = body.get("error") if isinstance(body, dict) else None
-        shown = text if isinstance(text, str) else f"HTTP status {reply.status}"
+        shown = text if isinstance(text, str) else bare(reply.status)
         raise error_of(reply.status, shown, reply.headers, command)
     return body
+
+
+def bare(status: int) -> str:
+    """The text of an error whose reply has none of the protocol's."""
+    return f"HTTP status {status}"
 
 
 def unreadable(reason: str) -> InferError:

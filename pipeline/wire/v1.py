@@ -14,11 +14,13 @@ import msgspec
 
 from pipeline.errors import InvalidInput
 from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.given import fitting
 from pipeline.tensors.message import (
     MAX_INPUTS,
     AskLive,
     AskModelReady,
     AskModels,
+    AskReady,
     Command,
     Infer,
     InferRequest,
@@ -29,12 +31,13 @@ from pipeline.tensors.message import (
     Result,
     Verb,
 )
-from pipeline.tensors.nested import array_of, flatten, natural_datatype
+from pipeline.tensors.nested import flatten
 from pipeline.tensors.shown import kind, quoted
 from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire.codec import Call, Reply, Route
 from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
+from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 
 ROUTES: Sequence[Route] = (
@@ -115,12 +118,19 @@ def preferring(_: bool) -> Options:
 
 
 def encode_request(command: Command, _: Options | None = None) -> Call:
-    """The call of a client: rows for one tensor, columns for several or for a scalar, one JSON object as it is."""
+    """The call of a client: rows for one tensor, columns for several or for a scalar, one JSON object as it is.
+
+    Raises InvalidInput where JSON would not carry an input as it is.
+    """
     match command:
         case Infer(request, verb):
             if request.outputs:
                 raise InvalidInput("version 1 of the protocol chooses no outputs; it answers all of them")
             body = dump_asked("the request", _asked(request.inputs, request.parameters))
+            refuse_infinite(request.parameters)
+            for name, value in request.inputs.items():
+                refuse_infinity(name, value)
+                refuse_hidden_shape(name, value)
             return Call("POST", f"/v1/models/{request.model}:{verb}", {**request.headers, **JSON}, body)
         case AskLive():
             return Call("GET", "/")
@@ -129,7 +139,7 @@ def encode_request(command: Command, _: Options | None = None) -> Call:
         case AskModelReady(model):
             return Call("GET", f"/v1/models/{model}")
         case _:
-            raise InvalidInput(f"version 1 of the protocol has no {type(command).__name__}")
+            raise InvalidInput(f'version 1 of the protocol has no {_unasked(command)}; protocol="v2" has')
 
 
 def decode_reply(reply: Reply, command: Command) -> Result:
@@ -148,7 +158,11 @@ def decode_reply(reply: Reply, command: Command) -> Result:
         case AskModelReady(model):
             return ModelReady(model, isinstance(body, dict) and body.get("ready") is True)
         case _:
-            raise InvalidInput(f"version 1 of the protocol has no {type(command).__name__}")
+            raise InvalidInput(f'version 1 of the protocol has no {_unasked(command)}; protocol="v2" has')
+
+
+def _unasked(command: Command) -> str:
+    return "readiness of a server, only of a model" if isinstance(command, AskReady) else "metadata"
 
 
 # ---- JSON to tensors
@@ -229,14 +243,7 @@ def _tensor(name: str, data: Any, spec: TensorSpec | None) -> Tensor:
         elements, shape = flatten(data)
         if dict in set(map(type, elements)):
             elements = [_bytes(element) if isinstance(element, dict) else element for element in elements]
-        if spec is not None:
-            try:
-                return Tensor(spec.datatype, array_of(elements, spec.datatype, shape))
-            except ValueError as error:
-                if not spec.any_number:
-                    raise ValueError(f"expected {spec}; {error}") from None
-        natural = natural_datatype(elements, shape)
-        return Tensor(natural, array_of(elements, natural, shape))
+        return fitting(elements, shape, spec)
     except ValueError as error:
         raise InvalidInput(f"{quoted(name)}: {error}") from None
 

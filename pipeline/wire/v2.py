@@ -39,6 +39,7 @@ from pipeline.wire.codec import Call, Reply, Route
 from pipeline.wire.entries import entry_of, parameters_of, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
+from pipeline.wire.loss import refuse_infinite, refuse_infinity
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 
 # What the metadata names as working beyond the base protocol.
@@ -246,22 +247,29 @@ def _request(request: InferRequest, options: Options) -> tuple[Mapping[str, str]
         body["parameters"] = parameters
     parts: list[bytes | memoryview] = []
     body["inputs"] = [
-        _written(name, _as_tensor(name, value), parts, options, "input") for name, value in request.inputs.items()
+        _written(name, _as_tensor(name, value, options), parts, options, "input")
+        for name, value in request.inputs.items()
     ]
     if request.outputs:
         body["outputs"] = [{"name": name} for name in request.outputs]
     head = dump_asked("the request", body)
+    refuse_infinite(parameters)
     if not parts:
         return JSON, head
     headers, whole = joined(head, parts)
     return headers, b"".join(whole)
 
 
-def _as_tensor(name: str, value: Value) -> Tensor:
+def _as_tensor(name: str, value: Value, options: Options) -> Tensor:
+    """The tensor that is sent for an input. Raises InvalidInput where JSON is to carry it and cannot."""
     match value:
         case Json(inner):
-            return Tensor(Datatype.BYTES, byte_strings([dump_asked(f"input {quoted(name)}", inner)], (1,)))
+            text = dump_asked(f"input {quoted(name)}", inner)
+            refuse_infinity(name, value)
+            return Tensor(Datatype.BYTES, byte_strings([text], (1,)))
         case Tensor():
+            if not options.is_binary(name):
+                refuse_infinity(name, value)
             return value
 
 

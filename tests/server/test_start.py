@@ -43,6 +43,14 @@ def test_models_load_after_the_port_is_bound_live_at_once_and_ready_when_they_ar
         assert server.stop() == 0
 
 
+def test_a_model_whose_sample_rows_cannot_tell_is_served_and_the_line_to_try_asks_what_it_takes(tmp_path):
+    graph = "schema: {inputs: {none: 'FP32[0,3]'}}\nsteps: {echo: 'app.py:echo'}\n"
+    files = {"app.py": "def echo(none):\n    return none\n", "empty.yaml": graph}
+    with serving(tmp_path, files, graphs=["empty.yaml"]) as server:
+        (line,) = (line for line in server.stdout.splitlines() if line.startswith("  curl "))
+        assert line.endswith("/v2/models/empty")
+
+
 @pytest.mark.parametrize(("mode", "status"), [("all", 503), ("any", 200)])
 def test_a_failed_load_says_why_and_the_other_models_are_served_7(tmp_path, mode, status):
     env = {"PIPELINE_SERVE_READY": mode, "PIPELINE_SERVE_LOG_FORMAT": "json"}

@@ -51,6 +51,11 @@ def numbers_of(tensor):
     return bfloat16.to_float32(tensor.array) if tensor.datatype is Datatype.BF16 else tensor.array
 
 
+def has_infinity(tensor):
+    """What no request in JSON carries."""
+    return tensor.datatype.is_float and bool(np.isinf(numbers_of(tensor)).any())
+
+
 def same(one, other, *, infinities=True):
     """``infinities``: false where they travelled as ``null``, and came back as NaN."""
     if (one.datatype, one.shape) != (other.datatype, other.shape) or one.array.dtype != other.array.dtype:

@@ -119,13 +119,29 @@ def test_what_is_not_ready_is_an_error_in_kserves_words(codec, result, text):
     [
         ("encode", Ready(ready=True)),
         ("encode", ServerMetadata("n", "v")),
-        ("encode_request", AskReady()),
-        ("encode_request", AskModel("m")),
     ],
 )
 def test_what_a_protocol_does_not_have_is_said_by_name(side, value):
     with pytest.raises(InferError, match=f"version 1 of the protocol has no {type(value).__name__}"):
         getattr(v1, side)(value, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (AskReady(), "readiness of a server, only of a model"),
+        (AskServer(), "metadata"),
+        (AskModel("m"), "metadata"),
+    ],
+)
+def test_what_a_protocol_cannot_be_asked_is_said_with_the_one_that_can(command, what):
+    told = f'version 1 of the protocol has no {what}; protocol="v2" has'
+    with pytest.raises(InvalidInput) as caught:
+        v1.encode_request(command)
+    assert caught.value.reason == told
+    with pytest.raises(InvalidInput) as caught:
+        v1.decode_reply(reply(200, b"{}"), command)
+    assert caught.value.reason == told
 
 
 X = {"name": "x", "datatype": "FP32", "shape": [1]}

@@ -189,8 +189,11 @@ def test_what_a_client_writes_fits_what_is_said_of_a_model_that_takes_it(descrip
     fitting = {name: TensorSpec(tensor.datatype, tensor.shape) for name, tensor in inputs.items()}
     only = next(iter(fitting)) if len(fitting) == 1 else None
     expectation = Expectation(Signature(fitting), only_input=only, names=tuple(fitting))
-    call = description.CODEC.encode_request(Infer(InferRequest(model="m", inputs=inputs), "predict"), None)
-    if accepted(description.CODEC, bytes(call.body), expectation):  # version 1 cannot say every empty tensor
+    try:
+        call = description.CODEC.encode_request(Infer(InferRequest(model="m", inputs=inputs), "predict"), None)
+    except InvalidInput:  # JSON has no infinities, and version 1 not every empty tensor
+        return
+    if accepted(description.CODEC, bytes(call.body), expectation):
         body_of(description, expectation).validate(json.loads(call.body))
 
 

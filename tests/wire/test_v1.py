@@ -19,7 +19,7 @@ from pipeline.tensors.signature import Expectation, Signature, TensorSpec, parse
 from pipeline.tensors.tensor import Json, tensor
 from pipeline.wire import v1
 from pipeline.wire.codec import Call
-from tests.tensors.strategies import NAMES, TEXTS, same, tensors
+from tests.tensors.strategies import NAMES, TEXTS, has_infinity, same, tensors
 from tests.wire.calls import answered, asked, decoded, refusal, reply, told
 
 ROWS, COLUMNS = v1.Options(rows=True), v1.Options(rows=False)
@@ -392,21 +392,24 @@ def spec_of(value):
     return TensorSpec(value.datatype, value.shape)
 
 
-@given(tensors(shapes=FULL, texts=False))
+@given(tensors(shapes=FULL, texts=False).filter(lambda sent: not has_infinity(sent)))
 def test_one_tensor_travels_in_rows(sent):
     expectation = Expectation(signature=Signature({"x": spec_of(sent)}), only_input="x")
     request, options = asked(v1, {"x": sent}, expectation, parameters={"signature_name": "s"})
-    assert same(sent, request.inputs["x"], infinities=False)
+    assert same(sent, request.inputs["x"])
     assert options.rows
     assert request.parameters == {"signature_name": "s"}
 
 
-@given(st.dictionaries(NAMES, tensors(shapes=FULL | st.just(()), texts=False), min_size=2, max_size=3))
+ANY = tensors(shapes=FULL | st.just(()), texts=False).filter(lambda sent: not has_infinity(sent))
+
+
+@given(st.dictionaries(NAMES, ANY, min_size=2, max_size=3))
 def test_several_tensors_travel_in_columns(sent):
     expectation = Expectation(signature=Signature({name: spec_of(value) for name, value in sent.items()}))
     request, options = asked(v1, sent, expectation)
     assert list(request.inputs) == list(sent)
-    assert all(same(value, request.inputs[name], infinities=False) for name, value in sent.items())
+    assert all(same(value, request.inputs[name]) for name, value in sent.items())
     assert not options.rows
 
 
