@@ -73,6 +73,17 @@ def test_a_name_that_would_make_another_path_is_refused(model, version, says):
         named(model, version)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Keep-Alive",
+        "Inference-Header-Content-Length", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+    ],
+)  # fmt: skip
+def test_a_header_that_describes_the_connection_or_the_body_is_the_clients_own(name):
+    assert headers_of({name: "x", "x-kept": "y"}) == {"x-kept": "y"}
+
+
 def test_headers_are_in_lower_case_and_those_of_the_body_are_dropped():
     given = {
         "X-A": " b ",

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from pipeline import client as client_module
 from pipeline.client import Client
 from pipeline.errors import (
     Code,
@@ -241,7 +242,7 @@ def test_arrays_of_a_binary_answer_are_views_of_the_reply(run, server):
         response["a"].flags.writeable = True
 
 
-def test_what_is_large_is_written_and_read_beside_the_loop(run, server, form):
+def test_what_is_large_comes_back_whole(run, server, form):
     sent = np.arange(400_000, dtype=np.float64)
     response = asking(run, server.url, lambda there: there.infer("same", {"x": sent}), **form)
     (output,) = response.outputs
@@ -815,3 +816,19 @@ def test_every_protocol_says_how_it_wants_tensors():
     for codec in codecs().values():
         for binary in (True, False):
             assert codec.preferring(binary) is not None
+
+
+async def test_what_is_large_is_written_and_read_beside_the_loop(server, monkeypatch):
+    trips = []
+    run_sync = client_module.to_thread.run_sync
+
+    async def counted(*arguments, **how):
+        trips.append(how)
+        return await run_sync(*arguments, **how)
+
+    monkeypatch.setattr(client_module.to_thread, "run_sync", counted)
+    async with client(server.url) as there:
+        await there.infer("same", {"x": np.zeros(10)})
+        assert trips == []
+        assert (await there.infer("same", {"x": np.zeros(2**18)}))["same"].shape == (2**18,)
+    assert trips == [{"abandon_on_cancel": True}] * 2
