@@ -10,6 +10,8 @@ from pipeline.errors import InvalidInput
 from pipeline.graph.units import duration
 from pipeline.wire.codec import TIMEOUT_HEADER as HEADER
 
+# A number of more digits is no time, and takes its own to be read.
+_LONGEST = 64
 _BARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -25,6 +27,8 @@ def header_timeout(headers: Mapping[str, str]) -> float:
     if _BARE.fullmatch(text):
         return float(text)
     try:
+        if len(text) > _LONGEST:
+            raise ValueError
         return duration(text)
     except ValueError:
         raise InvalidInput(f'header {HEADER} is seconds, or a duration like 300ms, not "{text[:40]}"') from None

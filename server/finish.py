@@ -41,15 +41,20 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
 
     async def finished(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         whole = trio.Event()
+        answered = False
 
         async def receive_counting() -> ASGIReceiveEvent:
             event = await receive()
             if event["type"] != "http.request" or not event.get("more_body", False):
                 whole.set()
+            elif answered:
+                return {**event, "body": b""}  # nobody reads it any more, and it would be kept
             return event
 
         async def send_whole(event: ASGISendEvent) -> None:
-            if event["type"] == "http.response.start" and not whole.is_set() and _declared(scope) > _SMALL:
+            nonlocal answered
+            answered = True
+            if event["type"] == "http.response.start" and _must_close(scope, whole=whole.is_set()):
                 event = {**event, "headers": [*event["headers"], (b"connection", b"close")]}
             if event["type"] == "http.response.body" and not event.get("more_body", False):
                 with trio.move_on_after(_LINGER_SECONDS):
@@ -60,6 +65,13 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
         await app(scope, receive_counting, send_whole)
 
     return finished
+
+
+def _must_close(scope: Scope, *, whole: bool) -> bool:
+    """What is left of a body may be long; and who is between may have read the other of two lengths (RFC 9112, 6.3)."""
+    if scope["type"] == "http" and {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        return True
+    return not whole and _declared(scope) > _SMALL
 
 
 def _declared(scope: Scope) -> float:

@@ -51,8 +51,8 @@ Page = Callable[[Mapping[str, str]], Reply]
 """What a GET of a path beside the protocols shows, to a caller with these headers."""
 
 _READING = ("GET", "HEAD")
-# A megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
-_LARGE = 2**20
+# 256 KiB of JSON take some 5 ms to read, and odd ones ten times that; a trip to a thread takes 0.05.
+_LARGE = 2**18
 # 64 KiB take some 0.7 ms to code.
 _LARGE_TO_CODE = 2**16
 

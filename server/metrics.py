@@ -48,5 +48,8 @@ class Metrics:
 
     def page(self, headers: Mapping[str, str]) -> Reply:
         """In the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""
-        encode, content_type = choose_encoder(headers.get("accept", ""))
+        try:
+            encode, content_type = choose_encoder(headers.get("accept", ""))
+        except (TypeError, ValueError):  # it fails at a version that is none
+            encode, content_type = choose_encoder("")
         return Reply(200, {"content-type": content_type}, (encode(self._registry),))

@@ -11,7 +11,7 @@ from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Codec, Route, codecs
 
 # Paths name models, and callers choose paths: the memory of matches is bounded.
-_REMEMBERED = 1024
+_REMEMBERED, _LONGEST = 1024, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,16 @@ class Routes:
     def __init__(self, by_name: Mapping[str, Codec] | None = None) -> None:
         found = codecs() if by_name is None else by_name
         self._table = [(_pattern(route.template), route, codec) for codec in found.values() for route in codec.ROUTES]
-        self.match = functools.lru_cache(maxsize=_REMEMBERED)(self._match)
+        self._remembered = functools.lru_cache(maxsize=_REMEMBERED)(self._match)
 
-    def _match(self, method: str, path: str) -> Match:
+    def match(self, method: str, path: str) -> Match:
         """The route of a call; HEAD is GET, and a slash at the end is none.
 
         Raises InferError: NOT_FOUND, or METHOD_NOT_ALLOWED with the methods that are in ``allow``.
         """
+        return (self._remembered if len(path) <= _LONGEST else self._match)(method, path)
+
+    def _match(self, method: str, path: str) -> Match:
         asked = "GET" if method == "HEAD" else method
         path = path.rstrip("/") or "/"
         others: list[Route] = []

@@ -19,7 +19,8 @@ _BYTES = MappingProxyType(
 )
 # What fits a signed 64-bit integer: no file, buffer or content-length is larger.
 _MOST_BYTES = 2**63 - 1
-_QUANTITY = re.compile(r"(-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµμ]*)", re.ASCII)
+# Digits are taken for good: callers choose the text too, and a long one must not be tried in every way.
+_QUANTITY = re.compile(r"(-?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][-+]?[0-9]++)?)\s*+([A-Za-zµμ]*+)", re.ASCII)
 
 
 def duration(text: str) -> float:

@@ -19,6 +19,7 @@ from pipeline.tensors.tensor import Tensor, byte_strings, locked
 
 # numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
 MAX_RANK = 64
+_RAGGED = "[ragged]"
 
 
 def flatten(data: Any) -> tuple[list[Any], tuple[int, ...]]:
@@ -26,19 +27,27 @@ def flatten(data: Any) -> tuple[list[Any], tuple[int, ...]]:
 
     Raises ValueError naming the first row of axis 0 that is nested differently. A value that is no list has shape ().
     """
+    found = _flat(data)
+    if found is None:
+        raise ValueError(f"rows are nested differently: {_first_odd_row(data)}")
+    return found
+
+
+def _flat(data: Any) -> tuple[list[Any], tuple[int, ...]] | None:
+    """As ``flatten``, and None where rows are nested differently: level by level, so that depth costs no more."""
     if not isinstance(data, list | tuple):
         return [data], ()
     level: list[Any] | tuple[Any, ...] = data
     shape = [len(data)]
     while level and isinstance(level[0], list | tuple):
         if set(map(type, level)) - {list, tuple} or len(set(map(len, level))) > 1:
-            raise ValueError(f"rows are nested differently: {_first_odd_row(data)}")
+            return None
         shape.append(len(level[0]))
         if len(shape) > MAX_RANK:
             raise ValueError(f"lists are nested more than {MAX_RANK} deep")
         level = list(chain.from_iterable(level))
     if not {list, tuple}.isdisjoint(map(type, level)):
-        raise ValueError(f"rows are nested differently: {_first_odd_row(data)}")
+        return None
     return (level if isinstance(level, list) else list(level)), tuple(shape)
 
 
@@ -48,17 +57,17 @@ def _first_odd_row(data: list[Any] | tuple[Any, ...]) -> str:
         outline = _outline(value)
         if outline != first:
             return f"row {row} has shape {outline}, row 0 has {first}"
-        if outline == "[ragged]":
+        if outline == _RAGGED:
             return f"row {row} is ragged"
     return "row 0 is ragged"
 
 
 def _outline(value: Any) -> str:
     try:
-        shape = flatten(value)[1]
+        found = _flat(value)
     except ValueError:
-        return "[ragged]"
-    return dims(shape)
+        return _RAGGED
+    return _RAGGED if found is None else dims(found[1])
 
 
 def natural_datatype(elements: list[Any], shape: tuple[int, ...]) -> Datatype:

@@ -24,6 +24,8 @@ _REGION = "shared_memory_region"
 _NOT_DONE = {_REGION: "there is no shared memory", "classification": "outputs are not turned into classes"}
 # No array has more bytes than a signed 64 bit integer counts; an element takes up to 8.
 _MAX_ELEMENTS = 2**63 // 8
+# A row without elements takes no byte of a body, and 70 in memory as a list.
+_MOST_EMPTY_ROWS = 2**16
 
 
 def tensors_in(body: Mapping[str, Any], key: str, model: str, tail: Tail) -> dict[str, Value]:
@@ -92,6 +94,8 @@ def _shape(entry: Mapping[str, Any], what: str) -> tuple[int, ...]:
         raise InvalidInput(f"{what}: its shape has {len(shape)} dimensions, and an array at most {MAX_RANK}")
     if math.prod(size for size in shape if size) >= _MAX_ELEMENTS:
         raise InvalidInput(f"{what}: its shape is larger than any array")
+    if 0 in shape and math.prod(shape[: shape.index(0)]) > _MOST_EMPTY_ROWS:
+        raise InvalidInput(f"{what}: its shape has no elements in more than {_MOST_EMPTY_ROWS} rows")
     return tuple(shape)
 
 

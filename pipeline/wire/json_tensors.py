@@ -21,6 +21,8 @@ _LARGEST_INT = 2**64 - 1
 # orjson reads 1,024 levels and writes 254: what is read can be written, with room for what a step puts around it.
 _MAX_DEPTH = 200
 _SMALLEST_INT = -(2**63)
+# A list takes three bytes of JSON and some hundred in memory, and a few bytes of gzip can be millions of lists.
+_MOST_LISTS = 2**21
 # UTF-8's byte order mark, with which some editors and shells on Windows begin a file.
 _MARK = b"\xef\xbb\xbf"
 
@@ -31,6 +33,10 @@ def parse(body: bytes | memoryview) -> Any:
     Integers past 64 bits are floats. Raises InvalidInput with the position, never with the body.
     """
     text = bytes(body)
+    if len(text) > _MOST_LISTS and text.count(b"[") + text.count(b"{") > _MOST_LISTS:
+        raise InvalidInput(
+            f"the body has more than {_MOST_LISTS} lists and objects; send its tensors flat, or in binary"
+        )
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

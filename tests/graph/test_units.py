@@ -167,3 +167,11 @@ def test_what_is_shown_is_read_back_to_three_digits(seconds):
 def test_whole_sizes_are_exact(count, unit):
     count //= 1024
     assert size(f"{count}{unit}") == count * {"B": 1, "KB": 1000, "KiB": 1024}[unit]
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 300_000 + "!", "1" * 300_000 + "." + "1" * 300_000 + "!", "1" + " " * 300_000 + "!"]
+)
+def test_a_quantity_is_read_in_time_that_follows_its_length(text):
+    with pytest.raises(ValueError, match="a duration"):
+        duration(text)

@@ -39,3 +39,9 @@ def test_any_text_is_a_number_of_seconds_or_that_400(text):
     except InvalidInput:
         return
     assert 0 <= seconds < math.inf
+
+
+@pytest.mark.parametrize("text", ["1" * 60_000 + "!", "1" * 65, "1." * 30_000, "." + "1" * 40_000 + "e"])
+def test_a_time_of_any_length_is_refused_at_once(text):
+    with pytest.raises(InvalidInput, match="x-request-timeout is seconds"):
+        header_timeout({"x-request-timeout": text})

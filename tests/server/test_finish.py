@@ -51,6 +51,8 @@ async def test_the_reply_is_sent_at_once_and_its_end_waits_for_the_body_up_to_a_
         ([(b"transfer-encoding", b"chunked")], "1.1", True),
         ([(b"content-length", b"1048577")], "2", False),
         ([], "1.1", False),
+        # Who stands between may have read the other of the two lengths.
+        ([(b"content-length", b"3"), (b"transfer-encoding", b"chunked")], "1.1", True),
     ],
 )
 async def test_only_a_body_that_is_too_long_to_wait_for_closes_the_connection_and_says_so(
@@ -73,3 +75,23 @@ async def test_a_send_that_has_begun_is_not_cancelled(autojump_clock):
 
         await finishing(early)({"type": "http", "http_version": "1.1", "headers": []}, receive, send)
     assert sent == ["http.response.start", "http.response.body"]
+
+
+async def test_what_comes_of_a_body_after_the_reply_is_not_kept(autojump_clock):
+    seen = []
+
+    async def reads_on(scope, receive, send):
+        seen.append(await receive())
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        seen.extend([await receive(), await receive()])
+
+    events = iter([{**WHOLE, "body": bytes([n]) * 9, "more_body": n < 2} for n in range(3)])
+
+    async def receive():
+        return next(events)
+
+    async def send(event):
+        await trio.lowlevel.checkpoint()
+
+    await finishing(reads_on)({"type": "http", "http_version": "1.1", "headers": []}, receive, send)
+    assert [event["body"] for event in seen] == [b"\0" * 9, b"", b"\2" * 9]

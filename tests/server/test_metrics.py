@@ -66,3 +66,10 @@ def test_the_form_follows_the_accept_header(accept, content_type, end):
     reply = Metrics().page({"accept": accept} if accept else {})
     assert (reply.status, reply.headers["content-type"]) == (200, content_type)
     assert b"".join(reply.body).endswith(end)
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/plain; version=x", "application/openmetrics-text; version=x", ";;;", "*/*;q=x"]
+)
+def test_whatever_is_accepted_the_page_is_there(accept):
+    assert Metrics().page({"accept": accept}).status == 200

@@ -78,4 +78,13 @@ def test_the_memory_of_matches_is_bounded_though_callers_choose_the_paths():
     routes = Routes()
     for number in range(3000):
         routes.match("GET", f"/v2/models/m{number}")
-    assert routes.match.cache_info().currsize <= 1024
+    assert routes._remembered.cache_info().currsize <= 1024
+
+
+def test_long_paths_are_answered_and_not_remembered():
+    routes = Routes()
+    for number in range(3):
+        assert routes.match("GET", f"/v2/models/{'a' * 10_000}{number}").model == f"{'a' * 10_000}{number}"
+    assert routes._remembered.cache_info().currsize == 0
+    routes.match("GET", "/v2")
+    assert routes._remembered.cache_info().currsize == 1

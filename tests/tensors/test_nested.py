@@ -189,3 +189,15 @@ def test_any_lists_are_a_tensor_or_a_short_reason(data):
 def test_natural_datatype_needs_the_shape_only_to_name_a_row():
     with pytest.raises(ValueError, match="row 1 "):
         natural_datatype([1, 2, 3, 4, "a", 6], (2, 3))
+
+
+def test_what_is_nested_differently_is_told_in_time_that_follows_its_size():
+    ragged = [1, [2]]
+    for _ in range(50):
+        ragged = [ragged]
+    with pytest.raises(ValueError, match="row 0 is ragged"):
+        flatten(ragged)
+    for _ in range(4):
+        ragged = [ragged, ragged]
+    with pytest.raises(ValueError, match="row 0 is ragged"):
+        flatten(ragged)

@@ -270,3 +270,12 @@ def test_half_precision_is_written_as_numbers():
     half = Tensor(Datatype.BF16, bfloat16.from_float32(np.array([[1.5, -2]], dtype=np.float32)))
     assert dump(flat_data("x", half)[2]) == b"[1.5,-2.0]"
     assert dump(flat_data("x", tensor(np.array([0.5, 65504], dtype=np.float16)))[2]) == b"[0.5,65504.0]"
+
+
+def test_a_body_has_a_bounded_number_of_lists():
+    assert len(parse(b"[" + b"[]," * (2**21 - 2) + b"[]]")) == 2**21 - 1
+    for body in (b"[" + b"[]," * 2**21 + b"[]]", b"[" + b"{}," * 2**21 + b"{}]"):
+        with pytest.raises(
+            InvalidInput, match="more than 2097152 lists and objects; send its tensors flat, or in binary"
+        ):
+            parse(body)

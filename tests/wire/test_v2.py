@@ -448,3 +448,18 @@ def test_anything_in_the_place_of_anything_is_read_or_refused_in_few_words(place
     else:
         assert isinstance(request, InferRequest)
         json.loads(answered(v2, request.inputs, options, id=request.id))
+
+
+@pytest.mark.parametrize(
+    ("shape", "good"),
+    [
+        ([2**16, 0], True), ([2**16 + 1, 0], False), ([2**40, 0, 3], False),
+        ([0, 2**40], True), ([256, 256, 0], True), ([257, 256, 0], False),
+    ],
+)  # fmt: skip
+def test_rows_without_elements_are_bounded(shape, good):
+    entry = {"name": "x", "datatype": "FP32", "shape": shape, "data": []}
+    if good:
+        assert decoded(v2, {"inputs": [entry]})[0]["x"].shape == tuple(shape)
+    else:
+        assert "has no elements in more than 65536 rows" in refusal(v2, {"inputs": [entry]})
