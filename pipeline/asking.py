@@ -64,9 +64,9 @@ def budget_of(timeout: float | str) -> float:
         raise InvalidInput(f"timeout: {error}") from None
 
 
-def named(model: str, version: str | int) -> tuple[str, str]:
+def named(model: str, version: str | int | None) -> tuple[str, str]:
     """Model and version as they stand in a path; a name that would make it another path is refused."""
-    model, version = str(model), str(version)
+    model, version = str(model), "" if version is None else str(version)
     if not model or not _is_segment(model):
         raise InvalidInput(f'a model is named by a text without "/", not {quoted(model)}')
     if not _is_segment(version):

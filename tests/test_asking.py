@@ -57,6 +57,10 @@ def test_names_are_kept(model, version):
     assert named(model, version) == (model, str(version))
 
 
+def test_no_version_is_none():
+    assert named("m", None) == ("m", "")
+
+
 @pytest.mark.parametrize(
     ("model", "version", "says"),
     [

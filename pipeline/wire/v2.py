@@ -199,6 +199,8 @@ def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
         case AskServer():
             return ServerMetadata(text_in(body, "name"), text_in(body, "version"), texts_in(body, "extensions"))
         case AskModels():
+            if body.get("models") is None:
+                raise InvalidInput('"models" is missing')
             return Models(texts_in(body, "models"))
         case AskModel(model):
             signature = Signature(_specs(body, "inputs"), _specs(body, "outputs"))

@@ -254,3 +254,11 @@ def test_a_length_of_json_that_the_request_came_with_does_not_go_on():
         "x-a": "b",
         "content-type": "application/json",
     }
+
+
+@pytest.mark.parametrize("codec", [v1, v2])
+@pytest.mark.parametrize("body", [{"name": 1}, {"models": None}, {"models": [1]}, []])
+def test_a_list_of_models_that_is_none_is_not_an_empty_one(codec, body):
+    with pytest.raises(InferError) as caught:
+        codec.decode_reply(reply(200, body), AskModels())
+    assert caught.value.code is Code.BAD_UPSTREAM
