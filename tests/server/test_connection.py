@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -312,6 +313,23 @@ def test_an_idle_http2_connection_is_closed_after_the_keep_alive_time(
             assert client.farewell()
         assert server.stop() == 0
         assert "Traceback" not in server.stderr
+
+
+def test_pings_do_not_prolong_the_keep_alive_time(tmp_path):
+    ping = b"\0\0\x08\x06\0\0\0\0\012345678"
+    with (
+        serving(
+            tmp_path, {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}, "--keep-alive", "200ms", graphs=["echo.yaml"]
+        ) as server,
+        Http2(server.port) as client,
+    ):
+        silent(client)
+        with suppress(ConnectionResetError, BrokenPipeError):
+            for _ in range(100_000):
+                client.wire.sendall(ping)
+                if not client.wire.recv(65536):
+                    return
+            pytest.fail("it is still open")
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["prior knowledge", "upgrade"])
