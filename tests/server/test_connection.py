@@ -316,7 +316,7 @@ def test_an_idle_http2_connection_is_closed_after_the_keep_alive_time(
 
 
 def test_pings_do_not_prolong_the_keep_alive_time(tmp_path):
-    ping = b"\0\0\x08\x06\0\0\0\0\012345678"
+    ping = bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + b"12345678"
     with (
         serving(
             tmp_path, {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}, "--keep-alive", "200ms", graphs=["echo.yaml"]
@@ -327,8 +327,10 @@ def test_pings_do_not_prolong_the_keep_alive_time(tmp_path):
         with suppress(ConnectionResetError, BrokenPipeError):
             for _ in range(100_000):
                 client.wire.sendall(ping)
-                if not client.wire.recv(65536):
+                data = client.wire.recv(65536)
+                if not data:
                     return
+                client.events += client.h2.receive_data(data)
             pytest.fail("it is still open")
 
 
