@@ -1,11 +1,13 @@
 """One connection: Hypercorn's parts, put together so that what a client sends breaks at most its own connection.
 
 Hypercorn knows no HTTP/2 request that it cannot read, forgets replies that wait for a client that has left, and shields
-what it writes; and it speaks websockets, which nothing here answers. The rest is Hypercorn's.
+what it writes; it starts no idle time where HTTP/2 begins, or ends a stream, without a reply; and it speaks websockets,
+which nothing here answers. The rest is Hypercorn's.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import h2.connection
@@ -16,12 +18,17 @@ import h11
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
+
+_GOODBYE = 1.0
+"""Seconds in which a client may take the last frame; one that does not read is not waited for."""
 
 
 class Connection(TCPServer):
@@ -32,6 +39,7 @@ class Connection(TCPServer):
 
     _spoken: _Protocol | None = None
     _left = False
+    _idle = True
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -81,8 +89,12 @@ class Connection(TCPServer):
             await self._close()
 
     async def protocol_send(self, event: Event) -> None:
-        if isinstance(event, Updated) and self._left:
-            return  # the last reply's end would start the idle time
+        if isinstance(event, Updated):
+            if self._left:
+                return  # the last reply's end would start the idle time
+            if event.idle == self._idle:
+                return  # what is no request, a PING, does not start it anew
+            self._idle = event.idle
         await super().protocol_send(event)
 
     async def _close(self) -> None:
@@ -94,6 +106,13 @@ class Connection(TCPServer):
             await trio.aclose_forcefully(self.stream)
 
     async def _initiate_server_close(self) -> None:
+        with (
+            suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+            trio.move_on_after(_GOODBYE),
+        ):
+            async with self.send_lock:
+                if self._spoken is not None and (goodbye := self._spoken.goodbye()):
+                    await self.stream.send_all(goodbye)
         await self.protocol.handle(Closed())
         await self._close()
 
@@ -126,6 +145,10 @@ class _Protocol(ProtocolWrapper):
         if data:
             await self.protocol.handle(RawData(data))
 
+    def goodbye(self) -> bytes:
+        """What a client is told before its idle connection is closed: GOAWAY in HTTP/2, nothing in HTTP/1.1."""
+        return self.protocol.goodbye() if isinstance(self.protocol, _Http2) else b""
+
     async def give_up(self) -> None:
         """Replies that wait for the client's window wait no longer."""
         if isinstance(self.protocol, _Http2):
@@ -133,6 +156,14 @@ class _Protocol(ProtocolWrapper):
 
 
 class _Http1(H11Protocol):
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """An upgrade to h2c names itself in ``Connection`` and has one ``HTTP2-Settings`` (RFC 7540, 3.2.1)."""
+        names = [name for name, _ in event.headers]
+        options = b",".join(value for name, value in event.headers if name == b"connection").lower().split(b",")
+        asks = names.count(b"http2-settings") == 1 and b"upgrade" in (option.strip() for option in options)
+        if asks or b"upgrade" not in names:
+            await super()._check_protocol(event)
+
     async def _create_stream(self, request: h11.Request) -> None:
         """An upgrade that a server does not know it ignores (RFC 9110, 7.8), websockets here."""
         if any(name == b"upgrade" for name, _ in request.headers):
@@ -144,10 +175,50 @@ class _Http1(H11Protocol):
 
 
 class _Http2(H2Protocol):
+    """It is idle while no stream is open: none has a request under way, or a reply whose end is still to be sent."""
+
     async def handle(self, event: Event) -> None:
         await super().handle(event)
         if isinstance(event, Closed):
             await self.give_up()
+        else:
+            await self._update()
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if not isinstance(event, StreamClosed):
+            await super().stream_send(event)
+            return
+        # Not by Hypercorn, which when the server stops says goodbye before the end of the reply.
+        buffer = self.stream_buffers.get(event.stream_id)
+        if buffer is not None and not buffer.complete:
+            # The app has ended without the end of its reply.
+            with suppress(h2.exceptions.ProtocolError):
+                self.connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+            await self._flush()
+        await self._close_stream(event.stream_id)
+        await self._update()
+
+    async def _send_data(self, stream_id: int) -> None:
+        await super()._send_data(stream_id)
+        if stream_id not in self.stream_buffers:
+            await self._update()
+
+    async def _update(self) -> None:
+        if not self.closed:
+            await self.send(Updated(idle=not self.streams and not self.stream_buffers))
+
+    async def _close_stream(self, stream_id: int) -> None:
+        """What has not been sent by now, because of a reset, never is; Hypercorn would keep it."""
+        await super()._close_stream(stream_id)
+        buffer = self.stream_buffers.get(stream_id)
+        if buffer is not None and not buffer.complete:
+            await buffer.close()
+            self.priority.unblock(stream_id)
+            await self.has_data.set()
+
+    def goodbye(self) -> bytes:
+        self.connection.close_connection()
+        return self.connection.data_to_send()
 
     async def give_up(self) -> None:
         for buffer in list(self.stream_buffers.values()):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -33,8 +37,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class Http2:
     """A client that lets everything out."""
 
-    def __init__(self, port: int, window: int | None = None) -> None:
+    def __init__(self, port: int, window: int | None = None, *, secure: bool = False, upgrade: bool = False) -> None:
         self.wire = socket.create_connection(("127.0.0.1", port), timeout=30)
+        if secure:
+            trusting = ssl.create_default_context()
+            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+            trusting.set_alpn_protocols(["h2"])
+            self.wire = trusting.wrap_socket(self.wire)
         config = h2.config.H2Configuration(
             header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
         )
@@ -42,11 +51,27 @@ class Http2:
         if window is not None:
             shut = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
             self.h2.local_settings = h2.settings.Settings(client=True, initial_values=shut)
-        self.h2.initiate_connection()
         self.events: list[h2.events.Event] = []
+        if upgrade:
+            self._upgrade()
+        else:
+            self.h2.initiate_connection()
 
     def __enter__(self) -> Self:
         return self
+
+    def _upgrade(self) -> None:
+        """Asks for ``/v2/health/live``, which becomes stream 1."""
+        settings = self.h2.initiate_upgrade_connection()
+        asked = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: " + settings
+        self.wire.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: h\r\n" + asked + b"\r\n\r\n")
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self.wire.recv(65536)
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        self.events += self.h2.receive_data(rest)
+        self.wire.sendall(self.h2.data_to_send())
 
     def __exit__(self, *_: object) -> None:
         self.wire.close()
@@ -70,6 +95,21 @@ class Http2:
             assert data, f"closed before {kinds} on stream {stream}: {self.events}"
             self.events += self.h2.receive_data(data)
             self.wire.sendall(self.h2.data_to_send())
+
+    def settled(self) -> None:
+        """The server has read all that was sent so far."""
+        self.h2.ping(b"12345678")
+        self.wire.sendall(self.h2.data_to_send())
+        while not any(isinstance(event, h2.events.PingAckReceived) for event in self.events):
+            data = self.wire.recv(65536)
+            assert data, f"closed: {self.events}"
+            self.events += self.h2.receive_data(data)
+
+    def farewell(self) -> bool:
+        """Waits until the server closes the connection, as long as the socket's timeout; whether it said GOAWAY."""
+        while data := self.wire.recv(65536):
+            self.events += self.h2.receive_data(data)
+        return any(isinstance(event, h2.events.ConnectionTerminated) for event in self.events)
 
     def status(self, stream: int) -> bytes:
         return dict(self.until(stream, h2.events.ResponseReceived).headers)[b":status"]
@@ -188,3 +228,150 @@ def test_a_client_that_is_gone_when_its_reply_comes_leaves_no_descriptor_though_
         for n in range(len(wires)):
             (tmp_path / f"{n}.go").touch()
         server.wait_until("the connections are closed", lambda: opened() <= before - len(wires))
+
+
+# ---- idle connections
+
+
+def silent(client: Http2) -> None:
+    client.wire.sendall(client.h2.data_to_send())
+    client.settled()
+
+
+def answered(client: Http2) -> None:
+    client.ask(3, b"/v2/health/live")
+    assert client.body(3) == b'{"live":true}'
+
+
+def refused(client: Http2) -> None:
+    client.headers(1, [(b":method", b"CONNECT"), (b":authority", b"h:80")])
+    assert client.status(1) == b"501"
+
+
+def taken_back(client: Http2) -> None:
+    client.ask(1, b"/v1/models/echo:predict", b"POST", end=False)
+    client.h2.reset_stream(1)
+    client.settled()
+
+
+def upgraded(client: Http2) -> None:
+    assert client.body(1) == b'{"live":true}'
+
+
+IDLE = pytest.mark.parametrize(
+    ("how", "what"),
+    [
+        ({}, silent), ({}, answered), ({}, refused), ({}, taken_back),
+        ({"upgrade": True}, upgraded), ({"upgrade": True}, answered),
+        ({"secure": True}, silent), ({"secure": True}, answered), ({"secure": True}, taken_back),
+    ],
+    ids=lambda own: own.__name__ if callable(own) else next(iter(own), "prior knowledge"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Sequence[str]:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("certificate")
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+        "-keyout", "key.pem", "-out", "cert.pem",
+    ]  # fmt: skip
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return "--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem")
+
+
+@pytest.fixture
+def secured(how: dict[str, bool], request: pytest.FixtureRequest) -> Sequence[str]:
+    return request.getfixturevalue("certificate") if "secure" in how else ()
+
+
+@IDLE
+def test_an_idle_http2_connection_does_not_hold_up_a_stop(
+    tmp_path, how: dict[str, bool], what: Callable[[Http2], None], secured
+):
+    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
+    with serving(tmp_path, files, "--grace", "30s", *secured, graphs=["echo.yaml"]) as server:
+        with Http2(server.port, **how) as client:
+            what(client)
+            server.send()
+            assert client.farewell()
+            assert server.wait() == 0
+        assert "grace period is over" not in server.stderr
+        assert "Traceback" not in server.stderr
+
+
+@IDLE
+def test_an_idle_http2_connection_is_closed_after_the_keep_alive_time(
+    tmp_path, how: dict[str, bool], what: Callable[[Http2], None], secured
+):
+    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
+    with serving(tmp_path, files, "--keep-alive", "1s", *secured, graphs=["echo.yaml"]) as server:
+        with Http2(server.port, **how) as client:
+            what(client)
+            assert client.farewell()
+        assert server.stop() == 0
+        assert "Traceback" not in server.stderr
+
+
+def test_pings_do_not_prolong_the_keep_alive_time(tmp_path):
+    ping = bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + b"12345678"
+    with (
+        serving(
+            tmp_path, {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}, "--keep-alive", "200ms", graphs=["echo.yaml"]
+        ) as server,
+        Http2(server.port) as client,
+    ):
+        silent(client)
+        with suppress(ConnectionResetError, BrokenPipeError):
+            for _ in range(100_000):
+                client.wire.sendall(ping)
+                data = client.wire.recv(65536)
+                if not data:
+                    return
+                client.events += client.h2.receive_data(data)
+            pytest.fail("it is still open")
+
+
+@pytest.mark.parametrize("upgrade", [False, True], ids=["prior knowledge", "upgrade"])
+def test_a_stream_under_way_outlives_the_keep_alive_time_and_ends_whole_though_the_server_stops(tmp_path, upgrade):
+    files = {"app.py": APP, "wait.yaml": FILES["wait.yaml"]}
+    with serving(tmp_path, files, "--keep-alive", "1s", graphs=["wait.yaml"]) as server:
+        with Http2(server.port, upgrade=upgrade) as client:
+            client.ask(3, b"/v1/models/wait:predict", b"POST", end=False)
+            client.h2.send_data(3, b'{"instances": ["x"]}', end_stream=True)
+            client.wire.sendall(client.h2.data_to_send())
+            server.wait_until("the step began", (tmp_path / "x.began").exists)
+            with Http2(server.port) as later:
+                silent(later)
+                assert later.farewell()
+            server.send()
+            server.wait_for_log("draining")
+            (tmp_path / "x.go").touch()
+            assert client.body(3) == b'{"predictions":"x"}'
+            assert client.farewell()
+            assert server.wait() == 0
+        assert "grace period is over" not in server.stderr
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"upgrade: h2c\r\n",
+        b"upgrade: h2c\r\nconnection: upgrade\r\n",
+        b"upgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+        b"upgrade: h2c\r\nconnection: upgrade\r\nhttp2-settings: AAMAAABk\r\nhttp2-settings: AAMAAABk\r\n",
+    ],
+    ids=["bare", "no settings", "not named in connection", "settings twice"],
+)
+def test_an_upgrade_to_h2c_that_is_none_is_a_request_like_any_other(server, fields):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:
+        for _ in range(2):
+            wire.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: h\r\n" + fields + b"\r\n")
+            answer = b""
+            while not answer.endswith(b'{"live":true}'):
+                data = wire.recv(65536)
+                assert data, answer
+                answer += data
+            assert answer.startswith(b"HTTP/1.1 200 ")
