@@ -60,12 +60,8 @@ class Connection(TCPServer):
     async def _serve(self) -> None:
         secure = isinstance(self.stream, trio.SSLStream)
         plain = self.stream.transport_stream if secure else self.stream
-        if secure:
-            try:
-                with trio.fail_after(self.config.ssl_handshake_timeout):
-                    await self.stream.do_handshake()
-            except (trio.BrokenResourceError, trio.TooSlowError):
-                return
+        if secure and not await self._shaken():
+            return
         try:
             family, socket = plain.socket.family, plain.socket
             client, server = (parse_socket_addr(family, name) for name in (socket.getpeername(), socket.getsockname()))
@@ -87,6 +83,22 @@ class Connection(TCPServer):
             return
         finally:
             await self._close()
+
+    async def _shaken(self) -> bool:
+        """Whether TLS came about, in its time and before a stop: a client that says nothing must not hold that up."""
+        done = False
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + self.config.ssl_handshake_timeout
+            nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
+            with suppress(trio.BrokenResourceError):
+                await self.stream.do_handshake()
+                done = True
+            nursery.cancel_scope.cancel()
+        return done
+
+    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
+        await self.context.terminated.wait()
+        scope.cancel()
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):

@@ -375,3 +375,16 @@ def test_an_upgrade_to_h2c_that_is_none_is_a_request_like_any_other(server, fiel
                 assert data, answer
                 answer += data
             assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03"])
+def test_a_client_that_never_shakes_hands_does_not_hold_up_a_stop(tmp_path, certificate, said):
+    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
+    with serving(tmp_path, files, "--grace", "30s", *certificate, graphs=["echo.yaml"]) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as silent:
+            silent.sendall(said)
+            # The server has accepted it once it answers another that came later.
+            with server.client(verify=False) as other:
+                assert other.get("/v2/health/live").status_code == 200
+            assert server.stop() == 0
+        assert "grace period is over" not in server.stderr
