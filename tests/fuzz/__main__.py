@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,8 @@ class Campaign:
                 exchanges.run(seed)
         except (Finding, OSError) as error:
             self._found(f"request: {error}")
+        except Exception:  # noqa: BLE001  # the fuzzer's own fault is told, and does not end it unseen
+            self._found(f"request: {traceback.format_exc()}")
         exchanges.close()
 
     def connections(self, only: int | None = None) -> None:
@@ -57,6 +60,8 @@ class Campaign:
             witnesses.close()
         except (Finding, OSError) as error:
             self._found(f"connection: {error}")
+        except Exception:  # noqa: BLE001  # as above
+            self._found(f"connection: {traceback.format_exc()}")
 
     def _seeds(self, kind: str, only: int | None) -> Iterator[int]:
         if only is not None:

@@ -234,9 +234,20 @@ def _sizes(rng: random.Random, request: Request) -> Request:
         if not isinstance(parameters, dict):
             parameters = entry["parameters"] = {}
         size = parameters.get("binary_data_size")
-        size = size if type(size) is int else 8
+        size = size if type(size) is int and abs(size) < 2**63 else 8
         near = [size - 1, size + 1, size * 2, size // 2, 0, -size, -1, len(tail), len(tail) + 1]
-        odd = [float(size), str(size), True, None, [size], {"size": size}, Token(f"{size}.0"), 2**31, 2**63, 10**30]
+        odd = [
+            float(size),
+            str(size),
+            True,
+            None,
+            [size],
+            {"size": size},
+            Token(f"{size}.0"),
+            2**31,
+            2**63,
+            10**30,
+        ]
         parameters["binary_data_size"] = rng.choice([*near, *odd])
         if rng.random() < 0.3:
             entry.pop("data", None)
