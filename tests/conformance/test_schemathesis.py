@@ -44,7 +44,7 @@ CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
     "response_headers_conformance",
 )  # fmt: skip
-MOST = 12
+MOST = 8
 """Requests made from the document per operation, beside its boundaries."""
 
 

@@ -13,7 +13,7 @@ from tests.fuzz.target import HAS_OPENSSL, certificate, descriptors, resident, t
 from tests.fuzz.witnesses import Witnesses
 from tests.serving import Server
 
-SEEDS = 300
+SEEDS = 200
 
 
 @contextmanager
