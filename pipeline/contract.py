@@ -40,6 +40,7 @@ class Contract:
         self._interfaces = interfaces
         self._reads = request_reads(graph, interfaces)
         self._parameters = request_parameters(graph, interfaces)
+        self._bfloat16 = {name for name, spec in graph.spec.outputs.items() if spec.datatype is Datatype.BF16}
         self._readers = [step for step in graph.steps if any(own.source == REQUEST for own in step.references)]
 
     def signature(self, learned: Learned) -> Signature:
@@ -104,11 +105,8 @@ class Contract:
         if declared and verb == "predict":
             if len(declared) == 1 and len(values) == 1:
                 values = dict(zip(declared, values.values(), strict=True))
-            if any(spec.datatype is Datatype.BF16 for spec in declared.values()):
-                values = {
-                    name: as_declared(declared[name], value) if name in declared else value
-                    for name, value in values.items()
-                }
+            for name in self._bfloat16 & values.keys():
+                values = {**values, name: as_declared(declared[name], values[name])}
             # Asked for some outputs, the plan may not compute the others.
             due = {name: spec for name, spec in declared.items() if name in values or name in (outputs or declared)}
             reason = check(due, values, "output")

@@ -11,6 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.tensors.shown import quoted
+from pipeline.wire.binary import MEDIA
+
+Plain = Callable[[bytes], bytes]
+"""Makes a body plain UTF-8."""
 
 # zlib's window size and format: 15 is its largest window, 16 more asks for gzip's header, a minus for none at all.
 _GZIP, _ZLIB, _BARE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
@@ -29,14 +33,13 @@ _CHARSETS: Mapping[str, str | None] = {
 _QUALITY = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 # On JSON, level 1 makes half of it at 90 MB/s, level 6 takes seven times as long for a tenth less.
 _LEVEL = 1
-_BINARY = "application/octet-stream"
 # A smaller reply travels in one packet either way.
 _WORTH_CODING = 1024
 # What shrinks by less, at the start of its largest part, costs more than it saves: raw floats shrink by 4 to 8 %.
 _SAMPLE, _LEAST_GAIN = 2**16, 1.25
 
 
-def to_plain(headers: Mapping[str, str], limit: int) -> Callable[[bytes], bytes] | None:
+def to_plain(headers: Mapping[str, str], limit: int) -> Plain | None:
     """What makes a body with these headers plain UTF-8 of at most ``limit`` bytes; None where it is that already.
 
     Raises InferError (UNSUPPORTED_MEDIA) for what is not known, what is returned InvalidInput for a broken body.
@@ -153,7 +156,7 @@ def accepted(headers: Mapping[str, str], media: str, size: int) -> str | None:
     gzip = max(liked.get("gzip", others), liked.get("x-gzip", 0.0))
     found = {"gzip": gzip, "deflate": liked.get("deflate", others), "identity": liked.get("identity", 0.0)}
     best = max(found, key=found.__getitem__)
-    if best == "identity" or found[best] == 0 or (media == _BINARY and len(liked) > 1):
+    if best == "identity" or found[best] == 0 or (media == MEDIA and len(liked) > 1):
         return None
     return best
 

@@ -47,7 +47,7 @@ def beside(folder: Path) -> dict[Path, bytes]:
     return found
 
 
-def fitting(model: Pipeline, bodies: Iterable[bytes]) -> Iterator[Example]:
+def requests_to(model: Pipeline, bodies: Iterable[bytes]) -> Iterator[Example]:
     """The bodies that are requests to the model; a folder may hold several graphs beside one request."""
     for text in bodies:
         try:

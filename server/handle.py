@@ -40,13 +40,12 @@ from pipeline.tensors.message import (
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
 from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
-from server.encoding import accepted, encoded, to_plain
+from server.encoding import Plain, accepted, encoded, to_plain
 from server.failure import as_shown
 from server.log import begin, end, failed
 from server.routes import Match, Routes, wrong_method
 
 ReadBody = Callable[[], Awaitable[bytes]]
-Plain = Callable[[bytes], bytes]
 Page = Callable[[Mapping[str, str]], Reply]
 """What a GET of a path beside the protocols shows, to a caller with these headers."""
 

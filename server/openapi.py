@@ -18,7 +18,7 @@ from pipeline.tensors.message import AskModelReady, AskReady, Verb
 from pipeline.tensors.signature import TensorSpec
 from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, Route
 from pipeline.wire.openapi import Content, Operation, Subject, descriptions, record
-from server.examples import example, fitting
+from server.examples import example, requests_to
 
 _SERVER = "server"
 _ID: Mapping[str, Any] = {"type": "string", "pattern": "^[!-~]{1,128}$"}
@@ -52,7 +52,7 @@ def document(repository: Repository, *, title: str, version: str, examples: Exam
     paths: dict[str, dict[str, Any]] = {}
     taken: set[str] = set()
     written = {
-        (model.name, model.version): list(fitting(model, examples.get((model.name, model.version), ())))
+        (model.name, model.version): list(requests_to(model, examples.get((model.name, model.version), ())))
         for model in repository
     }
     for description in descriptions().values():

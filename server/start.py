@@ -19,7 +19,7 @@ from pipeline.tensors.message import AskModel, Infer, InferRequest
 from pipeline.wire import v1, v2
 from server.config import Config
 from server.docs import pages
-from server.examples import beside, fitting, path_of
+from server.examples import beside, path_of, requests_to
 from server.handle import Answered, Service
 from server.listen import CannotListen, Listening, listen
 from server.log import answered, configure, observer
@@ -116,7 +116,7 @@ def _curl(listening: Listening, pipeline: Pipeline, graph: Path) -> str:
     base = "http://localhost" if listening.unix_path else listening.url
     curl = ["curl", *(["--unix-socket", str(listening.unix_path)] if listening.unix_path else [])]
     for file, text in beside(graph.parent).items():
-        for own in fitting(pipeline, [text]):
+        for own in requests_to(pipeline, [text]):
             return shlex.join([*curl, base + path_of(own.description, pipeline.name, "predict"), "-d", f"@{file}"])
     inputs = sample(pipeline.expectation)
     question = shlex.join([*curl, base + v2.encode_request(AskModel(pipeline.name)).path])

@@ -98,6 +98,14 @@ def request_reads(graph: Graph, interfaces: Interfaces) -> Reads:
     return Reads(everything, only, frozenset(names))
 
 
+def fed_parameter(interface: Interface, name: str, *, alone: bool) -> Parameter | None:
+    """The parameter that a tensor under that name feeds: the one named so, else the only one, if it comes ``alone``."""
+    parameter = interface.parameter(name)
+    if parameter is None and alone and len(interface.parameters) == 1:
+        return interface.parameters[0]
+    return parameter
+
+
 def request_parameters(graph: Graph, interfaces: Interfaces) -> dict[str, Parameter]:
     """The tensors that steps ask a request for by name → the parameter that one feeds; a required one where there is.
 
@@ -110,13 +118,12 @@ def request_parameters(graph: Graph, interfaces: Interfaces) -> dict[str, Parame
         for to, reference in keyed:
             if reference.source != REQUEST:
                 continue
-            if reference.name is not None or to is not None:
-                parameter = interface.parameter(to or str(reference.name))
-                if parameter is None and len(interface.parameters) == 1 and len(keyed) == 1:
-                    parameter = interface.parameters[0]
-                asked = {reference.name or str(to): parameter} if parameter else {}
-            else:
+            name = reference.name or to
+            if name is None:
                 asked = {parameter.name: parameter for parameter in interface.parameters}
+            else:
+                fed = fed_parameter(interface, to or name, alone=len(keyed) == 1)
+                asked = {name: fed} if fed else {}
             for name, parameter in asked.items():
                 if name not in found or (parameter.required and not found[name].required):
                     found[name] = parameter

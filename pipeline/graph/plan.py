@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from pipeline.graph.dag import Graph, readings_of
-from pipeline.graph.edges import Interfaces
+from pipeline.graph.edges import Interfaces, fed_parameter
 from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, Reference, StepSpec
 
 # Sources that are no step; steps are numbered from 0.
@@ -113,9 +113,7 @@ def _picks(step: StepSpec, number: Mapping[str, int], interfaces: Interfaces) ->
     picks = []
     for to, reference in keyed:
         source = number[reference.source] if reference.source in number else _NO_STEP[reference.source]
-        parameter = interface.parameter(to or reference.name or "")
-        if parameter is None and len(interface.parameters) == 1 and len(keyed) == 1:
-            parameter = interface.parameters[0]
+        parameter = fed_parameter(interface, to or reference.name or "", alone=len(keyed) == 1)
         required = parameter.required if parameter else not interface.takes_all
         picks.append(Pick(source, reference.name, to, required, reference))
     return tuple(picks)
