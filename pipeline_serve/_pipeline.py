@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import storage
 from pipeline import pipeline
+from storage import Storage
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -22,7 +22,7 @@ class Pipeline(pipeline.Pipeline):
 
         Relative paths are relative to ``folder``. Raises GraphFaults, which names nodes where a file's names lines.
         """
-        super().__init__(name, dag, storage=storage, folder=folder, **top)
+        super().__init__(name, dag, storage=Storage(os.environ), folder=folder, **top)
 
     @classmethod
     def from_file(cls, path: str | Path, *, environment: Mapping[str, str] | None = None) -> Self:  # type: ignore[override]
@@ -30,4 +30,5 @@ class Pipeline(pipeline.Pipeline):
 
         Raises GraphFaults with every fault of the file.
         """
-        return super().from_file(path, environment=os.environ if environment is None else environment, storage=storage)
+        known = os.environ if environment is None else environment
+        return super().from_file(path, environment=known, storage=Storage(known))

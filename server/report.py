@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import storage
 from pipeline import blueprint
 from pipeline.blueprint import Blueprint
 from pipeline.graph.source import Fault, GraphFaults
 from server.config import environment
+from storage import Storage
 
 FAULTS = 2
 """The exit code of a command whose graph files have faults."""
@@ -19,6 +19,7 @@ FAULTS = 2
 def blueprints(files: Sequence[Path]) -> list[Blueprint] | None:
     """One per file, in order; None where any has a fault, and all faults of all files have been printed."""
     drawn: list[Blueprint] = []
+    storage = Storage(environment())
     faults: list[Fault] = []
     for file in files:
         try:

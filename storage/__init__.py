@@ -1,5 +1,6 @@
-"""URIs to local files. Knows neither ``pipeline`` nor ``server``."""
+"""URIs to local files. Knows neither ``pipeline`` nor ``server``, and is handed the environment."""
 
-from storage.fetch import fetch, refusal
+from storage.errors import StorageError
+from storage.fetch import Storage
 
-__all__ = ["fetch", "refusal"]
+__all__ = ["Storage", "StorageError"]

@@ -8,12 +8,12 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-import storage
 from pipeline import blueprint
 from pipeline.blueprint import Blueprint
 from pipeline.graph.plan import Manner, compile_plan
 from pipeline.graph.source import GraphFaults
 from pipeline.graph.spec import Step
+from storage import Storage
 from tests.conftest import Write
 
 APP = """
@@ -63,7 +63,7 @@ def lines(write: Write, monkeypatch: pytest.MonkeyPatch) -> Lines:
 
 
 def draw() -> Blueprint:
-    return blueprint.from_file(Path("graph.yaml"), {"N": "3"}, storage)
+    return blueprint.from_file(Path("graph.yaml"), {"N": "3"}, Storage({}))
 
 
 def step(text: str) -> str:
@@ -230,7 +230,7 @@ def test_the_graph_of_a_file_compiles_to_an_equal_plan(lines, tmp_path):
     )
     assert lines(text) == []
     first = draw()
-    again = blueprint.from_dag("graph", first.graph.dag, {"output": ["d", "e"]}, tmp_path / "graph", storage)
+    again = blueprint.from_dag("graph", first.graph.dag, {"output": ["d", "e"]}, tmp_path / "graph", Storage({}))
     plans = []
     for own in (first, again):
         manners = {step.name: Manner(step.where != "loop", step.timeout is not None) for step in own.graph.steps}
@@ -255,7 +255,7 @@ def test_the_faults_of_a_python_graph_name_nodes_and_are_all_told(tmp_path):
     dag.add_node("stream", step=Step(run=lambda x: (yield x)))
     nx.add_path(dag, ["two", "later", "model", "stream"])
     with pytest.raises(GraphFaults) as caught:
-        blueprint.from_dag("g", dag, {"schema": {"inputs": {"a": "FP32[n]", "c": "FP32[n]"}}}, tmp_path, storage)
+        blueprint.from_dag("g", dag, {"schema": {"inputs": {"a": "FP32[n]", "c": "FP32[n]"}}}, tmp_path, Storage({}))
     assert [str(fault) for fault in caught.value.faults] == [
         'node "later": timeout: 3 has no unit; write 3ms or 3s',
         'node "model": step "model": s3:// is known but not built yet; a path or file:// works',

@@ -46,13 +46,15 @@ def open_model(path, step, params):
     return Opened(lambda inputs: {step: next(iter(inputs.values()))}, Signature())
 """
 SCHEME = """
+from storage.source import Local
+
 KEYS = ("toy",)
 
 def refusal(uri):
     return None
 
-async def fetch(uri, folder):
-    return folder / uri.removeprefix("toy://")
+def open_source(uri, settings):
+    return Local(settings.folder / uri.removeprefix("toy://"))
 """
 PROTOCOL = """
 from pipeline.tensors.message import AskLive

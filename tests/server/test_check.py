@@ -195,10 +195,10 @@ def test_a_file_whose_name_is_no_module_name_is_not_noted(write, monkeypatch, ca
 
 
 def test_nothing_is_downloaded_or_opened(check, monkeypatch):
-    async def fetch(uri: str, folder: Path) -> Path:
+    async def fetch(self: object, uri: str, folder: Path) -> Path:
         raise AssertionError(f"{uri} is fetched")
 
-    monkeypatch.setattr(server.report.storage, "fetch", fetch)
+    monkeypatch.setattr(server.report.Storage, "fetch", fetch)
     assert check(g="steps: {a: app.py:f, m: {model: no/such/model.joblib}}\n")[0] == 0
 
 

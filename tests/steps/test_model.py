@@ -21,7 +21,7 @@ def graph(step, folder="."):
     [
         (Step(model=""), "model is a path or a URI"),
         (Step(model="nothing://x/m.joblib"), 'no scheme "nothing://" is known'),
-        (Step(model="s3://b/m.joblib"), "s3:// is known but not built yet"),
+        (Step(model="s3:///m.joblib"), '"s3:///m.joblib" names no bucket; write s3://BUCKET/PATH'),
         (Step(model="file://host/m.joblib"), '"file://host/m.joblib" names a host; write file:///PATH'),
         (Step(model="m.bin"), r'no runtime is known for "m.bin" \(there are .joblib, .pickle, .pkl\); add runtime'),
         (Step(model="m.joblib", runtime="onnx"), "runtime onnx is known but not built yet"),

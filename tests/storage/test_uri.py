@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.uri import scheme_of
+from storage.uri import bucket_and_key, file_name, host_of, scheme_of
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,47 @@ from storage.uri import scheme_of
 )
 def test_the_scheme_is_what_stands_before_the_slashes(uri, scheme):
     assert scheme_of(uri) == scheme
+
+
+@pytest.mark.parametrize(
+    ("uri", "host"),
+    [
+        ("https://Host.Example:8443/x", "host.example"),
+        ("https://user:pass@host/x", "host"),
+        ("https:///x", ""),
+        ("https://[::1]:80/x", "::1"),
+        ("https://[bad/x", ""),
+        ("model.joblib", ""),
+    ],
+)
+def test_the_host_has_neither_user_nor_port(uri, host):
+    assert host_of(uri) == host
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"),
+    [
+        ("s3://b", ("b", "")),
+        ("s3://b/", ("b", "")),
+        ("s3://b/k", ("b", "k")),
+        ("s3://b/a/b c/", ("b", "a/b c/")),
+        ("s3://b/a%20b?c#d", ("b", "a%20b?c#d")),
+        ("s3:///k", ("", "k")),
+    ],
+)
+def test_keys_are_taken_as_written(uri, parts):
+    assert bucket_and_key(uri) == parts
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("http://h/a/m.bin", "m.bin"),
+        ("http://h/a%20b/m%20%C3%A4.bin?sig=x#y", "m ä.bin"),
+        ("http://h/m%2Fn", "m/n"),
+        ("http://h/", ""),
+        ("http://h", ""),
+    ],
+)
+def test_a_files_name_is_the_last_segment_decoded(uri, name):
+    assert file_name(uri) == name

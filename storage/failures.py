@@ -1,0 +1,91 @@
+"""What obstore raises, as our errors: of what, with which credential, and what to set. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe
+from storage.secret import scrub
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_XML = re.compile(r"<Code>([^<]*)</Code>|<Message>([^<]*)</Message>")
+# Where credentials are looked for that nobody has set.
+_METADATA = re.compile(r"169\.254\.|metadata\.google|fd00:ec2::254|/metadata/identity/|/computeMetadata/")
+_LONGEST = 300
+# A whole reply to a question for a part; headers that obstore cannot do without, or cannot read.
+_NOT_FOR_PARTS = re.compile(r"non-partial response|Header missing|Invalid last modified|Invalid content")
+# Kinds that say nothing.
+_EMPTY = frozenset({"Request", "Body", "Uncategorized", "Interrupted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A source as errors name it. ``tried``: the credential; ``set``: which variables to set for another."""
+
+    provider: str
+    shown: str
+    tried: str
+    set: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def translated(error: Exception, who: Who) -> StorageError:
+    """The error for a failed call. Its text has no secret in it, and says what the server said."""
+    text = str(error).partition("\n\nDebug source:")[0]
+    said = scrub(_said(text), who.secrets)
+    of = f"{who.provider} resource {who.shown}"
+    found = _STATUS.search(text)
+    if found and not _METADATA.search(text):
+        return by_status(int(found[1]), of, said, who)
+    if _METADATA.search(text):
+        return Denied(
+            f"there are no credentials for {of}: none is set, and this machine's metadata gives none; {who.set}"
+        )
+    match type(error).__name__:
+        case "FileNotFoundError" | "NotFoundError":
+            return NotThere(f"{of} is not there: {said}")
+        case "PermissionDeniedError" | "UnauthenticatedError":
+            return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
+        case "PreconditionError" | "NotModifiedError":
+            return Changed(f"{of} changed while it was downloaded; the next pull starts clean")
+        case "NotSupportedError" if "ange" in text:
+            return Unranged(f"{of} is given as a whole only")
+        case "GenericError" if _NOT_FOR_PARTS.search(text):
+            return Unranged(f"{of} is not given in parts: {said}")
+        case "InvalidPathError" | "ValueError":
+            return Unsafe(f"{of} has a key that is no file below its folder: {said}")
+    return Unreachable(f"{of} cannot be reached: {said}{_cause(str(error))}")
+
+
+def by_status(status: int, of: str, said: str, who: Who) -> StorageError:
+    """The error that an HTTP status stands for."""
+    match status:
+        case 404 | 410:
+            return NotThere(f"{of} is not there: {said}")
+        case 400 | 401 | 403 | 407:
+            return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
+        case 412 | 416:
+            return Changed(f"{of} changed while it was downloaded; the next pull starts clean")
+        case 429 | 503:
+            return Busy(f"{of} is not available now: {said}")
+        case 408 | 500 | 502 | 504:
+            return Unreachable(f"{of} cannot be reached: {said}")
+    return StorageError(f"{of}: {said}")
+
+
+def _said(text: str) -> str:
+    """What of an error text is the server's, or the client's, own words: a line."""
+    xml = [code or message for code, message in _XML.findall(text)]
+    if xml:
+        return ": ".join(xml)[:_LONGEST]
+    text = text.rpartition(" - ")[2] if " - " in text else text
+    text = text.removeprefix("Server returned non-2xx status code: ").rstrip(": ")
+    return " ".join(text.split())[:_LONGEST]
+
+
+def _cause(text: str) -> str:
+    """What the debug text knows more of a connection that failed."""
+    found = re.findall(r'(?:message|error|kind): "?([A-Z][A-Za-z ]+|failed to lookup[^"]*|invalid peer[^",]*)', text)
+    told = ", ".join(dict.fromkeys(cause.strip() for cause in found if cause not in _EMPTY))
+    return f" ({told[:_LONGEST]})" if told else ""

@@ -1,0 +1,107 @@
+"""What a source is told by its surroundings: KServe's JSON and a step's own options, laid over the environment. Pure.
+
+Nothing is ever written into the process's environment, so two models cannot see each other's credentials.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from storage.errors import StorageError
+
+# KServe's words (kserve_storage 0.21, _update_with_storage_spec) and a step's, as the variables they stand for.
+_S3 = {
+    "endpoint_url": "AWS_ENDPOINT_URL",
+    "access_key_id": "AWS_ACCESS_KEY_ID",
+    "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "session_token": "AWS_SESSION_TOKEN",
+    "region": "AWS_DEFAULT_REGION",
+    "ca_bundle": "AWS_CA_BUNDLE",
+    "verify_ssl": "S3_VERIFY_SSL",
+    "anonymous": "awsAnonymousCredential",
+}
+_WORDS: Mapping[str, tuple[frozenset[str], Mapping[str, str]]] = {
+    "s3": (frozenset({"s3"}), _S3),
+    "hdfs": (frozenset({"hdfs", "webhdfs"}), {}),
+    "webhdfs": (frozenset({"hdfs", "webhdfs"}), {}),
+}
+# Other variables of the same meaning, which would win over the one that was named.
+_SAME = {"AWS_ENDPOINT_URL": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"), "AWS_DEFAULT_REGION": ("AWS_REGION",)}
+_NO = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a scheme works with: this source's variables, the folder of relative paths, and stores in memory."""
+
+    variables: Mapping[str, str] = field(repr=False)
+    folder: Path
+    stores: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def get(self, *names: str) -> str | None:
+        """The first of these variables that is set to anything."""
+        return next((value for name in names if (value := self.variables.get(name))), None)
+
+    def says(self, name: str, *, default: bool) -> bool:
+        """A variable as yes or no, in KServe's spellings."""
+        value = self.variables.get(name)
+        return default if value is None else value.strip().lower() not in _NO
+
+    def number(self, name: str, default: float) -> float:
+        """A variable as a number. Raises StorageError where it is none."""
+        try:
+            return float(self.variables.get(name) or default)
+        except ValueError:
+            raise StorageError(f'{name} is a number, not "{self.variables[name]}"') from None
+
+
+def variables_for(scheme: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment, with ``STORAGE_CONFIG`` and over it ``STORAGE_OVERRIDE_CONFIG`` where they are of this scheme.
+
+    Raises StorageError for JSON that is no map; its text is never repeated, for it holds secrets.
+    """
+    told: dict[str, Any] = {}
+    for name in ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG"):
+        told |= _map(name, environment.get(name))
+    schemes, words = _WORDS.get(str(told.pop("type", "")).lower(), (frozenset(), {}))
+    if scheme not in schemes:
+        return environment
+    given = dict(_named(told, words))
+    hidden = {other for name in given for other in _SAME.get(name, ())}
+    return {name: value for name, value in environment.items() if name not in hidden} | given
+
+
+def _named(told: Mapping[str, Any], words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for word, value in told.items():
+        name = words.get(word, word if not words else None)
+        if name is not None and value is not None:
+            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _map(name: str, text: str | None) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        read = json.loads(text)
+    except ValueError:
+        read = None
+    if not isinstance(read, dict):
+        raise StorageError(f"{name} is not a JSON object")
+    return read
+
+
+def patterns(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """``STORAGE_ALLOW_PATTERNS`` or ``STORAGE_IGNORE_PATTERNS``: a JSON array, one JSON scalar, or a comma list."""
+    text = environment.get(name, "").strip()
+    if not text:
+        return ()
+    try:
+        read = json.loads(text)
+    except ValueError:
+        read = text.split(",")
+    listed = read if isinstance(read, list) else [read]
+    return tuple(own for item in listed if (own := str(item).strip()))

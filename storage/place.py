@@ -1,0 +1,117 @@
+"""A model into a folder that somebody named: all at once where that can be, and never a part that is being made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+from storage.errors import Cancelled, StorageError
+from storage.events import KEPT_SECONDS
+from storage.locks import freed
+from storage.work import room_or, wipe
+
+HIDDEN = ".pipeline-serve-"
+
+
+def workplace(folder: Path, key: str) -> Path:
+    """A hidden folder on the disk of ``folder``: beside it, where a rename can put it into place, else in it."""
+    own = hashlib.sha256(f"{key}/{folder.name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    parent = folder.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    mounted = folder.exists() and folder.stat().st_dev != parent.stat().st_dev
+    if not mounted and os.access(parent, os.W_OK | os.X_OK):
+        return parent / f"{HIDDEN}{own}"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{HIDDEN}{own}"
+
+
+def deliver(tree: Path, folder: Path) -> None:
+    """Moves what is in ``tree`` into ``folder``, on the same disk: in one step where that is new or empty.
+
+    Where it has files already, they stay, and those of the same name are replaced, each in one step. Raises
+    StorageError where a file is in the way of a folder or the other way round.
+    """
+    try:
+        tree.rename(folder)
+    except OSError:
+        folder.mkdir(parents=True, exist_ok=True)
+        _merge(tree, folder)
+
+
+def _merge(tree: Path, folder: Path) -> None:
+    for own in sorted(tree.iterdir()):
+        target = folder / own.name
+        try:
+            if own.is_dir() and target.is_dir():
+                _merge(own, target)
+            else:
+                own.replace(target)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            raise StorageError(f"{target} is in the way: the model has a {_kind(own)} of that name") from None
+
+
+def _kind(path: Path) -> str:
+    return "folder" if path.is_dir() else "file"
+
+
+def copy_of(tree: Path, new: Path, cancel: Event) -> None:
+    """The files of ``tree`` under a second root: as hard links, or copied where the disk is another one.
+
+    Raises NoSpace, Cancelled; ``new`` is then gone again.
+    """
+    try:
+        for path in (tree, *sorted(tree.rglob("*"))):
+            if cancel.is_set():
+                raise Cancelled
+            target = new / path.relative_to(tree)
+            if path.is_dir():
+                target.mkdir(parents=True)
+            else:
+                _link_or_copy(path, target)
+    except OSError as error:
+        wipe(new)
+        raise room_or(error, new.parent) from None
+    except BaseException:
+        wipe(new)
+        raise
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+
+
+def link_entries(entries: Iterable[Path], folder: Path) -> None:
+    """Local files into a folder as KServe does: a symbolic link per entry, what is there already stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for own in entries:
+        with suppress(FileExistsError):
+            (folder / own.name).symlink_to(own.absolute())
+
+
+def sweep(parent: Path, now: float | None = None) -> list[Path]:
+    """Removes working folders below ``parent`` that no pull has touched for a day and none is at; which they were."""
+    limit = (time.time() if now is None else now) - KEPT_SECONDS
+    gone = []
+    for folder in _abandoned(parent, limit):
+        with freed(folder / "lock") as mine:
+            if mine or not (folder / "lock").exists():
+                wipe(folder)
+                gone.append(folder)
+    return gone
+
+
+def _abandoned(parent: Path, limit: float) -> Iterator[Path]:
+    with suppress(FileNotFoundError, PermissionError):
+        for folder in list(parent.glob(f"{HIDDEN}*")):
+            with suppress(FileNotFoundError):
+                if max(path.stat().st_mtime for path in (folder, *folder.glob("*"), *folder.glob("*/journal"))) < limit:
+                    yield folder

@@ -1,0 +1,219 @@
+"""One pull, from a listing to files in their place. It blocks: ``fetch.py`` runs it in a thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from storage.archive import Limits, is_archive, unpack
+from storage.cache import Cache, Entry, fresh
+from storage.errors import Changed, Corrupt, NotThere, Offline, Unranged, Unsafe
+from storage.events import Fetched, Found, Kept, Listed, Moved, Observer
+from storage.listing import Listing, chosen, expected, fits, identity, request_key
+from storage.locks import locked
+from storage.parts import have, parts
+from storage.place import copy_of, deliver, link_entries, sweep, workplace
+from storage.retry import insistently
+from storage.source import Remote
+from storage.transfer import Crew, cancellable, transfer
+from storage.verify import verify
+from storage.work import begin, wipe
+
+_LOG = logging.getLogger("pipeline_serve.storage")
+# Without ranges an object that changes is started over; a source that always changes is given up.
+_AGAIN = 3
+
+
+def _ignore(_: object) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is wanted of a source. ``digest``: what its one file must have."""
+
+    allow: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    digest: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    crew: Crew = field(default_factory=Crew)
+    observe: Observer = field(default=_ignore, repr=False)
+    cancel: Event = field(default_factory=Event, repr=False)
+
+
+def to_cache(source: Remote, cache: Cache, order: Order, *, offline: bool = False) -> Entry:
+    """The model in the cache, downloaded where it is not there; of several that ask at once one downloads.
+
+    Offline the source is not asked: it is what was listed last. Raises a StorageError, OSError, Cancelled; what was
+    brought by then stays in the cache's working folder.
+    """
+    key = _key(source, order)
+    if offline:
+        return _from_before(source, cache, key, order)
+    asked = time.time()
+    cache.sweep()
+    with locked(cache.lock(key), order.cancel):
+        latest = cache.latest(key)
+        # Whoever held the lock meanwhile has listed for us too.
+        entry = cache.find(latest[0]) if latest and latest[1] >= asked else None
+        if entry is not None:
+            order.observe(Found(source.shown, entry.path))
+            return entry
+        return _renewed(source, cache, key, order, latest[0] if latest else None)
+
+
+def to_folder(source: Remote, folder: Path, cache: Cache, order: Order, *, through: bool, offline: bool) -> None:
+    """The model in a folder: linked from the cache where it is there, else downloaded, ``through`` it or straight.
+
+    Raises as ``to_cache``. Until the model is whole there is nothing of it but a hidden working folder, beside the
+    folder or in it.
+    """
+    key = _key(source, order)
+    place = workplace(folder, key)
+    sweep(place.parent)
+    with locked(place / "lock", order.cancel):
+        if through or offline:
+            tree = _linked(to_cache(source, cache, order, offline=offline), place, order)
+        else:
+            listing = _listed(source, order)
+            entry = cache.find(identity(source.name, listing)) if listing.versioned else None
+            if entry is not None:
+                order.observe(Found(source.shown, entry.path))
+                tree = _linked(entry, place, order)
+            else:
+                tree, _ = _brought(source, listing, place / "pull", order, durable=False)
+        deliver(tree, folder)
+        wipe(place)
+
+
+def local_to_folder(path: Path, folder: Path, order: Order) -> None:
+    """Local files into a folder: linked, or unpacked where they are one archive. Raises as ``to_folder``."""
+    entries = sorted(path.iterdir()) if path.is_dir() else [path]
+    kept = [own for own in entries if fits(own.name, order.allow, order.ignore)] if path.is_dir() else entries
+    match kept:
+        case []:
+            raise NotThere(
+                f"there is no model at {path}: the folder has {len(entries)} entries, and none is left of them"
+            )
+        case [own] if own.is_file() and is_archive(own.name):
+            place = workplace(folder, request_key(str(path), (), ()))
+            with locked(place / "lock", order.cancel):
+                wipe(place / "unpacked")
+                unpack(own, place / "unpacked", order.limits, order.cancel)
+                deliver(place / "unpacked", folder)
+                wipe(place)
+        case _:
+            link_entries(kept, folder)
+
+
+def _key(source: Remote, order: Order) -> str:
+    return request_key(source.name, order.allow, order.ignore, order.digest)
+
+
+def _from_before(source: Remote, cache: Cache, key: str, order: Order) -> Entry:
+    latest = cache.latest(key)
+    entry = cache.find(latest[0]) if latest else None
+    if latest is None or entry is None:
+        what = "was never downloaded" if latest is None else "is no longer there, or damaged"
+        raise Offline(f"{source.shown} {what} in the cache {cache.root}; offline nothing else is asked")
+    order.observe(Found(source.shown, entry.path, listed=latest[1]))
+    return entry
+
+
+def _renewed(source: Remote, cache: Cache, key: str, order: Order, before: str | None) -> Entry:
+    listing = _listed(source, order)
+    name = identity(source.name, listing)
+    entry = cache.find(name) if listing.versioned else None
+    if entry is not None:
+        order.observe(Found(source.shown, entry.path))
+    else:
+        work = cache.work(key)
+        tree, listing = _brought(source, listing, work, order, durable=True)
+        name = identity(source.name, listing)
+        name = name if listing.versioned else fresh(name)
+        entry = cache.publish(tree, name, source.shown, single=listing.single and not _packed(listing))
+        wipe(work)
+        if before is not None and not listing.versioned:
+            cache.forget(before)
+    cache.remember(key, entry.id, source.shown)
+    for gone in cache.evict():
+        _LOG.info("removed %s (%d bytes) from the cache: it was not used for longest", gone.uri, gone.size)
+    return entry
+
+
+def _listed(source: Remote, order: Order) -> Listing:
+    found = cancellable(lambda: insistently(source, source.listing, order.cancel), order.cancel)
+    return expected(source.shown, chosen(source.shown, found, order.allow, order.ignore), order.digest)
+
+
+def _linked(entry: Entry, place: Path, order: Order) -> Path:
+    tree = place / "link"
+    wipe(tree)
+    copy_of(entry.folder, tree, order.cancel)
+    return tree
+
+
+def _brought(source: Remote, listing: Listing, folder: Path, order: Order, *, durable: bool) -> tuple[Path, Listing]:
+    """The folder with the model's files, below ``folder``, and the listing they are of."""
+    with _keeping(source, folder, order):
+        for _ in range(_AGAIN):
+            try:
+                _moved(source, listing, folder, order, durable=durable)
+                break
+            except Unranged:
+                listing = listing.unranged()
+            except Changed:
+                wipe(folder)
+                if any(item.ranged for item in listing.items):
+                    raise
+                listing = _listed(source, order)
+        else:
+            raise Changed(f"{source.shown} changed again and again while it was downloaded")
+        files = folder / "files"
+        try:
+            verify(source.shown, listing.items, files, order.cancel)
+            if not _packed(listing):
+                return files, listing
+            tree = folder / "unpacked"
+            wipe(tree)
+            unpack(files / listing.items[0].name, tree, order.limits, order.cancel)
+        except (Corrupt, Unsafe):
+            wipe(folder)
+            raise
+        return tree, listing
+
+
+def _packed(listing: Listing) -> bool:
+    return len(listing.items) == 1 and is_archive(listing.items[0].name)
+
+
+def _moved(source: Remote, listing: Listing, folder: Path, order: Order, *, durable: bool) -> None:
+    work = begin(folder, source.shown, listing, durable=durable)
+    there = have(listing.items, work.written)
+    order.observe(Listed(source.shown, len(listing.items), listing.size, there))
+    began = time.monotonic()
+    moved = 0
+
+    def tell(now: int) -> None:
+        nonlocal moved
+        moved = now
+        order.observe(Moved(source.shown, there + now, listing.size))
+
+    transfer(source, parts(listing.items, work.written), work, order.cancel, tell, order.crew)
+    order.observe(Fetched(source.shown, moved, time.monotonic() - began))
+
+
+@contextmanager
+def _keeping(source: Remote, folder: Path, order: Order) -> Iterator[None]:
+    """Says where the beginning of a download that did not come to its end is kept."""
+    try:
+        yield
+    except BaseException:
+        if (folder / "journal").exists():
+            order.observe(Kept(source.shown, folder))
+        raise

@@ -1,0 +1,81 @@
+"""``http://`` and ``https://``: one file, with its query and the headers that KServe's variables hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from storage.connection import connection
+from storage.errors import StorageError
+from storage.failures import Who
+from storage.options import Settings
+from storage.secret import shown
+from storage.source import Remote
+from storage.uri import file_name, host_of, scheme_of
+
+KEYS = ("http", "https")
+# What presigned URLs carry beside what they lead to: AWS and GCS (V4, V2), Azure's SAS.
+_SIGNED = re.compile(r"(?i)x-(amz|goog)-.*|signature|expires|awsaccesskeyid|googleaccessid|s[a-z]|ske?[a-z]+|token")
+
+
+def refusal(uri: str) -> str | None:
+    if not host_of(uri):
+        return f'"{shown(uri)}" has no host; write {scheme_of(uri)}://HOST/PATH/FILE'
+    if urlsplit(uri).path.endswith(".git"):
+        return f'"{shown(uri)}" is a git repository, which is not fetched; name a file, or an archive of it'
+    name = file_name(uri)
+    if not name:
+        return f'"{shown(uri)}" names no file; a web server cannot list a folder'
+    if "/" in name or name in (".", ".."):
+        return f'"{shown(uri)}" ends in a name that is no file name'
+    return None
+
+
+def open_source(uri: str, settings: Settings) -> Remote:
+    from storage.web import WebFile  # noqa: PLC0415  # what it imports is slow, and `check` downloads nothing
+
+    host = host_of(uri)
+    headers = {**sign_in(uri), **headers_for(host, settings)}
+    tried = "nobody in particular" if not headers else f"who sends {', '.join(sorted(headers))}"
+    who = Who(
+        "HTTP", shown(uri), tried, f'set {host}-headers to a JSON object, {{"Authorization": "Bearer …"}}',
+        tuple(headers.values()),
+    )  # fmt: skip
+    parts = urlsplit(uri)
+    url = urlunsplit((parts.scheme.lower(), parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+    how = connection(settings, plain=parts.scheme.lower() == "http", headers=headers)
+    return WebFile(who, lasting(url), url, file_name(uri), how)
+
+
+def sign_in(uri: str) -> Mapping[str, str]:
+    """``user:password@`` of the URI as a header; obstore would drop it."""
+    user, at, _ = urlsplit(uri).netloc.rpartition("@")
+    if not at:
+        return {}
+    name, _, password = user.partition(":")
+    coded = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+    return {"authorization": f"Basic {coded}"}
+
+
+def headers_for(host: str, settings: Settings) -> Mapping[str, str]:
+    """KServe's variable ``<host>-headers``: a JSON object. Raises StorageError, without its text, where it is none."""
+    text = settings.get(f"{host}-headers")
+    if text is None:
+        return {}
+    try:
+        read = json.loads(text)
+    except ValueError:
+        read = None
+    if not isinstance(read, dict):
+        raise StorageError(f"{host}-headers is not a JSON object of header names and values")
+    return {str(name): str(value) for name, value in read.items()}
+
+
+def lasting(url: str) -> str:
+    """The URL without a signature in its query, so that two of one file are one file in the cache."""
+    parts = urlsplit(url)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, True) if not _SIGNED.fullmatch(name)]
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept), ""))

@@ -1,0 +1,141 @@
+"""The working folder of one pull: files being written, the journal beside them, and what was listed when it began."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from storage.errors import NoSpace
+from storage.journal import Journal, Span, boot, missing, spans
+from storage.listing import Item, Listing
+
+# Room that is left to everybody else on that disk.
+_SPARE = 16 * 2**20
+
+
+class Work:
+    """``folder/files`` holds what will be published, never half of it under another name.
+
+    Made by ``begin``; ``written`` says what was there already. Files are written by several threads at once.
+    """
+
+    def __init__(self, folder: Path, items: Sequence[Item], written: dict[int, list[Span]], *, durable: bool) -> None:
+        self.folder = folder
+        self.files = folder / "files"
+        self.items = items
+        self.written = written
+        self._durable = durable
+        self._journal = Journal(folder / "journal")
+
+    def open(self, file: int) -> int:
+        """A descriptor to write that file by; its room is taken at once where its size is known. The caller closes it.
+
+        Raises NoSpace.
+        """
+        item = self.items[file]
+        path = self.files / item.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            if item.size:
+                _take_room(descriptor, item.size)
+        except OSError as error:
+            os.close(descriptor)
+            raise room_or(error, self.folder) from None
+        return descriptor
+
+    def write(self, descriptor: int, file: int, at: int, data: bytes) -> None:
+        """Raises NoSpace."""
+        view = memoryview(data)
+        try:
+            while view:
+                count = os.pwrite(descriptor, view, at)
+                self._journal.note(file, at, at + count)
+                at, view = at + count, view[count:]
+        except OSError as error:
+            raise room_or(error, self.folder) from None
+
+    def finish(self, descriptor: int, file: int, size: int) -> None:
+        """The file is whole and ``size`` bytes long."""
+        os.ftruncate(descriptor, size)
+        if self._durable:
+            os.fsync(descriptor)
+        if size == 0:
+            self._journal.note(file, 0, 0)
+
+    def close(self) -> None:
+        self._journal.close()
+
+
+def begin(folder: Path, uri: str, listing: Listing, *, durable: bool) -> Work:
+    """Takes up what an earlier pull of the same listing left in the folder, in this boot; else starts clean.
+
+    Raises NoSpace before a byte is asked for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [[item.name, item.key, item.size, item.version, item.digest, item.ranged] for item in listing.items]
+    plan = {"uri": uri, "boot": boot(), "files": files}
+    journal = folder / "journal"
+    written: dict[int, list[Span]] = {}
+    if plan["boot"] and listing.versioned and _read(folder / "plan.json") == plan:
+        with suppress(FileNotFoundError):
+            written = spans(journal.read_bytes())
+    else:
+        wipe(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "plan.json").write_text(json.dumps(plan))
+    (folder / "files").mkdir(exist_ok=True)
+    os.utime(folder)
+    _check_room(folder, listing.items, written)
+    return Work(folder, listing.items, written, durable=durable)
+
+
+def wipe(folder: Path) -> None:
+    """Removes a folder, whatever is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def room_or(error: OSError, folder: Path) -> OSError:
+    """The error, or NoSpace where that is what it says."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(f"no space is left on the disk of {folder}")
+    return error
+
+
+def _take_room(descriptor: int, size: int) -> None:
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is None:
+        os.ftruncate(descriptor, size)
+        return
+    try:
+        allocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        os.ftruncate(descriptor, size)
+
+
+def _check_room(folder: Path, items: Sequence[Item], written: dict[int, list[Span]]) -> None:
+    # What has a descriptor's room taken counts as used already, so only files that were never begun need more.
+    needed = sum(
+        item.size or 0
+        for number, item in enumerate(items)
+        if item.size and missing(written.get(number, ()), item.size) and not (folder / "files" / item.name).exists()
+    )
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if needed and needed + _SPARE > free:
+        raise NoSpace(f"{folder} has {free:,} bytes free, and {needed:,} are to come")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
