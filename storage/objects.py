@@ -46,14 +46,17 @@ class Objects:
     def listing(self) -> Listing:
         """An object of exactly that key is the model; else what lies under it, bounded by ``/``."""
         alone = self._alone()
-        if alone is not None and alone.size:
+        if isinstance(alone, Item) and alone.size:
             return single(self.shown, alone)
         try:
             return under(self.shown, self.key, self._below())
-        except (NotThere, Denied):
-            if alone is None:
-                raise
-            return single(self.shown, alone)
+        except (NotThere, Denied) as error:
+            match alone:
+                case Item():
+                    return single(self.shown, alone)
+                case Denied() if isinstance(error, NotThere):
+                    raise alone from None
+            raise
 
     def read(self, item: Item, start: int, stop: int | None) -> Generator[bytes, None, None]:
         options: dict[str, Any] = {}
@@ -83,14 +86,15 @@ class Objects:
             return 0.0  # a store that cannot sign cannot be asked
         return wait_of(url, self.connection)
 
-    def _alone(self) -> Item | None:
+    def _alone(self) -> Item | StorageError | None:
+        """The object of that very key, or why it is not shown: a credential that may only list is denied it."""
         if not self.key or self.key.endswith("/"):
             return None
         try:
             with self._failing():
                 meta = obstore.head(self.store, self.key)
-        except (NotThere, Denied):
-            return None  # a credential that may only list gets either
+        except (NotThere, Denied) as error:
+            return error
         return _item(meta, self.key.rpartition("/")[2])
 
     def _below(self) -> Iterator[Item]:
