@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.graph.words import VERBS, later, near
-from server.flags import KserveSpelling, serve_flags
+from server.flags import KserveSpelling, pull_flags, serve_flags
 
 if TYPE_CHECKING:
     from pipeline.tensors.message import Verb
 
 _BAD_USE = 2
 # Commands of the contract whose work is not built yet: refused by name, never taken for a graph file.
-_LATER = frozenset({"bench", "draw", "export", "init", "pull", "schema"})
+_LATER = frozenset({"bench", "draw", "export", "init", "schema"})
 
 
 class _Commands(click.Group):
@@ -88,6 +88,23 @@ def run(graph: Path, request: Path, verb: Verb) -> None:
     from server.once import run_once  # noqa: PLC0415
 
     sys.exit(run_once(graph, request, verb))
+
+
+@cli.command()
+@click.argument("places", nargs=-1, required=True, metavar="URI [FOLDER [URI FOLDER]…]")
+@pull_flags
+def pull(places: tuple[str, ...], **flags: Any) -> None:
+    """Download models: one into the cache, or each into its folder.
+
+    Prints the local path, or the folders. Exit code 0 all are there, 1 one failed. What was interrupted goes on at the
+    next pull.
+    """
+    from server.config import PullConfig  # noqa: PLC0415
+    from server.pull import pull as bring  # noqa: PLC0415
+
+    if len(places) > 1 and len(places) % 2:
+        raise click.UsageError(f"several models are URI FOLDER URI FOLDER …, and these are {len(places)} arguments")
+    sys.exit(bring(places, PullConfig(**flags)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

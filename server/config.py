@@ -28,6 +28,21 @@ class Config:
     tls_key: Path | None
     model_name: str | None
     ui: bool
+    cache_dir: Path | None
+    cache_size: int | None
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullConfig:
+    """What ``pull`` was told. Sizes in bytes; ``max_ratio`` is of an archive unpacked to itself."""
+
+    cache_dir: Path | None
+    cache_size: int | None
+    offline: bool
+    max_unpacked: int
+    max_members: int
+    max_ratio: float
 
 
 def environment() -> Mapping[str, str]:

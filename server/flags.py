@@ -13,7 +13,7 @@ from pipeline.graph.words import hint, later
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
 _LATER = frozenset({
-    "grpc-port", "cache-dir", "offline", "model-repository", "reload",
+    "grpc-port", "model-repository", "reload",
     "enable-grpc", "max-threads", "max-asyncio-workers", "enable-latency-logging",
     "configure-logging", "log-config-file", "access-log-format", "event-loop", "predictor-host",
     "predictor-protocol", "predictor-use-ssl", "predictor-request-timeout-seconds", "predictor-request-retries",
@@ -109,6 +109,28 @@ def _option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..
     return click.option(name, envvar=variable, show_default=True, **how)
 
 
+def _storage_options() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]:
+    return (
+        _option("--cache-dir", type=click.Path(path_type=Path, file_okay=False), default=None,
+                help="Where models are kept, and pass through on their way to a folder; else the user's cache."),
+        _option("--cache-size", type=Size(), default=None, help="What the cache may hold; least used models go first."),
+        _option("--offline", is_flag=True, default=False, help="Take models from the cache and ask nobody."),
+    )  # fmt: skip
+
+
+def pull_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the flags of ``pull`` to a command."""
+    options = (
+        *_storage_options(),
+        _option("--max-unpacked", type=Size(), default="1TiB", help="Most bytes that an archive may become."),
+        _option("--max-members", type=click.IntRange(1), default=1_000_000, help="Most members of an archive."),
+        _option("--max-ratio", type=click.FloatRange(1), default=200, help="Most bytes per byte of an archive."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds every flag of serving to a command, and checks those that go together."""
     options = (
@@ -121,6 +143,7 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--max-body", type=Size(), default="64MiB", help="Largest request body."),
         _option("--ready", type=click.Choice(["all", "any"]), default="all", help="Models that make the server ready."),
         _option("--model-name", default=None, help="Served name, in place of the graph's own (one graph only)."),
+        *_storage_options(),
         _option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
                 default="info", help="Least level that is logged."),
         _option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of log lines."),

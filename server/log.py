@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from pipeline.errors import told
 from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RequestDone
+from server.transfers import sentence
+from storage.events import Event as Pulled
+from storage.events import Fetched, Moved
 
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
@@ -78,6 +81,16 @@ def observer(event: Event) -> None:
             )  # fmt: skip
         case RequestDone():
             return
+
+
+def log_pull(event: Pulled) -> None:
+    """Writes what is downloaded, how fast, and what the cache had."""
+    match event:
+        case Moved():
+            return
+        case _:
+            fields = {"bytes": event.size, "seconds": event.seconds} if isinstance(event, Fetched) else {}
+            _LOG.info("%s", sentence(event), extra={"fields": fields})
 
 
 def _visible(text: str) -> str:

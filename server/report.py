@@ -16,10 +16,10 @@ FAULTS = 2
 """The exit code of a command whose graph files have faults."""
 
 
-def blueprints(files: Sequence[Path]) -> list[Blueprint] | None:
+def blueprints(files: Sequence[Path], storage: Storage | None = None) -> list[Blueprint] | None:
     """One per file, in order; None where any has a fault, and all faults of all files have been printed."""
     drawn: list[Blueprint] = []
-    storage = Storage(environment())
+    storage = storage or Storage(environment())
     faults: list[Fault] = []
     for file in files:
         try:

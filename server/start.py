@@ -17,16 +17,18 @@ from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.tensors.message import AskModel, Infer, InferRequest
 from pipeline.wire import v1, v2
-from server.config import Config
+from server.config import Config, environment
 from server.docs import pages
 from server.examples import beside, path_of, requests_to
 from server.handle import Answered, Service
 from server.listen import CannotListen, Listening, listen
-from server.log import answered, configure, observer
+from server.log import answered, configure, log_pull, observer
 from server.metrics import Metrics
 from server.report import FAULTS, blueprints
 from server.sample import sample
 from server.version import NAME, own_version
+from storage import Storage
+from storage.pull import Order
 
 _FAILED = 1
 
@@ -36,7 +38,7 @@ def start(config: Config) -> int:
     problem = _problem(config)
     if problem is not None:
         return _refuse(problem, FAULTS)
-    drawn = blueprints(config.graphs)
+    drawn = blueprints(config.graphs, storage_of(config))
     if drawn is None:
         return FAULTS
     configure(config.log_level, config.log_format)
@@ -62,6 +64,12 @@ def start(config: Config) -> int:
     except CannotListen as error:
         return _refuse(str(error), _FAILED)
     return _serve(service, listening, config, partial(_greet, listening, pipelines, config))
+
+
+def storage_of(config: Config) -> Storage:
+    """Where models come from; what happens on the way is logged."""
+    order = Order(observe=log_pull)
+    return Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
 
 
 def _serve(service: Service, listening: Listening, config: Config, greet: Callable[[], None]) -> int:

@@ -76,7 +76,7 @@ def to_folder(source: Remote, folder: Path, cache: Cache, order: Order, *, throu
     key = _key(source, order)
     place = workplace(folder, key)
     sweep(place.parent)
-    with locked(place / "lock", order.cancel):
+    with locked(place / "lock", order.cancel), _gone_unless_begun(place):
         if through or offline:
             tree = _linked(to_cache(source, cache, order, offline=offline), place, order)
         else:
@@ -88,7 +88,6 @@ def to_folder(source: Remote, folder: Path, cache: Cache, order: Order, *, throu
             else:
                 tree, _ = _brought(source, listing, place / "pull", order, durable=False)
         deliver(tree, folder)
-        wipe(place)
 
 
 def local_to_folder(path: Path, folder: Path, order: Order) -> None:
@@ -102,11 +101,10 @@ def local_to_folder(path: Path, folder: Path, order: Order) -> None:
             )
         case [own] if own.is_file() and is_archive(own.name):
             place = workplace(folder, request_key(str(path), (), ()))
-            with locked(place / "lock", order.cancel):
+            with locked(place / "lock", order.cancel), _gone_unless_begun(place):
                 wipe(place / "unpacked")
                 unpack(own, place / "unpacked", order.limits, order.cancel)
                 deliver(place / "unpacked", folder)
-                wipe(place)
         case _:
             link_entries(kept, folder)
 
@@ -206,6 +204,18 @@ def _moved(source: Remote, listing: Listing, folder: Path, order: Order, *, dura
 
     transfer(source, parts(listing.items, work.written), work, order.cancel, tell, order.crew)
     order.observe(Fetched(source.shown, moved, time.monotonic() - began))
+
+
+@contextmanager
+def _gone_unless_begun(place: Path) -> Iterator[None]:
+    """Afterwards there is no working folder, but for what the next pull can go on with."""
+    try:
+        yield
+    except BaseException:
+        if not (place / "pull/journal").exists():
+            wipe(place)
+        raise
+    wipe(place)
 
 
 @contextmanager

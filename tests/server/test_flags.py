@@ -29,7 +29,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert {name: value for name, value in flags.items() if value is not None} == {
         "graphs": ("graph.yaml",), "host": "0.0.0.0", "http_port": 8080, "grace": 30.0, "drain_delay": 0.0,
         "keep_alive": 65.0, "max_body": 64 * 2**20, "ready": "all", "log_level": "info", "log_format": "text",
-        "access_log": True, "ui": True,
+        "access_log": True, "ui": True, "offline": False,
     }  # fmt: skip
 
 
@@ -40,6 +40,8 @@ def test_the_defaults_are_those_of_the_contract():
         (["--http_port", "9000"], "http_port", 9000),
         (["--http-port", "9000"], "http_port", 9000),
         (["--model_name", "m"], "model_name", "m"),
+        (["--offline"], "offline", True),
+        (["--cache-size", "10GiB"], "cache_size", 10 * 2**30),
         (["--workers", "1"], "host", "0.0.0.0"),
         (["--workers=1", "--host", "::"], "host", "::"),
         (["--ssl_certfile", "c"], "tls_cert", "c"),
