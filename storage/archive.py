@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import os
@@ -73,6 +74,10 @@ def _readable(name: str) -> Iterator[None]:
         EOFError, NotImplementedError, RuntimeError, ValueError,
     ) as error:  # fmt: skip
         raise Corrupt(f"{name} is named like an archive and cannot be unpacked: {error}") from None
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a place in it before its start
+            raise Corrupt(f"{name} is named like an archive and cannot be unpacked: its index is damaged") from None
+        raise
 
 
 def _from_zip(archive: Path, taking: _Taking) -> None:
@@ -90,8 +95,9 @@ def _from_zip(archive: Path, taking: _Taking) -> None:
 
 
 def _from_tar(archive: Path, taking: _Taking) -> None:
-    with tarfile.open(archive, "r|*") as read:
+    with tarfile.open(archive, "r:*") as read:
         for member in read:
+            read.members.clear()  # it would remember a million of them
             if member.isdir():
                 taking.directory(member.name)
             elif member.issym():

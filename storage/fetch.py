@@ -18,10 +18,11 @@ from storage.errors import Cancelled
 from storage.options import Settings, patterns, variables_for
 from storage.pull import Order, local_to_folder, to_cache, to_folder
 from storage.source import Local, Remote
+from storage.transfer import cancellable
 from storage.uri import host_of, scheme_of
 
 # Schemes of the contract whose file is not there yet.
-_LATER = frozenset({"gs", "az", "abfs", "abfss", "hf", "webhdfs", "hdfs"})
+_LATER = frozenset({"hf", "webhdfs", "hdfs"})
 Given = TypeVar("Given")
 
 
@@ -38,9 +39,9 @@ class Scheme(Protocol):
         ...
 
     def open_source(self, uri: str, settings: Settings, /) -> Local | Remote:
-        """Where the model is, or a source to read it from; asks nobody yet.
+        """Where the model is, or a source to read it from. It may block.
 
-        Raises StorageError for local files that are not there, and for settings that make no sense. It may block.
+        Raises StorageError for local files that are not there, and for settings that make no sense.
         """
         ...
 
@@ -92,7 +93,7 @@ class Storage:
         """
 
         def bring(order: Order) -> Path:
-            match self._open(uri, folder):
+            match cancellable(lambda: self._open(uri, folder), order.cancel):
                 case Local(path):
                     return path
                 case source:
@@ -104,7 +105,7 @@ class Storage:
         """The model's files in the folder ``target``. Raises and is cancelled as ``fetch``."""
 
         def bring(order: Order) -> None:
-            match self._open(uri, folder):
+            match cancellable(lambda: self._open(uri, folder), order.cancel):
                 case Local(path):
                     local_to_folder(path, target, order)
                 case source:
@@ -118,7 +119,8 @@ class Storage:
         module = _scheme(uri)
         if reason is not None or module is None:
             raise ValueError(reason)
-        return module.open_source(uri, Settings(variables_for(scheme_of(uri), self.environment), folder, self.stores))
+        variables = variables_for(scheme_of(uri), self.environment)
+        return module.open_source(uri, Settings(variables, folder, self.stores, bool(self.offline)))
 
     async def _pull(self, bring: Callable[[Order], Given]) -> Given:
         own = replace(

@@ -120,5 +120,7 @@ def _item(meta: Any, name: str) -> Item:
 def _version(meta: Any) -> str | None:
     """The etag; where there is none the time, which If-Match does not know."""
     if meta["e_tag"]:
-        return str(meta["e_tag"])
+        # Azure quotes it in a header and not in a list.
+        etag = str(meta["e_tag"])
+        return etag if etag.endswith('"') else f'"{etag}"'
     return None if meta["last_modified"] == _NEVER else _TIME + meta["last_modified"].isoformat()

@@ -41,6 +41,7 @@ class Settings:
     variables: Mapping[str, str] = field(repr=False)
     folder: Path
     stores: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    offline: bool = False
 
     def get(self, *names: str) -> str | None:
         """The first of these variables that is set to anything."""

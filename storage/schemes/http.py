@@ -17,8 +17,9 @@ from storage.source import Remote
 from storage.uri import file_name, host_of, scheme_of
 
 KEYS = ("http", "https")
-# What presigned URLs carry beside what they lead to: AWS and GCS (V4, V2), Azure's SAS.
-_SIGNED = re.compile(r"(?i)x-(amz|goog)-.*|signature|expires|awsaccesskeyid|googleaccessid|s[a-z]|ske?[a-z]+|token")
+# What presigned URLs carry beside what they lead to: of AWS and GCS (V4, V2), and of a SAS token of Azure.
+_SIGNED = re.compile(r"(?i)x-(amz|goog)-.*|signature|expires|awsaccesskeyid|googleaccessid")
+_SAS = re.compile(r"sig|s[eiprstv]|spr|sip|srt|sdd|sks|skv|skt|ske|skoid|sktid|saoid|suoid|scid")
 
 
 def refusal(uri: str) -> str | None:
@@ -77,5 +78,7 @@ def headers_for(host: str, settings: Settings) -> Mapping[str, str]:
 def lasting(url: str) -> str:
     """The URL without a signature in its query, so that two of one file are one file in the cache."""
     parts = urlsplit(url)
-    kept = [(name, value) for name, value in parse_qsl(parts.query, True) if not _SIGNED.fullmatch(name)]
+    told = parse_qsl(parts.query, keep_blank_values=True)
+    signed = _SAS if any(name == "sig" for name, _ in told) else _SIGNED
+    kept = [(name, value) for name, value in told if not signed.fullmatch(name)]
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept), ""))

@@ -43,6 +43,7 @@ class Seen:
     path: str
     query: str
     headers: dict[str, str]
+    body: bytes = b""
     sent: int = 0
     broken: bool = False
 
@@ -85,10 +86,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        seen = Seen(self.command, unquote(parts.path), parts.query, headers)
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        seen = Seen(self.command, unquote(parts.path), parts.query, headers, body)
         with self.origin.lock:
             self.origin.seen.append(seen)
             fault = self.origin.decide(seen) or Fault()

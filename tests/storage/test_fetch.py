@@ -30,7 +30,10 @@ BIG = random.Random(7).randbytes(2 * PART + 12345)
         ("s3://b/m", None),
         ("https://h/m.bin", None),
         ("memory://m/x", None),
-        ("ftp://x/y", 'no scheme "ftp://" is known; there are paths and file://, http://, https://, memory://, pvc://'),
+        (
+            "ftp://x/y",
+            'no scheme "ftp://" is known; there are paths and abfs://, abfss://, az://, azure://, file://, gs://, ',
+        ),
         *((f"{scheme}://x/y", f"{scheme}:// is known but not built yet") for scheme in sorted(_LATER)),
     ],
 )

@@ -1,0 +1,53 @@
+"""``http(s)://``: what of a URI is sent, what is kept, and what can be told without looking."""
+
+from pathlib import Path
+
+import pytest
+
+from storage.errors import StorageError
+from storage.options import Settings
+from storage.schemes.http import headers_for, lasting, refusal, sign_in
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("https://h/a/m.bin?sig=x", None),
+        ("http:///m.bin", '"http:///m.bin" has no host; write http://HOST/PATH/FILE'),
+        ("https://u:p@h/?sig=x", '"https://h/" names no file; a web server cannot list a folder'),
+        ("https://h/a/..", '"https://h/a/.." ends in a name that is no file name'),
+        ("https://h/a%2Fb", '"https://h/a%2Fb" ends in a name that is no file name'),
+        (
+            "https://h/repo.git",
+            '"https://h/repo.git" is a git repository, which is not fetched; name a file, or an archive of it',
+        ),
+    ],
+)
+def test_what_can_be_told_without_looking_is_told(uri, says):
+    assert refusal(uri) == says
+
+
+def test_a_user_and_password_become_a_header():
+    assert sign_in("https://me:p%40ss@h/m") == {"authorization": "Basic bWU6cEBzcw=="}
+    assert sign_in("https://h/m@x") == {}
+
+
+def test_headers_come_from_kserves_variable_and_what_is_wrong_with_it_is_not_repeated():
+    assert headers_for("h", Settings({"h-headers": '{"X-Key": "k", "N": 1}'}, Path())) == {"X-Key": "k", "N": "1"}
+    assert headers_for("other", Settings({"h-headers": "{}"}, Path())) == {}
+    for text in ("{", '["hunter2"]'):
+        with pytest.raises(StorageError, match=r"^h-headers is not a JSON object of header names and values$"):
+            headers_for("h", Settings({"h-headers": text}, Path()))
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://h/m?v=2&b=&st=3", "https://h/m?v=2&b=&st=3"),
+        ("https://h/m?X-Amz-Signature=s&X-Amz-Date=d&v=2", "https://h/m?v=2"),
+        ("https://h/m?X-Goog-Signature=s&GoogleAccessId=x&Expires=1&Signature=s", "https://h/m"),
+        ("https://h/m?sv=1&st=2&se=3&sr=b&sp=r&sig=x", "https://h/m"),
+    ],
+)
+def test_two_signatures_of_one_file_are_one_file_in_the_cache(url, kept):
+    assert lasting(url) == kept

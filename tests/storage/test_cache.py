@@ -1,0 +1,143 @@
+"""The cache: whole models by their contents, and what may be removed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from storage.cache import Cache, cache_folder
+from storage.events import KEPT_SECONDS
+
+
+@pytest.fixture
+def cache(tmp_path):
+    own = Cache(tmp_path / "cache")
+    yield own
+    own.close()
+
+
+def made(cache, identity, *, single=False, used=None, **files):
+    """A model in the cache, last used so many seconds after 1970."""
+    folder = cache.work("new")
+    for name, content in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    entry = cache.publish(folder, identity, f"u://{identity}", single=single)
+    if used is not None:
+        os.utime(cache.root / f"manifests/{identity}.json", (used, used))
+    return entry
+
+
+def test_a_model_is_its_folder_or_its_one_file(cache):
+    assert made(cache, "a", x=b"1", sub__y=b"22").path == cache.root / "models/a"
+    alone = made(cache, "b", single=True, x=b"1")
+    assert (alone.path, alone.path.read_bytes()) == (cache.root / "models/b/x", b"1")
+    found = cache.find("a")
+    assert (found.uri, found.size, found.files) == ("u://a", 3, (("sub/y", 2), ("x", 1)))
+    assert cache.find("c") is None
+
+
+def test_its_files_cannot_be_written_by_mistake(cache):
+    path = made(cache, "a", single=True, x=b"1").path
+    assert path.stat().st_mode & 0o222 == 0
+
+
+@pytest.mark.parametrize("harm", ["gone", "short", "manifest"])
+def test_a_damaged_model_is_not_there_and_can_be_published_again(cache, harm):
+    path = made(cache, "a", x=b"1").folder / "x"
+    path.chmod(0o644)
+    match harm:
+        case "gone":
+            path.unlink()
+        case "short":
+            path.write_bytes(b"")
+        case "manifest":
+            (cache.root / "manifests/a.json").write_text("{")
+    assert cache.find("a") is None
+    assert (made(cache, "a", x=b"2").folder / "x").read_bytes() == b"2"
+
+
+def test_a_model_without_its_manifest_is_what_a_killed_process_left(cache):
+    (cache.root / "models/a").mkdir(parents=True)
+    (cache.root / "models/a/half").touch()
+    assert cache.find("a") is None
+    assert [path.name for path in made(cache, "a", x=b"1").folder.iterdir()] == ["x"]
+
+
+def test_a_request_remembers_what_it_was_answered(cache):
+    assert cache.latest("key") is None
+    cache.remember("key", "a", "u://a")
+    identity, when = cache.latest("key")
+    assert (identity, when > 0) == ("a", True)
+    (cache.root / "refs/key.json").write_text("[]")
+    assert cache.latest("key") is None
+
+
+def test_what_was_not_used_for_longest_goes_first_until_the_limit_holds(tmp_path):
+    filler = Cache(tmp_path / "cache")
+    for number, name in enumerate("abc"):
+        made(filler, name, used=1000 + number, x=bytes(10))
+    filler.close()
+    cache = Cache(tmp_path / "cache", limit=25)
+    assert [entry.id for entry in cache.evict()] == ["a"]
+    assert cache.find("a") is None
+    assert not (cache.root / "models/a").exists()
+    assert Cache(tmp_path / "cache").evict() == [], "without a limit nothing goes"
+
+
+def test_use_makes_it_young_again_and_what_is_in_use_stays_whoever_uses_it(tmp_path):
+    one = Cache(tmp_path / "cache", limit=0)
+    for number, name in enumerate("abc"):
+        made(one, name, used=1000 + number, x=bytes(10))
+    two = Cache(tmp_path / "cache", limit=0)
+    assert two.evict() == [], "one uses all of them"
+    one.close()
+    two.find("b")
+    assert (two.root / "manifests/b.json").stat().st_mtime > 2000
+    assert [entry.id for entry in two.evict()] == ["a", "c"]
+    assert [entry.id for entry in one.evict()] == []
+    two.close()
+    assert [entry.id for entry in one.evict()] == ["b"]
+
+
+def test_a_damaged_one_that_another_still_uses_does_not_stand_in_the_way(tmp_path):
+    one, two = Cache(tmp_path / "cache"), Cache(tmp_path / "cache")
+    path = made(one, "a", x=b"1").folder / "x"
+    path.unlink()
+    entry = made(two, "a", x=b"2")
+    assert entry.id.startswith("a-")
+    assert (entry.folder / "x").read_bytes() == b"2"
+    one.close()
+    two.close()
+
+
+def test_working_folders_that_nobody_touched_for_a_day_are_removed(cache):
+    for name in ("old", "new"):
+        cache.work(name).mkdir(parents=True)
+        (cache.work(name) / "journal").touch()
+    for path in (cache.work("old"), cache.work("old") / "journal"):
+        then = path.stat().st_mtime - KEPT_SECONDS - 60
+        os.utime(path, (then, then))
+    cache.sweep()
+    assert [path.name for path in (cache.root / "work").iterdir()] == ["new"]
+
+
+def test_backups_leave_it_out(cache):
+    made(cache, "a", x=b"1")
+    assert (cache.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "folder"),
+    [
+        ({"HOME": "/h"}, "linux", "/h/.cache/pipeline-serve"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "/x"}, "linux", "/x/pipeline-serve"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "relative"}, "linux", "/h/.cache/pipeline-serve"),
+        ({"HOME": "/h"}, "darwin", "/h/Library/Caches/pipeline-serve"),
+    ],
+)
+def test_by_default_it_is_the_users(environment, platform, folder):
+    assert cache_folder(environment, platform) == Path(folder)

@@ -1,0 +1,86 @@
+"""What obstore says, as our errors; its texts are those of obstore 0.12 on a real socket."""
+
+import pytest
+
+from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe
+from storage.failures import Who, by_status, translated
+
+WHO = Who("S3", "s3://b/m", "the access key AKIA…", "set AWS_ACCESS_KEY_ID", ("the-secret",))
+
+
+class GenericError(Exception):
+    """As obstore names it."""
+
+
+class PreconditionError(Exception):
+    """As obstore names it."""
+
+
+class NotSupportedError(Exception):
+    """As obstore names it."""
+
+
+class InvalidPathError(Exception):
+    """As obstore names it."""
+
+
+def generic(text):
+    return GenericError(f"Generic S3 error: {text}\n\nDebug source:\nGeneric {{ secret }}")
+
+
+SAID = "Error performing GET http://h/b/m?X-Amz-Signature=sig in 1ms - Server returned non-2xx status code: "
+DEBUG = '\n\nDebug source:\nkind: Connect, "dns error", error: "failed to lookup address information: Name or service"'
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (generic(f"{SAID}503 Service Unavailable: "), Busy, "is not available now: 503 Service Unavailable"),
+        (generic(f"{SAID}429 Too Many Requests: "), Busy, "429"),
+        (generic(f"{SAID}500 Internal Server Error: "), Unreachable, "500"),
+        (generic(f"{SAID}416 Range Not Satisfiable: "), Changed, "the next pull starts clean"),
+        (generic(f"{SAID}403 Forbidden: <Error><Code>AccessDenied</Code><Message>No.</Message></Error>"), Denied,
+         "is refused to the access key AKIA…: AccessDenied: No.; set AWS_ACCESS_KEY_ID"),
+        (FileNotFoundError(f"Object at location m not found: {SAID}404 Not Found: "), NotThere, "404 Not Found"),
+        (PreconditionError(f"Request precondition failure for path m: {SAID}412 Precondition Failed: "), Changed, ""),
+        (generic("HTTP error: request or response body error"), Unreachable, "cannot be reached"),
+        (GenericError(f"Generic S3 error: x - HTTP error: error sending request{DEBUG}"), Unreachable,
+         "error sending request (Connect, failed to lookup address information: Name or service)"),
+        (generic("Content-Length Header missing from response"), Unranged, "is not given in parts"),
+        (generic("Received non-partial response when range requested"), Unranged, "is not given in parts"),
+        (NotSupportedError("Operation not supported: Range request not supported by "), Unranged, ""),
+        (InvalidPathError('Encountered object with invalid path: Path "m//a" contained empty path segment'), Unsafe,
+         'Path "m//a" contained empty path segment'),
+        (generic("Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error"), Denied,
+         "there are no credentials for S3 resource s3://b/m"),
+        (generic(f"{SAID}409 Conflict: "), StorageError, "S3 resource s3://b/m: 409 Conflict"),
+    ],
+)  # fmt: skip
+def test_each_becomes_its_own(error, kind, says):
+    told = translated(error, WHO)
+    assert type(told) is kind
+    assert says in str(told)
+    assert "s3://b/m" in str(told)
+    assert str(told).isprintable()
+
+
+def test_nothing_of_a_secret_comes_through():
+    told = translated(generic(f"{SAID}403 Forbidden: the key the-secret is wrong"), WHO)
+    assert "the-secret" not in f"{told} {WHO!r}"
+    assert "X-Amz" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Denied),
+        (401, Denied),
+        (404, NotThere),
+        (410, NotThere),
+        (412, Changed),
+        (502, Unreachable),
+        (418, StorageError),
+    ],
+)
+def test_a_status_alone_says_enough(status, kind):
+    assert type(by_status(status, "it", "said", WHO)) is kind
