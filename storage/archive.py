@@ -97,7 +97,7 @@ def _from_zip(archive: Path, taking: _Taking) -> None:
 def _from_tar(archive: Path, taking: _Taking) -> None:
     with tarfile.open(archive, "r:*") as read:
         for member in read:
-            read.members.clear()  # it would remember a million of them
+            read.members.clear()  # type: ignore[attr-defined]  # it would remember a million of them
             if member.isdir():
                 taking.directory(member.name)
             elif member.issym():

@@ -22,7 +22,7 @@ from storage.transfer import cancellable
 from storage.uri import host_of, scheme_of
 
 # Schemes of the contract whose file is not there yet.
-_LATER = frozenset({"hf", "webhdfs", "hdfs"})
+_LATER = frozenset({"webhdfs", "hdfs"})
 Given = TypeVar("Given")
 
 

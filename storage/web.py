@@ -40,47 +40,22 @@ class WebFile:
         return self.who.shown
 
     def listing(self) -> Listing:
-        with self._client() as client, self._answer(client, {"range": "bytes=0-0"}) as reply:
+        first = {"range": "bytes=0-0"}
+        with client(self.connection) as asking, answer(asking, self.url, self.who, first) as reply:
             return single(self.shown, self._item(reply))
 
     def read(self, item: Item, start: int, stop: int | None) -> Generator[bytes, None, None]:
         if item.ranged and stop is not None:
-            yield from self._part(item, start, stop)
+            yield from part_of(self.url, self.connection, self.who, item, start, stop)
             return
-        with self._client() as client, self._answer(client, {}) as reply:
+        with client(self.connection) as asking, answer(asking, self.url, self.who) as reply:
             now = self._item(reply)
             if (item.version, item.size) != (now.version, now.size):
                 raise Changed(f"{self.shown} changed while it was downloaded")
-            try:
-                # Undoes a content coding that came unasked.
-                yield from reply.iter_bytes(CHUNK)
-            except httpx.HTTPError as error:
-                raise Unreachable(f"{self.shown}: the connection ended early: {self._told(error)}") from None
+            yield from reply.iter_bytes(CHUNK)  # which undoes a content coding that came unasked
 
     def asked_to_wait(self, item: Item | None) -> float:  # there is but one
         return wait_of(self.url, self.connection)
-
-    def _part(self, item: Item, start: int, stop: int) -> Generator[bytes, None, None]:
-        options: dict[str, object] = {"range": (start, stop)}
-        if item.version is not None and item.version.startswith('"'):
-            options["if_match"] = item.version
-        try:
-            got = obstore.get(self._store(), "", options=options)  # type: ignore[arg-type]  # a TypedDict, built
-            etag = got.meta["e_tag"]
-            if (etag or item.version) != item.version and not _by_time(item.version):
-                raise Changed(f"{self.shown} changed while it was downloaded; the next pull starts clean")
-            if got.meta["size"] != item.size:
-                raise Changed(f"{self.shown} changed its size while it was downloaded; the next pull starts clean")
-            if got.range != (start, stop):
-                raise Unranged(f"{self.shown} is given as a whole only")
-            yield from got.stream(min_chunk_size=CHUNK)
-        except (obstore.exceptions.BaseError, ValueError, FileNotFoundError) as error:
-            if isinstance(error, StorageError):
-                raise
-            raise translated(error, self.who) from None
-
-    def _store(self) -> HTTPStore:
-        return HTTPStore.from_url(self.url, client_options=self.connection.options(), retry_config=RETRIES)
 
     def _item(self, reply: httpx.Response) -> Item:
         headers = reply.headers
@@ -92,27 +67,46 @@ class WebFile:
         size = None if coded else _whole(reply)
         return Item(self.file, self.shown, size, version, ranged=ranged and size is not None)
 
-    @contextmanager
-    def _answer(self, client: httpx.Client, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-        try:
-            with client.stream("GET", self.url, headers=headers) as reply:
-                if reply.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and headers:
-                    pass  # of an empty file there is no first byte
-                elif not reply.is_success:
-                    raise self._refused(reply)
-                yield reply
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{self.shown} cannot be reached: {self._told(error)}") from None
 
-    def _refused(self, reply: httpx.Response) -> StorageError:
-        said = f"{reply.status_code} {reply.reason_phrase}".strip()
-        return by_status(reply.status_code, f"{self.who.provider} resource {self.shown}", said, self.who)
+def part_of(
+    url: str, connection: Connection, who: Who, item: Item, start: int, stop: int
+) -> Generator[bytes, None, None]:
+    """Bytes ``start`` to before ``stop`` of what a URL leads to, through obstore. Raises as ``Remote.read``."""
+    options: dict[str, object] = {} if (start, stop) == (0, item.size) else {"range": (start, stop)}
+    match = item.version is not None and item.version.startswith('"')
+    if match:
+        options["if_match"] = item.version
+    try:
+        store = HTTPStore.from_url(url, client_options=connection.options(), retry_config=RETRIES)
+        got = obstore.get(store, "", options=options)  # type: ignore[arg-type]  # a TypedDict, built
+        if match and got.meta["e_tag"] not in (item.version, None):
+            raise Changed(f"{who.shown} changed while it was downloaded; the next pull starts clean")
+        if got.meta["size"] != item.size:
+            raise Changed(f"{who.shown} changed its size while it was downloaded; the next pull starts clean")
+        if got.range != (start, stop):
+            raise Unranged(f"{who.shown} is given as a whole only")
+        yield from got.stream(min_chunk_size=CHUNK)
+    except StorageError:
+        raise
+    except (obstore.exceptions.BaseError, ValueError, FileNotFoundError) as error:
+        raise translated(error, who) from None
 
-    def _told(self, error: Exception) -> str:
-        return scrub(f"{type(error).__name__}: {error}", self.who.secrets)
 
-    def _client(self) -> httpx.Client:
-        return client(self.connection)
+@contextmanager
+def answer(
+    asking: httpx.Client, url: str, who: Who, headers: Mapping[str, str] | None = None
+) -> Iterator[httpx.Response]:
+    """The reply to a GET, its body still to come; also that a file has no such byte. Raises as ``Remote.read``."""
+    try:
+        with asking.stream("GET", url, headers=headers) as reply:
+            beyond = reply.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and headers
+            if not (reply.is_success or beyond):
+                said = f"{reply.status_code} {reply.reason_phrase}".strip()
+                raise by_status(reply.status_code, f"{who.provider} resource {who.shown}", said, who)
+            yield reply
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        told = scrub(f"{type(error).__name__}: {error}", who.secrets)
+        raise Unreachable(f"{who.shown} cannot be reached, or not to the end: {told}") from None
 
 
 def client(connection: Connection) -> httpx.Client:
@@ -157,7 +151,3 @@ def _whole(reply: httpx.Response) -> int | None:
     else:
         total = reply.headers.get("content-length", "")
     return int(total) if total.isdecimal() else None
-
-
-def _by_time(version: str | None) -> bool:
-    return version is not None and version.startswith("modified ")

@@ -43,8 +43,8 @@ BLIND = {
 }
 # Where os.environ is read; everybody else is handed it.
 ENVIRONMENT = {"server/config.py", "pipeline_serve/_pipeline.py"}
-# Beside the codecs: the line to curl, and KServe's flags that are refused.
-PROTOCOL_WORDS = {"server/start.py", "server/flags.py"}
+# Beside the codecs: the line to curl, KServe's flags that are refused, and paths of Google's.
+PROTOCOL_WORDS = {"server/start.py", "server/flags.py", "storage/tokens.py"}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/wire/", "pipeline/errors.py", "pipeline/observe.py",
