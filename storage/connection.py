@@ -31,6 +31,8 @@ class Connection:
     verify: bool = True
     plain: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    identity: tuple[str, str] | None = field(default=None, repr=False)
+    """Our own certificate and its key (PEM), for the sources that are read without obstore."""
 
     def options(self) -> ClientConfig:
         """As obstore takes it."""

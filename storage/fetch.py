@@ -21,8 +21,6 @@ from storage.source import Local, Remote
 from storage.transfer import cancellable
 from storage.uri import host_of, scheme_of
 
-# Schemes of the contract whose file is not there yet.
-_LATER = frozenset({"webhdfs", "hdfs"})
 Given = TypeVar("Given")
 
 
@@ -79,8 +77,6 @@ class Storage:
         module = _scheme(uri)
         if module is not None:
             return module.refusal(uri)
-        if scheme in _LATER:
-            return f"{scheme}:// is known but not built yet; a path, file:// or https:// works"
         known = ", ".join(f"{name}://" for name in sorted(_schemes()) if name)
         return f'no scheme "{scheme}://" is known; there are paths and {known}'
 

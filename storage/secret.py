@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 # Shorter words are no secret, and stand in every other text.
 _LEAST = 6
@@ -19,7 +19,7 @@ def shown(uri: str) -> str:
     if "://" not in uri:
         return uri
     parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:

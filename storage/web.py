@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import email.utils
 import ssl
+import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import obstore
@@ -116,12 +118,26 @@ def client(connection: Connection) -> httpx.Client:
         context.load_verify_locations(cadata=connection.certificates.decode("ascii", "ignore"))
     if not connection.verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if connection.identity is not None:
+        _sign_in(context, *connection.identity)
     return httpx.Client(
         verify=context,
         headers={"accept-encoding": "identity", "user-agent": "pipeline-serve", **connection.headers},
         timeout=httpx.Timeout(connection.read, connect=connection.connect),
         follow_redirects=True,
     )
+
+
+def _sign_in(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """The library reads a certificate of our own from files alone: they are there for that long, for us only."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder, "certificate"), Path(folder, "key")
+        for file, text in zip(files, (certificate, key), strict=True):
+            file.write_text(text)
+        try:
+            context.load_cert_chain(*files)
+        except ssl.SSLError as error:
+            raise StorageError(f"the certificate and the key for TLS do not go together: {error.reason}") from None
 
 
 def wait_of(url: str, connection: Connection) -> float:

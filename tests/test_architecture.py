@@ -43,8 +43,8 @@ BLIND = {
 }
 # Where os.environ is read; everybody else is handed it.
 ENVIRONMENT = {"server/config.py", "pipeline_serve/_pipeline.py"}
-# Beside the codecs: the line to curl, KServe's flags that are refused, and paths of Google's.
-PROTOCOL_WORDS = {"server/start.py", "server/flags.py", "storage/tokens.py"}
+# Beside the codecs: the line to curl, KServe's flags that are refused, and paths of others' APIs.
+PROTOCOL_WORDS = {"server/start.py", "server/flags.py", "storage/tokens.py", "storage/hdfs.py"}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/wire/", "pipeline/errors.py", "pipeline/observe.py",
@@ -63,7 +63,7 @@ AT_HOME = {
     "obstore": {"storage/"},
     "prometheus_client": {"server/metrics.py"},
     "click": {"server/cli.py", "server/flags.py"},
-    "httpx": {"pipeline/exchange.py", "storage/web.py", "storage/tokens.py"},
+    "httpx": {"pipeline/exchange.py", "storage/web.py", "storage/hdfs.py", "storage/tokens.py"},
 }
 
 FILES = sorted(path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py"))

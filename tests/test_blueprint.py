@@ -92,9 +92,7 @@ def step(text: str) -> str:
          ['2:6: step "a": app.py:stream is a generator; a step that streams is known but not built yet']),
         (step("app.py:astream"),
          ['2:6: step "a": app.py:astream is a generator; a step that streams is known but not built yet']),
-        *[(step(f"{{model: {scheme}://bucket/m.joblib}}"),
-           [f'2:14: step "a": {scheme}:// is known but not built yet; a path, file:// or https:// works'])
-          for scheme in ("webhdfs", "hdfs")],
+        (step("{model: s3:///m.joblib}"), ['2:14: step "a": "s3:///m.joblib" names no bucket; write s3://BUCKET/PATH']),
         *[(step(f"{{model: m.bin, runtime: {runtime}}}"),
            [f'2:30: step "a": runtime {runtime} is known but not built yet'])
           for runtime in ("xgboost", "lightgbm", "onnx", "torch")],
@@ -251,14 +249,14 @@ def test_the_faults_of_a_python_graph_name_nodes_and_are_all_told(tmp_path):
     dag = nx.DiGraph()
     dag.add_node("two", step=Step(run=two))
     dag.add_node("later", step=Step(run=later, place="thread", timeout="3"))
-    dag.add_node("model", step=Step(model="hdfs://node/model.pkl"))
+    dag.add_node("model", step=Step(model="hf://model"))
     dag.add_node("stream", step=Step(run=lambda x: (yield x)))
     nx.add_path(dag, ["two", "later", "model", "stream"])
     with pytest.raises(GraphFaults) as caught:
         blueprint.from_dag("g", dag, {"schema": {"inputs": {"a": "FP32[n]", "c": "FP32[n]"}}}, tmp_path, Storage({}))
     assert [str(fault) for fault in caught.value.faults] == [
         'node "later": timeout: 3 has no unit; write 3ms or 3s',
-        'node "model": step "model": hdfs:// is known but not built yet; a path, file:// or https:// works',
+        'node "model": step "model": "hf://model" is not of the form hf://OWNER/MODEL or hf://OWNER/MODEL:REVISION',
         'node "stream": step "stream": <lambda> is a generator; a step that streams is known but not built yet',
         'node "two": step "two": no tensor feeds its parameter "b"; it reads "a" and "c"',
         'node "later": step "later" is async and runs on the loop; place: thread is for synchronous code',
