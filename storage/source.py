@@ -9,8 +9,9 @@ from typing import Protocol
 
 from storage.listing import Item, Listing
 
-CHUNK = 2**20
-"""Bytes per piece of a body: it is copied with the GIL held, and a trio loop beside it should not notice."""
+CHUNK = 2**18
+"""Bytes per piece of a body: it is copied with the GIL held, and a trio loop beside it should not notice. Larger ones
+cost 40 MiB more for 16 connections and save nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Parts from a source into files, by a crew of threads.
 
 Threads, not tasks: obstore's synchronous calls release the GIL and cost one hop per pull instead of one per call. The
-threads look at the cancel flag between pieces of 1 MiB. One that waits for a silent peer when the others have left is
+threads look at the cancel flag between pieces of 256 KiB. One that waits for a silent peer when the others have left is
 left behind: it writes nothing any more, the client's read timeout ends it, and the last to leave closes the files.
 """
 
@@ -35,13 +35,15 @@ _GRACE = 0.15
 class Crew:
     """How many connections: ``least``, and ``most`` where each is slower than ``slow`` bytes a second after ``look`` s.
 
-    A backend that holds every connection to a rate is what the second number is for; on a fast one more only costs.
+    A backend that holds every connection to a rate is what the second number is for. Where this process computes for
+    ``busy`` seconds a second it is not the backend that is slow, and more of them only cost.
     """
 
     least: int = 16
     most: int = 32
     slow: float = 64 * 2**20
     look: float = 0.5
+    busy: float = 1.0
 
 
 def transfer(
@@ -52,7 +54,7 @@ def transfer(
     What has been written stays, and is in the journal.
     """
     moving = _Moving(source, parts, work)
-    began = time.monotonic()
+    began, computed = time.monotonic(), time.process_time()
     hired = moving.hire(crew.least)
     if not hired:
         work.close()
@@ -73,7 +75,8 @@ def transfer(
             took = time.monotonic() - began
             if not looked and took > crew.look:
                 looked = True
-                if moving.moved / took / len(hired) < crew.slow:
+                computing = (time.process_time() - computed) / took
+                if moving.moved / took / len(hired) < crew.slow and computing < crew.busy:
                     more = moving.hire(crew.most - crew.least)
                     hired += more
                     running += len(more)

@@ -31,7 +31,7 @@ BIG = random.Random(7).randbytes(2 * PART + 12345)
         ("memory://m/x", None),
         (
             "ftp://x/y",
-            'no scheme "ftp://" is known; there are paths and abfs://, abfss://, az://, azure://, file://, gs://, hdfs://, ',
+            'no scheme "ftp://" is known; there are paths and abfs://, abfss://, az://, azure://',
         ),
     ],
 )
@@ -322,7 +322,7 @@ async def test_what_was_killed_is_taken_up_at_the_byte(storage, origin, told, tm
     command = [sys.executable, "-c", PULL, str(tmp_path / "cache"), *variables]
     process = await trio.lowlevel.open_process(command, cwd=Path(__file__).parents[2])
     await trio.to_thread.run_sync(
-        slowly, lambda: sum(file.stat().st_size for file in tmp_path.glob("cache/work/*/journal")) >= 16 * 20
+        slowly, lambda: sum(file.stat().st_size for file in tmp_path.glob("cache/work/*/journal")) >= 48 * 20
     )
     process.kill()
     await process.wait()
@@ -331,5 +331,5 @@ async def test_what_was_killed_is_taken_up_at_the_byte(storage, origin, told, tm
     origin.seen.clear()
     assert (await storage.fetch("s3://b/m.bin", tmp_path)).read_bytes() == BIG
     there = told.of(Listed)[0].there
-    assert there >= 15 * 2**20
+    assert there >= 12 * 2**20
     assert sum(seen.sent for seen in origin.gets("/b/m.bin")) == len(BIG) - there
