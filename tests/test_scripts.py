@@ -289,7 +289,8 @@ def test_what_needs_no_model_trains_none(example: Checkout, arguments: list[str]
     assert not (example.root / "examples" / "iris" / "model.joblib").exists()
 
 
-STAGES = ["-m ruff check", "-m ruff format --check", "-m mypy", "-m pytest"]
+WHOLE = "-m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder"
+STAGES = ["-m ruff check", "-m ruff format --check", "-m mypy", WHOLE]
 
 
 @pytest.mark.parametrize("script", ["scripts/test", ".ci/run"])

@@ -254,6 +254,7 @@ LARGE = b'{"instances": [' + b"1," * 600_000 + b"1]}"
         (LARGE, {"accept-encoding": "gzip"}, 2),
         (b'{"instances": [' + b"1," * 2_000 + b"1]}", {"accept-encoding": "gzip"}, 0),
     ],
+    ids=["short", "large", "gzip", "latin-1", "utf-8", "large to gzip", "short to gzip"],
 )
 async def test_what_takes_long_is_done_beside_the_loop(monkeypatch, body, headers, threads):
     pipeline, own = service(at_once)
