@@ -16,7 +16,7 @@ import msgspec
 from anyio import to_thread
 
 from pipeline.asking import budget_of, headers_of, named, request_of
-from pipeline.blocking import Held, blocking
+from pipeline.blocking import LoopThread, blocking
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, retold
 from pipeline.exchange import Cert, Peer, Verify
 from pipeline.graph.units import format_duration, seconds_of, size
@@ -273,19 +273,19 @@ class BlockingClient:
     """
 
     def __init__(self, client: Client) -> None:
-        self.held = Held(client, repr(client))
+        self.loop = LoopThread(client, repr(client))
 
     def __repr__(self) -> str:
-        return f"{self.held.subject!r}, blocking"
+        return f"{self.loop.subject!r}, blocking"
 
     def open(self) -> Self:
         """Starts the thread. Raises RuntimeError where it is open already, ValueError for unusable certificates."""
-        self.held.open()
+        self.loop.open()
         return self
 
     def close(self) -> None:
         """Closes every connection and ends the thread; calls that other threads wait for end as cancelled."""
-        self.held.close()
+        self.loop.close()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -309,7 +309,7 @@ class BlockingClient:
         self, model: str | None = None, version: str | int = "", *, timeout: float | str | None = None
     ) -> ServerMetadata | ModelMetadata:
         """As ``Client.metadata``."""
-        return self.held.call(functools.partial(self.held.subject.metadata, model, version, timeout=timeout))
+        return self.loop.call(functools.partial(self.loop.subject.metadata, model, version, timeout=timeout))
 
 
 def _require_no(version: str | int) -> None:

@@ -23,7 +23,8 @@ MAY_IMPORT = {
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
     "plugins", "errors", "observe", "tensors", "wire", "exchange", "graph", "asking", "contract", "engine", "code",
-    "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking", "client",
+    "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking", "blocking_pipeline",
+    "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
