@@ -15,13 +15,16 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
 from contextlib import AbstractAsyncContextManager, ExitStack
 from contextvars import Context
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import anyio
 import trio
 from anyio.from_thread import BlockingPortal
 
 from pipeline.errors import Code, InferError
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -84,6 +87,7 @@ class LoopThread(Generic[Subject]):
         """
         self._require_thread()
         self._require_process()
+        waiting = _Waiting()
         call = _Call(function, self._what)
         self._calls.add(call)
         portal, future = self._portal, None
@@ -91,7 +95,7 @@ class LoopThread(Generic[Subject]):
             if portal is None:
                 raise RuntimeError(f"{self._what} is not open; use it in a with block, or open() it")
             future = portal.start_task_soon(call.run)
-            return _result(future)
+            return waiting.result(future)
         except BaseException:
             # Not portal.call, nor the future's own cancel: interrupted, the one leaves the work running to its end, and
             # the other is not there yet while the work is being started.
@@ -118,22 +122,37 @@ class LoopThread(Generic[Subject]):
         raise RuntimeError(f"{self._what} would block the trio loop of this thread; use the async one, or a thread")
 
 
-def _result(future: Future[T]) -> T:
-    """Waits for it. Raises CancelledError where this thread is in a task of asyncio that is cancelled meanwhile."""
-    if "asyncio" not in sys.modules:  # there are no tasks, and to import it takes a while
+class _Waiting:
+    """A wait that ends early where the task of asyncio, which this thread was in from the start, is cancelled."""
+
+    def __init__(self) -> None:
+        self._task = _task()
+        # A task that is cancelled already may call, to clean up; one that is cancelled from here on may not go on.
+        self._before = 0 if self._task is None else self._task.cancelling()
+
+    def result(self, future: Future[T]) -> T:
+        """Raises CancelledError then."""
+        if self._task is None:
+            return future.result()
+        while not wait([future], _LOOK_UP).done:
+            # The signal's handler ran in this thread, in the middle of the waiting; nothing but a look tells.
+            if self._task.cancelling() > self._before:
+                from asyncio import CancelledError  # noqa: PLC0415  # see _task
+
+                raise CancelledError
         return future.result()
+
+
+def _task() -> asyncio.Task[Any] | None:
+    """The task of asyncio that this thread is in. Where nobody has imported asyncio, which takes a while, none is."""
+    if "asyncio" not in sys.modules:
+        return None
     import asyncio  # noqa: PLC0415  # see above
 
     try:
-        task = asyncio.current_task()
+        return asyncio.current_task()
     except RuntimeError:  # no loop runs in this thread
-        task = None
-    before = 0 if task is None else task.cancelling()
-    while not wait([future], None if task is None else _LOOK_UP).done:
-        # The signal's handler ran in this thread, in the middle of the waiting; nothing but a look tells.
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError
-    return future.result()
+        return None
 
 
 def _started(stack: ExitStack) -> BlockingPortal:
