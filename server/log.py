@@ -11,7 +11,7 @@ from contextvars import ContextVar, Token
 from typing import Any, Literal
 
 from pipeline.errors import told
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RequestDone
+from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RemoteTurned, RequestDone
 
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
@@ -51,6 +51,11 @@ def failed(request: str, what: str, error: BaseException) -> None:
     _LOG.error("%s failed: %s", what, type(error).__name__, exc_info=error, extra={"request_id": request})
 
 
+def failed_upstream(request: str, what: str, told: str, internals: str) -> None:
+    """A request ended in what another server answered, or did not: what its caller was told, and what it was not."""
+    _LOG.warning("%s failed: %s (%s)", what, told, internals, extra={"request_id": request})
+
+
 def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
     """The access line of one request."""
     if len(path) > _LONGEST_PATH:
@@ -75,6 +80,13 @@ def observer(event: Event) -> None:
             _LOG.warning(
                 'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
                 step, model, limit,
+            )  # fmt: skip
+        case RemoteTurned(model, version, step, None):
+            _LOG.info('model "%s" version %s: the server that step "%s" calls is ready', model, version, step)
+        case RemoteTurned(model, version, step, reason):
+            _LOG.warning(
+                'model "%s" version %s is not ready: the server that step "%s" calls is not: %s',
+                model, version, step, reason,
             )  # fmt: skip
         case RequestDone():
             return
