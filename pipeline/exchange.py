@@ -64,8 +64,11 @@ class Peer:
             _require_positive("connections", connections)
         if max_reply is not None:
             _require_positive("max_reply", max_reply)
-        self._base, self._socket = _address(url)
-        self.url = f"unix:{self._socket}" if self._socket else str(self._base.copy_with(userinfo=b"")).rstrip("/")
+        base, self._socket = _address(url)
+        # httpx logs the URL of every call as it has it, so it has it without the password.
+        self._auth = httpx.BasicAuth(base.username, base.password) if base.userinfo else None
+        self._base = base.copy_with(userinfo=b"")
+        self.url = f"unix:{self._socket}" if self._socket else str(self._base).rstrip("/")
         self._tls = (verify, cert, trust_env)
         self._connections = connections
         self._max_reply = max_reply
@@ -85,6 +88,7 @@ class Peer:
         )
         self._http = httpx.AsyncClient(
             base_url=self._base,
+            auth=self._auth,
             # Compressed tensors cannot be read in place.
             headers={"accept-encoding": "identity", "user-agent": "pipeline-serve"},
             verify=tls,
