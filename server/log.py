@@ -10,8 +10,8 @@ import traceback
 from contextvars import ContextVar, Token
 from typing import Any, Literal
 
-from pipeline.errors import told
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RequestDone
+from pipeline.errors import Overloaded, told
+from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RequestDone
 
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
@@ -76,7 +76,11 @@ def observer(event: Event) -> None:
                 'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
                 step, model, limit,
             )  # fmt: skip
-        case RequestDone():
+        case DetachedDone(model, _, step, error=Overloaded() as error):
+            _LOG.warning('detached step "%s" of model "%s" is dropped: %s', step, model, told(error))
+        case DetachedDone(model, _, step, error=BaseException() as error):
+            _LOG.error('detached step "%s" of model "%s" failed: %s', step, model, told(error), exc_info=error)
+        case RequestDone() | DetachedDone():
             return
 
 

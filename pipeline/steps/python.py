@@ -26,7 +26,7 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
 
-KEYS = {"run": ("params",)}
+KEYS = {"run": ("params", "handles")}
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | None:
@@ -147,8 +147,8 @@ def _signature(step: StepSpec, target: Any, params: Mapping[str, Any], faults: l
         return None
     try:
         if isinstance(target, type):
-            return signature_of(called, skip=1)
-        return signature_of(target, bound=frozenset(params))
+            return signature_of(called, handles=frozenset(step.handles), skip=1)
+        return signature_of(target, bound=frozenset(params), handles=frozenset(step.handles))
     except BadSignature as error:
         faults.append(Fault(step.at("run"), f"{what} cannot be bound: {error}"))
         return None
