@@ -104,7 +104,8 @@ class _Edges:
         if interface.takes_all:
             return
         known = [parameter.name for parameter in interface.parameters]
-        strangers = [name for name in inputs if name not in known]
+        # One that is a handle too is told as that.
+        strangers = [name for name in inputs if name not in known and name not in step.handles]
         for name in strangers:
             message = f'step "{step.name}" has no parameter "{name}"{meant(name, known)}'
             self.fault(step.at(f"inputs.{name}"), message)

@@ -82,8 +82,11 @@ def refuse_never(
     steps: Iterable[StepSpec], dag: nx.DiGraph[str], needed: Mapping[str, Collection[str]], faults: list[Fault]
 ) -> None:
     """Appends a fault for each detached step that no plan would start. ``needed``: verb → the steps it computes."""
-    for step in steps:
-        if not step.detached or not all(reference.source in (*RESERVED, *dag) for reference in step.references):
+    own_steps = list(steps)
+    known = {*RESERVED, *(step.name for step in own_steps if not step.detached)}
+    for step in own_steps:
+        # What else it reads is told already.
+        if not step.detached or not all(reference.source in known for reference in step.references):
             continue
         reads = {reference.source: reference for reference in step.references if reference.source in dag}
         missing = [name for name in reads if not any(name in own for own in needed.values())]
