@@ -93,6 +93,8 @@ def step(text: str) -> str:
         ("steps:\n  a: app.py:f\n  b: {run: app.py:two, inputs: request, handles: {b: a}, place: loop}\n",
          [('3:65: step "b" waits for what its handles call, and on the loop everybody would wait; leave out '
           "place: loop")]),
+        ("steps:\n  a: app.py:f\n  b: {run: app.py:opt, params: {t: 2}, handles: {t: a}}\n",
+         ['3:53: step "b": "t" is a handle and one of its params; name the handle otherwise']),
         (step("{run: app.py:f, each: y}"),
          ['2:28: step "a": each is "y", and it has no parameter of that name; there are none but x']),
         ("steps:\n  a: app.py:square\n  b: {run: app.py:wide, each: x}\n",
