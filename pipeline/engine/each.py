@@ -36,8 +36,8 @@ class Loop:
         self.name = str(step.each)
         self._blame = Blame(step)
         self._declared = interface.gives
-        # As binding has it: one parameter takes the only value there is, whatever its name.
-        self._takes_only = len(interface.parameters) == 1 and not interface.takes_rest
+        # As binding has it: one parameter takes the only value there is, whatever its name; and so does a model.
+        self._takes_only = len(interface.parameters) == 1 and (step.action != "run" or not interface.takes_rest)
 
     def items(self, inputs: Mapping[str, Bound], context: Context) -> Sequence[Mapping[str, Bound]]:
         """What each call reads. Raises InvalidInput or WrongAnswer, by blame, where there is nothing to loop over."""
@@ -173,11 +173,10 @@ class _Beside:
         self._error: BaseException | None = None
 
     async def all(self) -> Sequence[Mapping[str, Value]]:
-        count = len(self._items)
-        tasks = count if count < _BESIDE and self._limit is None else min(count, _width(self._limit))
+        most = _BESIDE if self._limit is None else self._limit.total
         try:
             async with trio.open_nursery() as nursery:
-                for _ in range(tasks):
+                for _ in range(int(min(len(self._items), most))):
                     nursery.start_soon(self._some, nursery.cancel_scope)
         except (trio.Cancelled, BaseExceptionGroup) as cancelled:
             # Tasks raise nothing but their cancellation, and those of several come in a group.
@@ -219,10 +218,6 @@ class _Beside:
             return await self._call(self._items[number], self._context)
         finally:
             self._limit.release()
-
-
-def _width(limit: Limit | None) -> int:
-    return _BESIDE if limit is None else int(min(limit.total, 2**31))
 
 
 def _empty(spec: TensorSpec | None) -> Tensor:

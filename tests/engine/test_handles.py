@@ -116,6 +116,26 @@ async def test_the_target_and_what_only_it_needs_run_when_called_and_not_before(
     assert ran == ["score"]
 
 
+async def test_a_tensor_that_only_a_called_step_would_read_is_read_by_nobody():
+    dag = nx.DiGraph()
+    dag.add_node("score", step=Step(run=lambda z: z))
+    dag.add_node("why", step=Step(run=lambda x, w, f: f(z=x), handles={"f": "score"}))
+    async with Pipeline("m", dag) as model:
+        assert (await model.infer({"x": 1, "w": 1}))["why"].tolist() == 1
+        with pytest.raises(InvalidInput, match='input "z" is read by no step'):
+            await model.infer({"x": 1, "w": 1, "z": 1})
+
+
+async def test_a_called_step_sees_the_request_and_its_own_arguments():
+    def score(body: dict, context: Context):
+        return {"given": body, "id": context.id, "handles": list(context.handles)}
+
+    target = Step(run=score, inputs={"body": "request"})
+    async with made(lambda x, f: f(body={"a": 1}), target) as model:
+        answer = await model.infer(X, id="7")
+    assert answer["why"] == {"given": {"a": 1}, "id": "7", "handles": []}
+
+
 # ---- how it is called
 
 
