@@ -62,6 +62,11 @@ class Repository:
             for pipeline in self:
                 nursery.start_soon(_hold, pipeline)
 
+    async def drained(self) -> None:
+        """Returns once no detached step of any model runs. Cancelled, they run on."""
+        for pipeline in self:
+            await pipeline.drained()
+
     def _versions(self, name: str) -> dict[str, Pipeline]:
         try:
             return self._models[name]

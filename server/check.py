@@ -52,6 +52,7 @@ def edges(own: Blueprint) -> list[str]:
         rows += [(str(read), f"{step.name}.{to}" if to else step.name, _tensors(own, read)) for to, read in readings]
         if not readings:
             rows.append(("(nothing)", step.name, ""))
+    rows += [(name.source, f"{step.name}.{key}", "called") for step in steps for key, name in step.handles.items()]
     for verb, references in own.graph.output.items():
         reader = "answer" if verb == "predict" else f"answer to {verb}"
         rows += [(str(reference), reader, _answer(own, verb, reference)) for reference in references]

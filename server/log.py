@@ -10,8 +10,17 @@ import traceback
 from contextvars import ContextVar, Token
 from typing import Any, Literal
 
-from pipeline.errors import told
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RemoteTurned, RequestDone
+from pipeline.errors import InferError, Overloaded, told
+from pipeline.observe import (
+    DetachedDone,
+    Event,
+    LimitReached,
+    ModelFailed,
+    ModelLoaded,
+    ModelNotClosed,
+    RemoteTurned,
+    RequestDone,
+)
 
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
@@ -91,7 +100,13 @@ def observer(event: Event) -> None:
                 'model "%s" version %s is not ready: the server that step "%s" calls is not: %s',
                 model, version, step, reason,
             )  # fmt: skip
-        case RequestDone():
+        case DetachedDone(model, _, step, error=Overloaded() as error):
+            _LOG.warning('detached step "%s" of model "%s" is dropped: %s', step, model, told(error))
+        case DetachedDone(model, _, step, error=InferError(internals=str() as internals) as error):
+            _LOG.warning('detached step "%s" of model "%s" failed: %s (%s)', step, model, error.message, internals)
+        case DetachedDone(model, _, step, error=BaseException() as error):
+            _LOG.error('detached step "%s" of model "%s" failed: %s', step, model, told(error), exc_info=error)
+        case RequestDone() | DetachedDone():
             return
 
 

@@ -28,6 +28,8 @@ PIPELINE = (
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
+    "pipeline/engine/detached.py": "nobody waits for the step: its failure is for the log",
+    "pipeline/engine/each.py": "an item hands its failure to the loop that waits for it",
     "pipeline/engine/execute.py": "a branch hands its failure to the fork that waits for it",
     "pipeline/engine/place.py": "notes the step on whatever it raised",
     "pipeline/repository.py": "a model that cannot be opened must not end the others",

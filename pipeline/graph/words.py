@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable
 
 TOP_KEYS = frozenset({"name", "version", "steps", "output", "schema", "deadline", "limit", "queue"})
 # Keys of a step that are the same whatever it does; those of an action stand in its own file in pipeline/steps/.
-STEP_KEYS = frozenset({"inputs", "timeout", "limit", "queue", "place"})
+STEP_KEYS = frozenset({"inputs", "each", "detached", "timeout", "limit", "queue", "place"})
+# An option whose values are steps, for the actions that have it.
+HANDLES = "handles"
 PLACES = ("loop", "thread")
 VERBS = ("predict", "explain")
 
@@ -15,11 +17,11 @@ VERBS = ("predict", "explain")
 LATER_TOP = frozenset({"defaults"})
 LATER_STEP = frozenset(
     {"graph", "switch", "split", "first", "merge"}
-    | {"each", "handles", "detached", "by", "sha256", "storage"}
+    | {"by", "sha256", "storage"}
     | {"retry", "hedge", "fallback", "batch", "cache", "warmup", "workers", "pure"}
 )
 # Those of them that read steps by name, or let a step stand that nothing reads.
-LATER_READERS = frozenset({"switch", "split", "first", "handles", "fallback", "detached"})
+LATER_READERS = frozenset({"switch", "split", "first", "fallback"})
 LATER_PLACES = frozenset({"process", "asyncio"})
 
 # A hint that is longer than this is no hint.

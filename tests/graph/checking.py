@@ -16,7 +16,7 @@ from tests.graph.reading import FILE, read
 if TYPE_CHECKING:
     import networkx as nx
 
-KINDS = {"run": ("params",), "model": ("runtime", "params")}
+KINDS = {"run": ("params", "handles"), "model": ("runtime", "params")}
 
 
 @dataclass(frozen=True)

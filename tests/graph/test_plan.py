@@ -16,7 +16,7 @@ from pipeline.graph.spec import Step
 from pipeline.tensors.forms import Form
 from tests.graph.checking import checked_dag, graph_of
 
-THREAD, LOOP, TIMED = Manner(threaded=True, timed=False), Manner(threaded=False, timed=False), Manner(True, True)
+THREAD, LOOP, TIMED = Manner(threaded=True, alone=False), Manner(threaded=False, alone=False), Manner(True, True)
 ANY = Interface((Parameter("x"),), None, blocking=True, limit=1)
 
 
@@ -213,7 +213,7 @@ def test_hops_join_neighbours_in_threads_without_a_timeout_and_no_others(drawn):
 
     def shares(step: int) -> bool:
         manner = manners[found.steps[step].name]
-        return manner.threaded and not manner.timed
+        return manner.threaded and not manner.alone
 
     for stage in found.stages:
         for hop in stage.hops:
