@@ -75,6 +75,9 @@ class StepSpec:
     queue: int | None
     where: str | None
     places: Mapping[str, object] = field(default_factory=dict)
+    handles: Mapping[str, Reference] = field(default_factory=dict)
+    detached: bool = False
+    each: str | None = None
 
     def at(self, key: str) -> object:
         """Where that key's value stands; the step's own place where the key was not written."""
