@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ def make_project(folder: Path) -> int:
         for path in made:
             path.unlink(missing_ok=True)
         return _refuse(f"{error.filename or folder}: cannot be written: {error.strerror or error}")
-    into = "" if folder == Path() else f"cd {folder} && "
+    into = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     print("\n".join([f"made {folder / name}" for name in files]))  # noqa: T201
     print(f"next:\n  {into}pipeline-serve run graph.yaml request.json\n  {into}pipeline-serve graph.yaml")  # noqa: T201
     return 0

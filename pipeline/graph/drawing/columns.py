@@ -1,8 +1,8 @@
 """Where each node stands along its layer: straight where it can be, no two too near.
 
 Source: Brandes, Köpf, Fast and Simple Horizontal Coordinate Assignment (2002): nodes are aligned with their middle
-neighbours into blocks in four ways, each packed as tightly as it goes, and the middle of the four is taken. Packing is by
-longest paths over the blocks, which is simpler than the paper's and free of its error with shifts.
+neighbours into blocks in four ways, each packed as tightly as it goes, and the middle of the four is taken. Packing is
+by longest paths over the blocks, which is simpler than the paper's and free of its error with shifts.
 """
 
 from __future__ import annotations

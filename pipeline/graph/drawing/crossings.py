@@ -1,7 +1,7 @@
 """The order of the nodes in each layer: barycentre sweeps, then swaps of neighbours, kept where fewer edges cross.
 
-Source: Sugiyama, Tagawa, Toda, Methods for Visual Understanding of Hierarchical System Structures (1981); Gansner et al.,
-A Technique for Drawing Directed Graphs (1993), for the swaps.
+Source: Sugiyama, Tagawa, Toda, Methods for Visual Understanding of Hierarchical System Structures (1981); Gansner
+et al., A Technique for Drawing Directed Graphs (1993), for the swaps.
 """
 
 from __future__ import annotations

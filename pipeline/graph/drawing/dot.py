@@ -22,7 +22,8 @@ def write(picture: Picture) -> str:
 
 def _lines(picture: Picture) -> Iterator[str]:
     yield f"digraph {_quoted(picture.name)} {{"
-    yield f"  label={_label(f'{picture.name}  version {picture.version}')}; labelloc=t; labeljust=l; fontname=Helvetica;"
+    caption = _label(f"{picture.name}  version {picture.version}")
+    yield f"  label={caption}; labelloc=t; labeljust=l; fontname=Helvetica;"
     yield '  node [shape=box, style="rounded,filled", fillcolor="#eeeeee", fontname=Helvetica, fontsize=11];'
     yield "  edge [fontname=Helvetica, fontsize=9];"
     for card in picture.cards:

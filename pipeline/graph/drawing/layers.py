@@ -1,13 +1,14 @@
 """Which layer each node of a drawing stands in, and the bends that carry long edges through the layers between.
 
-A node stands one layer after the last of what it reads (the longest path), and no earlier than it has to where that makes
-the edges shorter.
+A node stands one layer after the last of what it reads (the longest path), and no earlier than it has to where that
+makes the edges shorter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import networkx as nx
 
@@ -37,7 +38,7 @@ class Layers:
     def _neighbours(self, of: int, which: int) -> list[list[int]]:
         found: list[list[int]] = [[] for _ in range(sum(map(len, self.layers)))]
         for chain in self.chains:
-            for pair in zip(chain, chain[1:], strict=False):
+            for pair in pairwise(chain):
                 found[pair[of]].append(pair[which])
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from pipeline.graph.drawing.columns import columns
 from pipeline.graph.drawing.crossings import ordered
@@ -161,7 +162,7 @@ class _Plan:
         widest = [0.0] * len(self._skeleton.order)
         layer_of = {node: layer for layer, nodes in enumerate(self._skeleton.order) for node in nodes}
         for chain in self._skeleton.layers.chains:
-            for upper, lower in zip(chain, chain[1:], strict=False):
+            for upper, lower in pairwise(chain):
                 layer = layer_of[upper]
                 widest[layer] = max(widest[layer], abs(across[upper] - across[lower]))
         return [min(_LAYER_APART + _SLOPE * far, _MOST_APART) for far in widest]

@@ -6,6 +6,7 @@ Colours are Okabe and Ito's, which all kinds of colour vision tell apart; each k
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from pipeline.graph.drawing.face import BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
@@ -158,7 +159,7 @@ def _rect(style: str, box: Box, radius: float) -> str:
 def _route(route: Route, *, down: bool) -> Iterator[str]:
     points = _short_of_the_arrow(route.points)
     path = [f"M{_p(points[0])}"]
-    for number, (before, point) in enumerate(zip(points, points[1:], strict=False)):
+    for number, (before, point) in enumerate(pairwise(points)):
         straight = number % 2 == 0 or (before[0] == point[0] if down else before[1] == point[1])
         path.append(f"L{_p(point)}" if straight else _curve(before, point, down=down))
     style = "line handle" if route.link.handle else "line"
