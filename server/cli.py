@@ -101,8 +101,8 @@ def run(graph: Path, request: Path, verb: Verb) -> None:
 def draw(graph: Path, output: str | None, form: str | None) -> None:
     """Draw a graph file as SVG, DOT or Mermaid.
 
-    Without -o the drawing goes to stdout. Nothing is downloaded, and no other program is needed. Exit code 0, or 2 where
-    the graph has faults.
+    Without -o the drawing goes to stdout. Nothing is downloaded, and no other program is needed. Exit code 0, or 2
+    where the graph has faults.
     """
     from server.draw import draw_file  # noqa: PLC0415
 
@@ -114,7 +114,7 @@ def draw(graph: Path, output: str | None, form: str | None) -> None:
 def init(folder: Path) -> None:
     """Make a working project: a graph, its code, a request, a test.
 
-    FOLDER is the current one by default. Nothing is overwritten: where one of the files is there already, none is written.
+    FOLDER is the current one by default. Nothing is overwritten: where one of the files is there, none is written.
     """
     from server.init import make_project  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ _SCHEMA = "graph.schema.json"
 
 
 def make_project(folder: Path) -> int:
-    """The exit code: 0, or 2 where a file is in the way or the folder cannot be written; then nothing is left behind."""
+    """The exit code: 0, or 2 where a file is in the way or the folder cannot be written; then no file is left."""
     files = _project(model_name(folder.absolute().resolve().name))
     there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     if there:

@@ -1,4 +1,4 @@
-"""The JSON Schema of the graph file, for editors: made of the words that the reader knows, so that the two cannot drift.
+"""The JSON Schema of the graph file, for editors: made of the words that the reader knows, so that they cannot drift.
 
 Draft 2020-12. It sees one value at a time; what looks from one to another (cycles, unknown steps, dimensions) is for
 ``check``. A value may be ``${VAR}`` text wherever it is a text, a number or a truth value.
@@ -63,7 +63,9 @@ def _step(kinds: Mapping[str, Collection[str]], options: Mapping[str, Mapping[st
                         "if": {"required": [action]},
                         "then": {
                             "properties": {
-                                word: options.get(action, {}).get(word, True) if word in words else False
+                                word: (
+                                    options.get(action, {}).get(word, _STEP.get(word, True)) if word in words else False
+                                )
                                 for word in own
                                 if word not in STEP_KEYS
                             }
@@ -201,7 +203,7 @@ _TOP: Schema = {
 }
 _STEP: Schema = {
     "inputs": {
-        "description": "What it reads: a reference, a list of them, or a map parameter → reference; the step above by default",
+        "description": "A reference, a list of them, or a map parameter → reference; the step above by default",
         "anyOf": [
             _ref("reference"),
             {"type": "array", "items": _ref("reference")},

@@ -31,7 +31,7 @@ UNSEEN = {
     "is used by nothing": "so is this",
     "two steps are named": "names in a list come from the texts of its items",
     '"request" is reserved: it is what steps read; name the step otherwise$': "and so does this, in a list",
-    r'"app\.py" has no|there is no (file|module)|names no function|is a class without|is a generator': "the user's code",
+    r'"app\.py" has no|there is no (file|module)|names no function|is a class without|is a generator': "user code",
     "__init__ of its class|its runtime has no parameter|no runtime|no default, and": "the user's code, or the model's",
     "takes .* and .* is|is async and runs|nothing feeds|and the answer is": "what flows along the edges",
     "://.* is known but not built yet": "storage schemes are not the graph's",

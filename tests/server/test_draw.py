@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.cli import _FORMATS
 from pipeline.graph.drawing.catalog import formats
+from server.cli import _FORMATS
 from tests.serving import run, write
 
 GRAPH = {"graph.yaml": "name: g\nsteps: {double: app.py:double}\n", "app.py": "def double(x):\n    return x\n"}

@@ -1,7 +1,7 @@
 """Where everything of a picture stands: cards, pills on lines, and lines as runs of straight and curved parts.
 
-All is worked out *across* (along a layer) and *along* (from layer to layer), and turned at the end: a graph runs down the
-page, or to the right where it would be too wide, since pages scroll down.
+All is worked out *across* (along a layer) and *along* (from layer to layer), and turned at the end: a graph runs down
+the page, or to the right where it would be too wide, since pages scroll down.
 """
 
 from __future__ import annotations

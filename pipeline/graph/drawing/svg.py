@@ -1,4 +1,4 @@
-"""SVG that stands by itself and inside a page: no ids, no scripts, nothing to load; light and dark by the reader's wish.
+"""SVG that stands by itself and inside a page: no ids, no scripts, nothing to load; light or dark as the reader wants.
 
 Colours are Okabe and Ito's, which all kinds of colour vision tell apart; each kind has a sign and its word as well.
 """
@@ -77,8 +77,8 @@ def write(picture: Picture) -> str:
 def _document(picture: Picture, laid: Layout) -> Iterator[str]:
     wide, high = _n(laid.width), _n(laid.height)
     yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="{_HOME}" role="img" aria-label={_attribute(_summary(picture))} '
-        f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{_HOME}" role="img" '
+        f'aria-label={_attribute(_summary(picture))} width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">'
     )
     yield f"<title>{_text(picture.name)}</title>"
     yield f"<style>{_style()}</style>"
@@ -108,7 +108,8 @@ def _caption(picture: Picture, laid: Layout) -> Iterator[str]:
     version = f"version {picture.version}"
     name = fitted(picture.name, max(laid.width - 2 * MARGIN - 100, 100), CAPTION_SIZE, bold=True)
     yield f'<text x="{_n(MARGIN)}" y="{_n(MARGIN + 14)}"><title>{_text(f"{picture.name}, {version}")}</title>'
-    yield f'<tspan class="name">{_text(name)}</tspan> <tspan class="version badge" dx="6">{_text(version)}</tspan></text>'
+    yield f'<tspan class="name">{_text(name)}</tspan>'
+    yield f'<tspan class="version badge" dx="10">{_text(version)}</tspan></text>'
 
 
 # ---- cards
@@ -120,32 +121,38 @@ def _box(box: Box) -> Iterator[str]:
     match card.kind:
         case k if k == SOURCE:
             yield f"<g>{_tip(card.title)}{_rect('source small', box, 11)}"
-            yield f'<text class="pill mono" text-anchor="middle" x="{_n(middle)}" y="{_n(y + 15)}">{_text(box.face.title)}</text></g>'
+            yield _words("pill mono", middle, y + 15, box.face.title, "middle") + "</g>"
             return
         case k if k in (REQUEST, ANSWER):
             yield f"<g>{_rect('end', box, 18)}"
-            yield f'<text class="title" text-anchor="middle" x="{_n(middle)}" y="{_n(y + 23)}">{_text(box.face.title)}</text></g>'
+            yield _words("title", middle, y + 23, box.face.title, "middle") + "</g>"
             return
     kind = card.kind if card.kind in _SIGNS else "other"
     tip = "\n".join(filter(None, [f"{card.title} ({card.kind})", card.detail, *card.badges]))
     yield f"<g>{_tip(tip)}{_rect('card away' if card.detached else 'card', box, 10)}"
     yield f'<rect class="{kind}" x="{_n(x + PAD)}" y="{_n(y + PAD)}" width="{_n(ICON)}" height="{_n(ICON)}" rx="8"/>'
-    yield f'<path class="sign" transform="translate({_n(x + PAD + 7)} {_n(y + PAD + 7)})" d="{_SIGNS.get(card.kind, _RING)}"/>'
-    yield f'<text class="title" x="{_n(x + TEXT_LEFT)}" y="{_n(y + 24)}">{_text(box.face.title)}</text>'
-    yield f'<text class="kind" text-anchor="end" x="{_n(right - PAD)}" y="{_n(y + 23)}">{_text(card.kind.upper())}</text>'
-    yield f'<text class="detail mono" x="{_n(x + TEXT_LEFT)}" y="{_n(y + 41)}">{_text(box.face.detail)}</text>'
+    to = _p((x + PAD + 7, y + PAD + 7))
+    yield f'<path class="sign" transform="translate({to})" d="{_SIGNS.get(card.kind, _RING)}"/>'
+    yield _words("title", x + TEXT_LEFT, y + 24, box.face.title)
+    yield _words("kind", right - PAD, y + 23, card.kind.upper(), "end")
+    yield _words("detail mono", x + TEXT_LEFT, y + 41, box.face.detail)
     for badge in box.face.badges:
         left, top = x + badge.x, y + badge.y
-        yield f'<rect class="chip" x="{_n(left)}" y="{_n(top)}" width="{_n(badge.width)}" height="{_n(BADGE_HEIGHT)}" rx="5"/>'
-        yield f'<text class="badge" text-anchor="middle" x="{_n(left + badge.width / 2)}" y="{_n(top + 12.3)}">{_text(badge.text)}</text>'
+        yield _field("chip", left, top, badge.width, BADGE_HEIGHT)
+        yield _words("badge", left + badge.width / 2, top + 12.3, badge.text, "middle")
     yield "</g>"
 
 
 def _pill(pill: Pill) -> Iterator[str]:
     style = "tag handle" if pill.handle else "tag"
     yield f"<g>{_tip(pill.whole)}"
-    yield f'<rect class="{style}" x="{_n(pill.x)}" y="{_n(pill.y)}" width="{_n(pill.width)}" height="{_n(PILL_HEIGHT)}" rx="9.5"/>'
-    yield f'<text class="pill mono" text-anchor="middle" x="{_n(pill.x + pill.width / 2)}" y="{_n(pill.y + 13.2)}">{_text(pill.text)}</text></g>'
+    yield _field(style, pill.x, pill.y, pill.width, PILL_HEIGHT, 9.5)
+    yield _words("pill mono", pill.x + pill.width / 2, pill.y + 13.2, pill.text, "middle") + "</g>"
+
+
+def _field(style: str, x: float, y: float, width: float, height: float, radius: float = 5) -> str:
+    at = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
+    return f'<rect class="{style}" {at} rx="{_n(radius)}"/>'
 
 
 def _rect(style: str, box: Box, radius: float) -> str:
@@ -199,6 +206,10 @@ def _short_of_the_arrow(points: tuple[Point, ...]) -> tuple[Point, ...]:
 
 
 # ---- text
+
+
+def _words(style: str, x: float, y: float, text: str, anchor: str = "start") -> str:
+    return f'<text class="{style}" text-anchor="{anchor}" x="{_n(x)}" y="{_n(y)}">{_text(text)}</text>'
 
 
 def _tip(text: str) -> str:

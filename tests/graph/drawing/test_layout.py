@@ -66,7 +66,7 @@ def check(laid: Layout) -> None:
     areas = [(box.x, box.y, box.width, box.height) for box in laid.boxes]
     areas += [(pill.x, pill.y, pill.width, PILL_HEIGHT) for pill in laid.pills]
     assert all(apart(one, other) for one, other in itertools.combinations(areas, 2))
-    assert all(0 <= x and x + w <= laid.width and 0 <= y and y + h <= laid.height for x, y, w, h in areas)
+    assert all(x >= 0 and x + w <= laid.width and y >= 0 and y + h <= laid.height for x, y, w, h in areas)
     for route in laid.routes:
         for x, y in route.points:
             inside = [
