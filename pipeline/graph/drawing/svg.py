@@ -78,7 +78,8 @@ def _document(picture: Picture, laid: Layout) -> Iterator[str]:
     wide, high = _n(laid.width), _n(laid.height)
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{_HOME}" role="img" '
-        f'aria-label={_attribute(_summary(picture))} width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">'
+        f"aria-label={_attribute(_summary(picture))} "
+        f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">'
     )
     yield f"<title>{_text(picture.name)}</title>"
     yield f"<style>{_style()}</style>"
