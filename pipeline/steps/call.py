@@ -35,6 +35,33 @@ from pipeline.wire import codec as wire
 from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
 
 KEYS = {"call": ("params", "forward", "ready")}
+SCHEMA = {
+    "call": {
+        "type": "string",
+        "minLength": 1,
+        "description": "The URL of another server, as one would ask it with curl",
+        "examples": ["http://host:8080/v2/models/iris/infer", "http://host:8080/v1/models/iris:predict"],
+    },
+    "params": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "binary": {"description": "Whether tensors travel as raw bytes, where the protocol can; true by default"},
+            "ca": {"description": "A file or a folder of certificate authorities, in PEM"},
+            "cert": {"description": "The client's certificate, in PEM"},
+            "key": {"description": "Its key, where that is in a file of its own"},
+            "max_reply": {"description": "The largest reply", "examples": ["64MiB"], "default": "1GiB"},
+            "verify": {"description": "false: the server's certificate is not looked at"},
+        },
+    },
+    "forward": {
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "description": "Headers of the request that travel; traceparent, tracestate and x-request-id by default",
+    },
+    "ready": {"description": "The model counts as ready only while the server that is called does", "default": False},
+}
+"""The JSON Schema of each word, for editors."""
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
