@@ -64,5 +64,14 @@ class ModelNotClosed(msgspec.Struct, frozen=True, eq=False):
     error: BaseException
 
 
-Event = RequestDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed
+class RemoteTurned(msgspec.Struct, frozen=True):
+    """The server that a step counts on became ready, or is so no more: then ``reason`` says why, with its URL."""
+
+    model: str
+    version: str
+    step: str
+    reason: str | None
+
+
+Event = RequestDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed | RemoteTurned
 Observer = Callable[[Event], None]

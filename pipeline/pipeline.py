@@ -29,8 +29,9 @@ from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.units import format_duration
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
+from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Observer, RemoteTurned, RequestDone, Span
 from pipeline.steps.catalog import Call, Storage, harmless
+from pipeline.steps.readiness import Readiness
 from pipeline.tensors.given import mapping_of, value_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
@@ -120,6 +121,7 @@ class Pipeline:
         """What a codec may know before it reads a request; opening the models adds what they tell of themselves."""
         self._phases = phases(drawn.graph)
         self._opened: dict[str, OpenStep] = {}
+        self._readiness: dict[str, Readiness] = {}
         self._threads = trio.CapacityLimiter(math.inf)
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
@@ -152,7 +154,7 @@ class Pipeline:
             raise RuntimeError(
                 f'model "{self.name}" is {self.state.value} already: open it once, close it, open it again'
             )
-        self.state, self.failure = State.LOADING, None
+        self.state, self.failure, self._readiness = State.LOADING, None, {}
         start = time.perf_counter()
         learned: dict[str, Signature] = {}
         async with AsyncExitStack() as stack:
@@ -163,6 +165,8 @@ class Pipeline:
                         call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
                     self._opened[step.name] = self._open(step, call)
                     learned[step.name] = call.signature
+                    if call.readiness is not None:
+                        self._readiness[step.name] = call.readiness
             except Exception as error:
                 self._opened.clear()
                 noted(error, f'while opening step "{step.name}" of model "{self.name}"')
@@ -174,8 +178,13 @@ class Pipeline:
                 raise
             self._stack = stack.pop_all()
         self.expectation = self._contract.expectation(learned)
-        self.state, self.loaded_once = State.READY, True
+        self.state = State.READY
+        self.loaded_once = self.loaded_once or self.is_ready
         self.tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
+        for name, readiness in self._readiness.items():
+            readiness.on_change = functools.partial(self._turned, name, readiness)
+            if not readiness.ready:
+                self._turned(name, readiness)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -205,6 +214,10 @@ class Pipeline:
         if step not in self._told_waiting:
             self._told_waiting.add(step)
             self.tell(LimitReached(self.name, step, 1))
+
+    def _turned(self, step: str, readiness: Readiness) -> None:
+        self.loaded_once = self.loaded_once or self.is_ready
+        self.tell(RemoteTurned(self.name, self.version, step, readiness.reason))
 
     def tell(self, event: Event) -> None:
         """Hands an event to every observer."""
@@ -270,9 +283,17 @@ class Pipeline:
             spent = format_duration(allowance.seconds)
             raise DeadlineExceeded(f"the request took longer than its deadline of {spent}")
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes requests: its steps are open, and the servers are ready that it counts on."""
+        return self.state is State.READY and all(readiness.ready for readiness in self._readiness.values())
+
     def require_ready(self) -> None:
         if self.state is not State.READY:
             raise ModelNotReady(self.name, self.failure or None)
+        for step, readiness in self._readiness.items():
+            if not readiness.ready:
+                raise ModelNotReady(self.name, f'The server that step "{step}" calls is not ready.')
 
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""

@@ -45,7 +45,7 @@ class Repository:
             return versions[version]
         if len(versions) == 1:
             return next(iter(versions.values()))
-        ready = [key for key, pipeline in versions.items() if pipeline.state is State.READY]
+        ready = [key for key, pipeline in versions.items() if pipeline.is_ready]
         return versions[max(ready or versions, key=_number)]
 
     def ready(self, mode: str) -> bool:

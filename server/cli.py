@@ -68,11 +68,12 @@ def serve(**flags: Any) -> None:
 
 @cli.command()
 @click.argument("graphs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="GRAPH.yaml…")
-def check(graphs: tuple[Path, ...]) -> None:
+@click.option("--remotes", is_flag=True, help="Ask the servers that they call what they take and give.")
+def check(graphs: tuple[Path, ...], remotes: bool) -> None:
     """Find every fault of graph files; print their edges. Downloads nothing; exit code 0 or 2."""
     from server.check import check_files  # noqa: PLC0415
 
-    sys.exit(check_files(graphs))
+    sys.exit(check_files(graphs, remotes=remotes))
 
 
 @cli.command()

@@ -11,7 +11,7 @@ from contextvars import ContextVar, Token
 from typing import Any, Literal
 
 from pipeline.errors import told
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RequestDone
+from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RemoteTurned, RequestDone
 
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
@@ -27,6 +27,8 @@ def configure(level: str, form: Format) -> None:
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     handler.addFilter(_with_request)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It has a line for every call and for every probe of a server that a model counts on.
+    logging.getLogger("httpx").setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     logging.captureWarnings(capture=True)
 
 
@@ -49,6 +51,11 @@ def _with_request(record: logging.LogRecord) -> bool:
 def failed(request: str, what: str, error: BaseException) -> None:
     """A request ended in an error that its caller was not shown: the traceback, beside the request id they have."""
     _LOG.error("%s failed: %s", what, type(error).__name__, exc_info=error, extra={"request_id": request})
+
+
+def failed_upstream(request: str, what: str, told: str, internals: str) -> None:
+    """A request ended in what another server answered, or did not: what its caller was told, and what it was not."""
+    _LOG.warning("%s failed: %s (%s)", what, told, internals, extra={"request_id": request})
 
 
 def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
@@ -75,6 +82,13 @@ def observer(event: Event) -> None:
             _LOG.warning(
                 'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
                 step, model, limit,
+            )  # fmt: skip
+        case RemoteTurned(model, version, step, None):
+            _LOG.info('model "%s" version %s: the server that step "%s" calls is ready', model, version, step)
+        case RemoteTurned(model, version, step, reason):
+            _LOG.warning(
+                'model "%s" version %s is not ready: the server that step "%s" calls is not: %s',
+                model, version, step, reason,
             )  # fmt: skip
         case RequestDone():
             return

@@ -571,7 +571,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_with_the_way_out(run, 
     with raw_server(secure(certificate)) as server:
         error = failure(run, server.url.replace("http:", "https:"))
     assert error.code is Code.BAD_UPSTREAM
-    assert "self-signed certificate; verify=… names the authority" in error.message
+    assert "self-signed certificate; verify=… (ca in a graph file) names the authority" in error.message
 
 
 def test_a_server_that_misses_the_clients_certificate_is_an_error_of_ours_too(run, certificate):

@@ -1,8 +1,8 @@
 """Which part each step plays in KServe's words: preprocess, predict, postprocess or explain.
 
 KServe's models have these hooks and its dashboards a histogram for each. A graph has steps; the one named ``predict``,
-else the model, is the predictor, what it needs is preprocessing and the rest is postprocessing. A graph with neither is
-all prediction. What only an explanation needs explains.
+else the model, else the server that is called, is the predictor, what it needs is preprocessing and the rest is
+postprocessing. A graph with none of them is all prediction. What only an explanation needs explains.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def _needed(graph: Graph, verb: str) -> set[str]:
 def _predicting(graph: Graph) -> dict[str, str]:
     names = [step.name for step in graph.steps]
     models = [step.name for step in graph.steps if step.action == "model"]
-    predictors = ["predict"] if "predict" in names else models
+    calls = [step.name for step in graph.steps if step.action == "call"]
+    predictors = ["predict"] if "predict" in names else models or calls
     if not predictors:
         return dict.fromkeys(names, "predict")
     before = set[str]().union(*(nx.ancestors(graph.dag, name) for name in predictors))

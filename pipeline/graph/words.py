@@ -14,8 +14,8 @@ VERBS = ("predict", "explain")
 # The contract knows these words and the code does not yet: refused by name, never a silent no-op.
 LATER_TOP = frozenset({"defaults"})
 LATER_STEP = frozenset(
-    {"call", "graph", "switch", "split", "first", "merge"}
-    | {"each", "handles", "detached", "ready", "forward", "by", "sha256", "storage"}
+    {"graph", "switch", "split", "first", "merge"}
+    | {"each", "handles", "detached", "by", "sha256", "storage"}
     | {"retry", "hedge", "fallback", "batch", "cache", "warmup", "workers", "pure"}
 )
 # Those of them that read steps by name, or let a step stand that nothing reads.
