@@ -118,7 +118,17 @@ def transformer(name: str, how: str) -> str:
     )  # fmt: skip
 
 
+WATCHED = ("numbers", "unready", "absent")
+
+
+def watched(name: str, how: str) -> str:
+    """A graph that is ready while its predictor is."""
+    path = f"/v1/models/{name}:predict" if how == "v1" else f"/v2/models/{name}/infer"
+    return f'name: {name}-by-{how}\nsteps: {{predict: {{call: "${{PREDICTOR}}{path}", ready: true}}}}\n'
+
+
 TRANSFORMERS = {
+    **{f"{name} by {how}.yaml": watched(name, how) for name in WATCHED for how in ("v1", "v2")},
     **{f"{name} {how}.yaml": transformer(name, how) for name in (*COMPUTED, *THROUGH) for how in VERSIONS},
     "raw v2.yaml": transformer("raw", "v2"),
     "objects v1.yaml": transformer("objects", "v1"),
@@ -151,6 +161,11 @@ class Chains:
         url = self._urls[chain, "" if ours else how] + path
         return self._client.post(url, content=body, headers=headers)
 
+    def get(self, chain: str, how: str, path: str) -> httpx.Response:
+        """``how``: of a transformer of KServe, whose process asks in one version."""
+        ours = chain in (OURS_KSERVE, OURS_OURS)
+        return self._client.get(self._urls[chain, "" if ours else how] + path)
+
     def reference(self, what: str, ask: Callable[[], dict[str, str]]) -> dict[str, str]:
         """What KServe's own chain answered in this run: asked once."""
         return self._references.get(what) or self._references.setdefault(what, ask())
@@ -170,22 +185,25 @@ def chains(interpreter: Path, folder: Path) -> Iterator[Chains]:
             (OURS_KSERVE, at["predictor"], at["v1"]), (OURS_OURS, ours.url, ours.url),
         ):  # fmt: skip
             where = {"PREDICTOR": predictor, "EXPLAINER": explainer}
-            front[chain] = stack.enter_context(_serving(folder / chain, TRANSFORMERS, env=where))
+            front[chain] = stack.enter_context(_serving(folder / chain, TRANSFORMERS, "--ready", "any", env=where))
             urls[chain, ""] = front[chain].url
         # Connections of their own, for KServe closes some without a word (row 4).
         alone = httpx.Limits(max_keepalive_connections=0)
         client = stack.enter_context(httpx.Client(trust_env=False, timeout=60, limits=alone))
         for url in at.values():
             kserve.wait_until("KServe listens", lambda url=url: _live(client, url))
-        for model in (name.removesuffix(".yaml") for name in PREDICTORS if name != "unready.yaml"):
-            ready = f"{ours.url}/v2/models/{model}/ready"
-            ours.wait_until(f"{model} is loaded", lambda ready=ready: client.get(ready).is_success)
+        for server, graphs in ((ours, PREDICTORS), *((server, TRANSFORMERS) for server in front.values())):
+            working = sum("Breaks" not in text for text in graphs.values())
+            server.wait_until(
+                "the models are loaded",
+                lambda server=server, working=working: server.stderr.count(" is ready after ") == working,
+            )
         yield Chains(urls, front, client)
 
 
 def _serving(folder: Path, graphs: Mapping[str, str], *flags: str, env: Mapping[str, str] | None = None):
     folder.mkdir()
-    return serving(folder, {**CODE, **graphs}, *flags, graphs=list(graphs), env=env, wait="bound" if flags else "ready")
+    return serving(folder, {**CODE, **graphs}, *flags, graphs=list(graphs), env=env, wait="bound")
 
 
 @contextmanager

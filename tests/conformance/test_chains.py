@@ -12,7 +12,7 @@ import pytest
 
 from tests.conformance.beside_kserve import differences, plain, table
 from tests.conformance.chain_corpus import CHAINS, FRONT, JSON, Asked, asked, raw
-from tests.conformance.chains import KSERVE, KSERVE_OURS, OURS_KSERVE, OURS_OURS, Chains, chains
+from tests.conformance.chains import KSERVE, KSERVE_OURS, OURS_KSERVE, OURS_OURS, WATCHED, Chains, chains
 from tests.conformance.reasons import Ask
 
 if TYPE_CHECKING:
@@ -150,6 +150,35 @@ def test_where_the_predictor_is_and_what_it_said_is_for_the_log_alone_9(all_chai
 def test_a_predictors_wish_when_to_come_again_passes(all_chains):
     reply = all_chains.ask(OURS_KSERVE, "v1", "fails", "predict", b'{"instances": ["status"]}', JSON)
     assert (reply.status_code, reply.headers.get("retry-after")) == (429, "7")
+
+
+# ---- who is ready while whom
+
+
+QUESTIONS = (
+    "/v2/health/ready", "/v1/models/numbers", "/v1/models/unready", "/v1/models/absent", "/v1/models/nope",
+    "/v2/models/numbers/ready", "/v2/models/unready/ready", "/v2/models/absent/ready",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["v1", "v2"])
+@pytest.mark.parametrize("path", QUESTIONS)
+def test_a_transformer_of_kserve_that_asks_whether_we_are_ready_is_answered_as_by_its_own(all_chains, path, how):
+    """Its ``--enable_predictor_health_check`` asks our server and our models."""
+    theirs, ours = (all_chains.get(chain, how, path) for chain in (KSERVE, KSERVE_OURS))
+    assert (theirs.status_code, theirs.json()) == (ours.status_code, ours.json())
+    assert theirs.status_code == (404 if "nope" in path else 503 if re.search("unready|absent", path) else 200)
+
+
+@pytest.mark.parametrize("how", ["v1", "v2"])
+@pytest.mark.parametrize("chain", FRONT)
+def test_with_ready_a_transformer_of_ours_is_ready_while_its_predictor_is(all_chains, chain, how):
+    def ready(name: str) -> int:
+        return all_chains.get(chain, how, f"/v2/models/{name}-by-{how}/ready").status_code
+
+    # It may have been asked before KServe listened.
+    all_chains.ours[chain].wait_until("the predictor is seen ready", lambda: ready("numbers") == 200)
+    assert {name: ready(name) for name in WATCHED} == {"numbers": 200, "unready": 503, "absent": 503}
 
 
 # ---- what KServe's own chain cannot do

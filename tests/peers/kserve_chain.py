@@ -203,7 +203,7 @@ def start(port, models, predictor=None, protocol="v1"):
     """The id of a process that serves ``models``, which ask ``predictor`` over ``protocol``."""
     if child := os.fork():
         return child
-    config = PredictorConfig(predictor, protocol)
+    config = PredictorConfig(predictor, protocol, predictor_health_check=predictor is not None)
     try:
         ModelServer(http_port=port, enable_grpc=False, predictor_config=config).start(models)
     finally:
