@@ -57,9 +57,13 @@ async def watched(ask: Ask) -> AsyncIterator[Readiness]:
 async def _watch(ask: Ask, known: Readiness) -> None:
     pause = _SOON
     while True:
-        await trio.sleep(_INTERVAL if known.ready else pause)
+        if known.ready:
+            pause = _SOON
+            await trio.sleep(_INTERVAL)
+        else:
+            await trio.sleep(pause)
+            pause = min(2 * pause, _SELDOM)
         known.set(await _asked(ask))
-        pause = _SOON if known.ready else min(2 * pause, _SELDOM)
 
 
 async def _asked(ask: Ask) -> str | None:

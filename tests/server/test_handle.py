@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.errors import Code, InferError
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
-from pipeline_serve import Pipeline, Step
+from pipeline_serve import Context, Pipeline, Step
 from server.handle import Answered, Service, handle, request_id
 from server.log import _with_request
 
@@ -43,6 +43,10 @@ def service(function, **top) -> tuple[Pipeline, Service]:
     dag.add_node("answer", step=Step(run=function))
     pipeline = Pipeline("m", dag, **top)
     return pipeline, Service(Repository([pipeline]), ready="all", name="n", version="9")
+
+
+async def whose(rows: list, context: Context) -> list:
+    return [context.headers.get("x-request-id")]
 
 
 class Body:
@@ -152,6 +156,15 @@ async def test_readiness_ends_when_draining_begins_and_liveness_does_not():
         assert (status, body) == (503, {"error": "Server is not ready. It is draining."})
         assert (await ask(own, Body(), "/v2/health/live", "GET"))[0] == 200
         assert (await ask(own, Body()))[0] == 200
+
+
+@pytest.mark.parametrize("sent", ["r-1", None, "two words"])
+async def test_a_step_sees_the_id_that_the_log_and_the_reply_have(autojump_clock, sent):
+    pipeline, own = service(whose)
+    async with pipeline:
+        reply = await handle(own, "POST", PREDICT, {"x-request-id": sent} if sent else {}, Body())
+    assert json.loads(b"".join(reply.body)) == {"predictions": [reply.headers["x-request-id"]]}
+    assert (reply.headers["x-request-id"] == sent) == (sent == "r-1")
 
 
 @given(st.text(max_size=140) | st.text("abc-_~!", min_size=1, max_size=128))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
+import ssl
+import subprocess
 from functools import partial
 
 import numpy as np
@@ -451,6 +454,98 @@ def test_a_file_that_is_no_certificate_fails_the_load_by_its_name(graph, key):
 
     with pytest.raises(ValueError, match=r"app\.py cannot be used"):
         trio.run(load)
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """(certificate, key) of 127.0.0.1, signed by itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
+    ]  # fmt: skip
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize(
+    ("params", "answered"),
+    [
+        ("{ca: tls/cert.pem}", "anonymous"),
+        ("{ca: tls/cert.pem, cert: tls/cert.pem, key: tls/key.pem}", "known"),
+        ("{verify: false, cert: tls/both.pem}", "known"),
+        ("{}", None),
+        ("{cert: tls/cert.pem, key: tls/key.pem}", None),
+    ],
+)
+def test_certificates_are_verified_and_shown_as_params_say(graph, write, certificate, params, answered):
+    cert, key = (file.read_bytes() for file in certificate)
+    for name, text in {"cert": cert, "key": key, "both": cert + key}.items():
+        write(f"tls/{name}.pem", text)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    context.load_verify_locations(certificate[0])
+    context.verify_mode = ssl.CERT_OPTIONAL
+
+    def behave(connection):
+        with context.wrap_socket(connection, server_side=True) as stream:
+            known = "known" if stream.getpeercert() else "anonymous"
+            answering(answer(json.dumps({"predictions": [known]}).encode()))(stream)
+
+    with raw_server(behave) as server:
+        url = server.url.replace("http:", "https:")
+        pipeline = graph(f"predict: {{call: '{url}/v1/models/m:predict', params: {params}}}")
+        if answered is None:
+            error = failure(pipeline, {"x": [1.0]})
+            assert error.code is Code.BAD_UPSTREAM
+            assert "self-signed certificate" in str(error.internals)
+        else:
+            assert infer(pipeline, {"x": [1.0]})["predict"].tolist() == [answered.encode()]
+
+
+def test_a_key_that_needs_a_password_is_refused_and_asks_nobody(graph, write, certificate):
+    key = certificate[1].with_name("locked.pem")
+    subprocess.run(
+        ["openssl", "rsa", "-aes256", "-in", certificate[1], "-out", key, "-passout", "pass:word"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    write("cert.pem", certificate[0].read_bytes())
+    write("key.pem", key.read_bytes())
+    pipeline = graph("predict: {call: 'https://h/v2/models/m/infer', params: {cert: cert.pem, key: key.pem}}")
+
+    async def load():
+        async with pipeline:
+            raise AssertionError("it is open")
+
+    with pytest.raises(ValueError, match=r"cert\.pem and .*key\.pem cannot be used"):
+        trio.run(load)
+
+
+# ---- in a server
+
+
+def test_a_server_is_ready_once_the_remotes_are_that_it_counts_on(tmp_path):
+    states: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    states.put(NO)
+    with raw_server(saying(states)) as remote:
+        text = f"name: front\nsteps: {{predict: {{call: '{remote.url}/v1/models/m:predict', ready: true}}}}\n"
+        with serving(tmp_path, {"graph.yaml": text}, wait="bound") as server:
+            server.wait_for_log(
+                f'is not ready: the server that step "predict" calls is not: {remote.url}/v1/models/m: loading'
+            )
+            assert server.get("/v2/health/ready").status_code == 503
+            assert server.get("/v1/models/front").status_code == 503
+            states.put(YES)
+            server.wait_until_ready()
+            assert server.get("/v1/models/front").json() == {"name": "front", "ready": True}
+            states.put(NO)
+            server.wait_until("the model is not ready", lambda: server.get("/v1/models/front").status_code == 503)
+            assert server.get("/v2/health/ready").status_code == 200
 
 
 # ---- metadata
