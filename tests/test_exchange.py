@@ -119,6 +119,20 @@ def test_the_time_that_is_left_goes_along(run, scopes):
     assert 0 < float(sent.partition(":")[2]) <= 5
 
 
+@pytest.mark.parametrize(("status", "connections"), [("500 Oh", 2), ("400 Oh", 1), ("503 Oh", 1)])
+def test_a_connection_on_which_a_server_failed_is_not_kept(run, status, connections):
+    """uvicorn closes it after an exception that nobody handled, and does not say so."""
+    with raw_server(answering(answer(status=status), answer())) as server:
+
+        async def ask():
+            async with peer(server.url) as there:
+                return [(await there.exchange(GET)).status for _ in range(2)]
+
+        first, second = run(ask)
+        assert (first, server.connections) == (int(status[:3]), connections)
+        assert second == (first if connections == 2 else 200)
+
+
 def test_connections_are_kept_and_one_that_the_server_closed_is_replaced(run):
     closed = threading.Event()
 
