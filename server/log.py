@@ -28,7 +28,8 @@ def configure(level: str, form: Format) -> None:
     handler.addFilter(_with_request)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # It has a line for every call and for every probe of a server that a model counts on.
-    logging.getLogger("httpx").setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    chosen = logging.getLogger().level
+    logging.getLogger("httpx").setLevel(chosen if level == "debug" else max(chosen, logging.WARNING))
     logging.captureWarnings(capture=True)
 
 

@@ -42,7 +42,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
     remote = remote_of(step, home, faults)
     # Where JSON is what travels, a request whose values form no tensor goes on as it came.
     takes_json = remote is not None and remote.asked.codec.UNNAMED
-    parameters = (Parameter("instances", Form.LIST),) if takes_json else ()
+    parameters = (Parameter("instances", Form.LIST, required=False),) if takes_json else ()
     return Interface(parameters, gives=None, blocking=False, limit=None, takes_rest=True)
 
 

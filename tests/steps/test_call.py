@@ -160,6 +160,14 @@ def test_a_v1_body_that_a_step_made_travels_as_it_is(graph, remote):
     assert json.loads(body) == {"instances": [[2, 4]], "signature_name": "s"}
 
 
+def test_a_request_that_forms_no_tensor_reaches_a_v1_remote_as_it_came(tmp_path, remote):
+    body = {"instances": [[1], [2, 3]]}
+    text = f"name: front\nsteps: {{predict: {{call: '{remote.url}/v1/models/seen:predict'}}}}\n"
+    with serving(tmp_path, {"graph.yaml": text}) as server:
+        assert server.post("/v1/models/front:predict", body).json() == {"seen": body}
+        assert server.post("/v1/models/front:predict", {"free": "form"}).json() == {"seen": {"free": "form"}}
+
+
 def test_an_answer_that_is_no_tensor_stays_json(graph, remote):
     response = infer(graph(f"predict: {{call: {remote.url}/v1/models/ragged:predict}}"), {"x": [1]})
     assert response["predict"] == {"free": [[1], [2, 3]]}
@@ -432,6 +440,12 @@ def test_a_fault_is_told_where_it_stands(graph, step, message):
         graph(line.replace("§", ""))
     (told,) = str(caught.value).splitlines()
     assert told.partition("graph.yaml:")[2] == f'4:{line.index("§") + 3}: step "predict": {message}'
+
+
+@pytest.mark.parametrize("url", [V1, V2])
+def test_a_call_takes_whatever_there_is(graph, url):
+    top = "schema: {inputs: {x: 'FP32[n]?', y: 'BYTES[n]'}}"
+    assert graph(f"predict: {{call: '{url}'}}", top).expectation.only_input == "y"
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v2/models/m", "/v1/models/m", "/v2/health/live", "/v1/models/m:classify"])
