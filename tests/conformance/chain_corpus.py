@@ -20,7 +20,7 @@ CHAINS = (KSERVE_OURS, *FRONT)
 
 PHRASE = "RFC 9112, 4: the words behind a status are optional and nobody's to read; KServe shows them to its caller"
 PASSED = "row 9: a predictor's 4xx and 503 pass through a transformer, its own failure is a 502; no URL is shown"
-PARAMETERS = 'graph.md, "call": what travels along is named there, and the parameters of a request are not'
+PARAMETERS = "graph.md, call: neither parameters of the caller's request nor other headers travel"
 WISH = "row 18: who asks for binary outputs, or for some of them, gets them"
 
 
