@@ -85,9 +85,9 @@ CODE = {"app.py": APP, "arithmetic.py": (PEERS / "arithmetic.py").read_text()}
 EXPLAINER = """
 output: {predict: predict, explain: why}
 steps:
-  predict: {run: arithmetic.py:numbers, inputs: request}
+  predict: {run: arithmetic.py:squares, inputs: request}
   moved: {run: app.py:moved, inputs: request}
-  shifted: {run: arithmetic.py:numbers, inputs: moved}
+  shifted: {run: arithmetic.py:squares, inputs: moved}
   why: {run: app.py:influence, inputs: {predicted: predict, shifted: shifted}}
 """
 PREDICTORS = {

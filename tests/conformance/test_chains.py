@@ -107,6 +107,14 @@ def test_the_requests_have_names_of_their_own():
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize("chain", FRONT)
+def test_an_explanation_is_given_over_v2_too_whoever_the_explainer_is(all_chains, chain):
+    tensor = {"name": "x", "shape": [2, 2], "datatype": "FP64", "data": [1, 2, 3.5, 4]}
+    reply = all_chains.ours[chain].post("/v2/models/explained/explain", {"inputs": [tensor]}).json()
+    (output,) = reply["outputs"]
+    assert (output["shape"], output["data"]) == ([2, 2], [3, 5, 8, 9])
+
+
 # ---- what travels with a request, and what does not come back
 
 

@@ -77,6 +77,11 @@ def same_after(y):
     return {"y": y}
 
 
+def squares(x):
+    """What is explained."""
+    return {"y": x * x}
+
+
 def influence(predicted, shifted):
     """The explanation: how much the prediction grows with its input."""
     return (np.asarray(shifted) - np.asarray(predicted)).tolist()

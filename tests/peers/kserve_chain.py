@@ -177,7 +177,7 @@ class Explainer(Ready):
 
 def predictors():
     computed = {name: getattr(arithmetic, name) for name in COMPUTED if name != "scaled"}
-    computed |= {"raw": arithmetic.numbers, "explained": arithmetic.numbers}
+    computed |= {"raw": arithmetic.numbers, "explained": arithmetic.squares}
     special = Scaled("scaled"), Heard("heard"), Objects("objects"), Fails("fails"), Unready("unready")
     return [*(Predictor(*each) for each in computed.items()), *special]
 
