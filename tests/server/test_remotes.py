@@ -23,14 +23,14 @@ METADATA = (
     b'{"name":"m","versions":["1"],"platform":"","inputs":[{"name":"x","datatype":"%s","shape":[-1,%s]}],'
     b'"outputs":[{"name":"y","datatype":"FP32","shape":[-1]}]}'
 )
-GRAPH = "steps:\n  pre: app.py:pre\n  predict: {{call: '{url}/v2/models/m/infer'}}\n  post: app.py:{post}\n"
+GRAPH = "steps:\n  pre: fours.py:pre\n  predict: {{call: '{url}/v2/models/m/infer'}}\n  post: fours.py:{post}\n"
 SOURCE = '; so says the metadata of the server that step "predict" calls'
 
 
 @pytest.fixture
 def check(write, monkeypatch, capsys):
     """``check(reply, text)``: exit code, stdout and the lines of stderr for a graph whose server answers so."""
-    monkeypatch.chdir(write("app.py", APP))
+    monkeypatch.chdir(write("fours.py", APP))
 
     def check(reply, text=GRAPH, post="post"):
         with raw_server(answering(answer(reply))) as server:
@@ -68,11 +68,11 @@ def test_what_the_server_gives_is_compared_too(check):
 
 
 def test_a_name_that_metadata_lacks_is_a_note(check):
-    text = GRAPH.replace("app.py:{post}", "{{run: app.py:{post}, inputs: predict.q}}")
+    text = GRAPH.replace("fours.py:{post}", "{{run: fours.py:{post}, inputs: predict.q}}")
     code, _, err = check(METADATA % (b"FP64", b"4"), text)
     assert code == 0
     message = 'step "post" reads "predict.q": step "predict" has no tensor "q"; there are none but y'
-    assert err == [f"graph.yaml:4:36: note: {message}{SOURCE}"]
+    assert err == [f"graph.yaml:4:38: note: {message}{SOURCE}"]
 
 
 def test_a_server_without_metadata_and_one_that_is_not_there_are_notes(check):
