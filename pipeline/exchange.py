@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -139,6 +140,8 @@ class Peer:
                 body = await self._body(call, response)
             finally:
                 await response.aclose()
+            if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+                _spend(response)
         except (httpx.HTTPError, OSError, UnicodeError) as error:  # anyio lets an alert of TLS through as it is
             raise self._failed(call, error) from None
         except httpx.InvalidURL as error:
@@ -188,6 +191,16 @@ class Peer:
             way_out = f"redirects are not followed, use {where[:200]}" if where else "is it an inference server?"
             fault = f"with HTTP status {status}; {way_out}"
         raise InferError(Code.BAD_UPSTREAM, f"{call.method} {self.url}{call.path} was answered {fault}")
+
+
+def _spend(response: httpx.Response) -> None:
+    """Sees to it that no call goes down the reply's connection any more.
+
+    uvicorn, and so KServe, closes one on which a failure was not handled, without saying so before: a call that is on
+    its way by then is lost. The pool replaces what the other side seems to have closed, so this is what it sees.
+    """
+    with suppress(OSError):  # it is closed already
+        response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 class _Body(httpx.AsyncByteStream):
