@@ -100,13 +100,22 @@ def observer(event: Event) -> None:
                 'model "%s" version %s is not ready: the server that step "%s" calls is not: %s',
                 model, version, step, reason,
             )  # fmt: skip
-        case DetachedDone(model, _, step, error=Overloaded() as error):
-            _LOG.warning('detached step "%s" of model "%s" is dropped: %s', step, model, told(error))
-        case DetachedDone(model, _, step, error=InferError(internals=str() as internals) as error):
-            _LOG.warning('detached step "%s" of model "%s" failed: %s (%s)', step, model, error.message, internals)
-        case DetachedDone(model, _, step, error=BaseException() as error):
-            _LOG.error('detached step "%s" of model "%s" failed: %s', step, model, told(error), exc_info=error)
+        case DetachedDone(error=BaseException()):
+            _detached_failed(event)
         case RequestDone() | DetachedDone():
+            return
+
+
+def _detached_failed(event: DetachedDone) -> None:
+    what = (event.step, event.model)
+    match event.error:
+        case Overloaded() as error:
+            _LOG.warning('detached step "%s" of model "%s" is dropped: %s', *what, told(error))
+        case InferError(internals=str() as internals) as error:
+            _LOG.warning('detached step "%s" of model "%s" failed: %s (%s)', *what, error.message, internals)
+        case BaseException() as error:
+            _LOG.error('detached step "%s" of model "%s" failed: %s', *what, told(error), exc_info=error)
+        case None:
             return
 
 

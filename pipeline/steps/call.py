@@ -33,33 +33,38 @@ from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
 from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
+from pipeline.wire.paths import EXAMPLES
 
 KEYS = {"call": ("params", "forward", "ready")}
 SCHEMA = {
     "call": {
         "type": "string",
-        "minLength": 1,
-        "description": "The URL of another server, as one would ask it with curl",
-        "examples": ["http://host:8080/v2/models/iris/infer", "http://host:8080/v1/models/iris:predict"],
+        "pattern": r"^https?://|\$\{",
+        "description": "Another server's URL for inference, of any of its protocols",
+        "examples": EXAMPLES,
     },
     "params": {
         "type": "object",
+        "description": "How it is asked",
         "additionalProperties": False,
         "properties": {
-            "binary": {"description": "Whether tensors travel as raw bytes, where the protocol can; true by default"},
-            "ca": {"description": "A file or a folder of certificate authorities, in PEM"},
-            "cert": {"description": "The client's certificate, in PEM"},
-            "key": {"description": "Its key, where that is in a file of its own"},
-            "max_reply": {"description": "The largest reply", "examples": ["64MiB"], "default": "1GiB"},
-            "verify": {"description": "false: the server's certificate is not looked at"},
+            "binary": {
+                "type": ["boolean", "string"],
+                "description": "Tensors as raw bytes; by default where they can",
+            },
+            "ca": {"type": "string", "description": "PEM file, or folder, of the authorities that are trusted"},
+            "cert": {"type": "string", "description": "PEM file of the client's certificate"},
+            "key": {"type": "string", "description": "PEM file of the certificate's key"},
+            "max_reply": {"type": "string", "description": "The largest answer that is read", "default": "1GiB"},
+            "verify": {"type": ["boolean", "string"], "description": "Whether the server's certificate is checked"},
         },
     },
     "forward": {
         "type": "array",
-        "items": {"type": "string", "minLength": 1},
-        "description": "Headers of the request that travel; traceparent, tracestate and x-request-id by default",
+        "items": {"type": "string"},
+        "description": "Headers of the request that travel along; authorization only where it is named",
     },
-    "ready": {"description": "The model counts as ready only while the server that is called does", "default": False},
+    "ready": {"type": ["boolean", "string"], "default": False, "description": "Ready only while the remote is"},
 }
 """The JSON Schema of each word, for editors."""
 

@@ -12,6 +12,8 @@ from pipeline.wire.codec import Codec, codecs
 
 LATER_SCHEMES = frozenset({"grpc", "grpcs"})
 """Schemes of URLs whose protocol the contract knows and no codec speaks yet."""
+EXAMPLES = ("http://host:8080/v2/models/iris/infer", "http://host:8080/v1/models/iris:predict")
+"""URLs that ask a server for inference, for people."""
 # One character that clients and people escape though a path may have it.
 _COLON = re.compile("%3A", re.IGNORECASE)
 
