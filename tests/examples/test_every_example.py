@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +50,9 @@ def test_the_documents_own_requests_are_answered(example: Path, server: Server) 
     posts = {path: methods["post"]["requestBody"]["content"] for path, methods in paths.items() if "post" in methods}
     for path, content in posts.items():
         body = content["application/json"]["example"]
-        assert body in written or re.match("/v2/", path)
-        assert server.post(path, body).status_code == 200, (path, body)
+        # JSON of version 2 has no word for the bytes of a picture.
+        assert body in written or (example.name == "image" and path.startswith("/v2/"))
+        assert body not in written or server.post(path, body).status_code == 200, (path, body)
     assert posts
 
 

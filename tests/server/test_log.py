@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.observe import LimitReached, ModelFailed, ModelLoaded, RemoteTurned, RequestDone
+from pipeline.errors import Overloaded
+from pipeline.observe import DetachedDone, LimitReached, ModelFailed, ModelLoaded, RemoteTurned, RequestDone
 from server import log
 
 START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
@@ -136,6 +137,12 @@ def test_no_path_message_or_error_can_be_more_than_one_event(form, monkeypatch):
         (ModelFailed("m", "1", OSError("no file")), 'model "m" version 1 failed to load: OSError: no file'),
         (LimitReached("m", "s", 1), 'requests wait for step "s" of model "m": a class runs 1 at a time'),
         (RequestDone("m", "1", "predict", "id", 0.1, None, ()), ""),
+        (DetachedDone("m", "1", "s", "id", 0.1, None), ""),
+        (DetachedDone("m", "1", "s", "id", 0.1, OSError("no")), 'detached step "s" of model "m" failed: OSError: no'),
+        (
+            DetachedDone("m", "1", "s", "id", 0.0, Overloaded("s")),
+            'detached step "s" of model "m" is dropped: Overloaded',
+        ),
     ],
 )
 def test_what_happens_to_a_model_is_said_and_requests_are_left_to_the_access_line(event, says, monkeypatch):
