@@ -42,11 +42,19 @@ REMOTE = {
     "why.yaml": "steps: {double: app.py:double, why: {run: app.py:double, inputs: [double]}}\n"
     "output: {predict: double, explain: why}\n",
 }
+LOCAL = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 V2_ANSWER = answer(
     b'{"model_name":"m","outputs":[{"name":"y","shape":[1],"datatype":"FP32","data":[1.5]}]}',
     head="content-type: application/json\r\n",
 )
 V1_ANSWER = answer(b'{"predictions":[[1,2],[3,4]]}')
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    """A call goes by the proxies of the environment, and what is called here is on this machine."""
+    for name, text in LOCAL.items():
+        monkeypatch.setenv(name, text)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +171,7 @@ def test_a_v1_body_that_a_step_made_travels_as_it_is(graph, remote):
 def test_a_request_that_forms_no_tensor_reaches_a_v1_remote_as_it_came(tmp_path, remote):
     body = {"instances": [[1], [2, 3]]}
     text = f"name: front\nsteps: {{predict: {{call: '{remote.url}/v1/models/seen:predict'}}}}\n"
-    with serving(tmp_path, {"graph.yaml": text}) as server:
+    with serving(tmp_path, {"graph.yaml": text}, env=LOCAL) as server:
         assert server.post("/v1/models/front:predict", body).json() == {"seen": body}
         assert server.post("/v1/models/front:predict", {"free": "form"}).json() == {"seen": {"free": "form"}}
 
@@ -213,6 +221,13 @@ def test_the_headers_that_are_named_travel_and_the_id_always_does(graph, forward
     _, headers, _ = sent_to(V2_ANSWER, front, {"x": [1.0]}, headers=SENT, id="asked")
     assert {name for name in SENT if name in headers} == travel
     assert headers["x-request-id"] == "asked"
+
+
+def test_a_header_that_no_call_can_carry_is_the_callers_fault(graph):
+    pipeline = graph("predict: {call: 'http://127.0.0.1:1/v2/models/m/infer', forward: [x-user]}")
+    error = failure(pipeline, {"x": [1.0]}, headers={"x-user": "a\r\nb: c"})
+    assert type(error) is InvalidInput
+    assert 'header "x-user"' in error.message
 
 
 def test_the_time_that_is_left_travels(graph):
@@ -548,7 +563,7 @@ def test_a_server_is_ready_once_the_remotes_are_that_it_counts_on(tmp_path):
     states.put(NO)
     with raw_server(saying(states)) as remote:
         text = f"name: front\nsteps: {{predict: {{call: '{remote.url}/v1/models/m:predict', ready: true}}}}\n"
-        with serving(tmp_path, {"graph.yaml": text}, wait="bound") as server:
+        with serving(tmp_path, {"graph.yaml": text}, wait="bound", env=LOCAL) as server:
             server.wait_for_log(
                 f'is not ready: the server that step "predict" calls is not: {remote.url}/v1/models/m: loading'
             )

@@ -25,6 +25,7 @@ from tests.raw import (
 )
 from tests.serving import serving
 
+LOCAL = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 GOOD = answer(b'{"predictions":[1.5]}')
 ROWS = b'{"instances": [1.5]}'
 SECRET = b"the secret of the remote"
@@ -106,6 +107,13 @@ FAULTS = {
     "is a 503 for a while": (status("503 Busy", head="Retry-After: 7\r\n"), 503, answered(503)),
     "is a 504": (status("504 Gateway Timeout"), 504, answered(504)),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    """A call goes by the proxies of the environment, and what is called here is on this machine."""
+    for name, text in LOCAL.items():
+        monkeypatch.setenv(name, text)
 
 
 @pytest.fixture
@@ -292,7 +300,7 @@ def transformer(tmp_path_factory):
                  graphs=["far.yaml"]) as predictor:  # fmt: skip
         front = f"name: front\ndeadline: 30s\nsteps: {{predict: {{call: '{predictor.url}/v2/models/far/infer'}}}}\n"
         files = {"front.yaml": front, "hung.yaml": hung}
-        with serving(folder, files, graphs=["front.yaml", "hung.yaml"]) as server:
+        with serving(folder, files, graphs=["front.yaml", "hung.yaml"], env=LOCAL) as server:
             yield server, predictor, listener
 
 

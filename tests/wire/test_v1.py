@@ -414,6 +414,12 @@ def test_several_tensors_travel_in_rows_where_they_have_as_many_and_else_in_colu
     assert options.rows == (len(counts) == 1 and counts != {0})
 
 
+def test_rows_of_several_tensors_are_an_object_each():
+    inputs = {"a": tensor_of([[1, 2], [3, 4]]), "b": tensor_of([b"x", b"\xff"])}
+    call = v1.encode_request(Infer(InferRequest(model="m", inputs=inputs, parameters={"k": 1}), "predict"))
+    assert call.body == b'{"k":1,"instances":[{"a":[1,2],"b":"x"},{"a":[3,4],"b":{"b64":"/w=="}}]}'
+
+
 def test_a_scalar_has_no_rows_and_travels_in_a_column():
     request, options = asked(v1, {"x": tensor_of(5)})
     assert same(request.inputs["x"], tensor_of(5))
