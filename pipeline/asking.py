@@ -10,9 +10,10 @@ from typing import Any
 from pipeline.errors import InvalidInput
 from pipeline.graph.units import seconds_of
 from pipeline.tensors.given import mapping_of, value_of
-from pipeline.tensors.message import InferRequest
+from pipeline.tensors.message import Command, Infer, InferRequest
 from pipeline.tensors.shown import quoted
-from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
+from pipeline.tensors.tensor import Tensor
+from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, is_request_id
 
 # RFC 9110, 5.1 and 5.5, but for bytes past ASCII, which every server reads in its own way.
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*")
@@ -78,6 +79,15 @@ def _is_segment(name: str) -> bool:
     return "/" not in name and name not in (".", "..")
 
 
+def size_of(command: Command) -> int:
+    """Bytes that writing the command takes, at least."""
+    match command:
+        case Infer(request):
+            return sum(value.array.nbytes for value in request.inputs.values() if isinstance(value, Tensor))
+        case _:
+            return 0
+
+
 def headers_of(given: Mapping[str, str] | None) -> dict[str, str]:
     """In lower case, without those that are made here."""
     headers = {name.lower(): str(text).strip() for name, text in mapping_of("headers", given or {}).items()}
@@ -85,3 +95,14 @@ def headers_of(given: Mapping[str, str] | None) -> dict[str, str]:
         if not _HEADER.fullmatch(f"{name}: {text}"):
             raise InvalidInput(f"header {quoted(name)}: its name is one word, its text printable ASCII in one line")
     return {name: text for name, text in headers.items() if name not in _OWN}
+
+
+def unforwardable(name: str) -> str | None:
+    """Why a header of that name, in lower case, cannot travel on with the request that it came with; None if it can."""
+    if not _HEADER.fullmatch(f"{name}: "):
+        return "the name of a header is one word, like x-user"
+    if name == TIMEOUT_HEADER:
+        return "the time that is left travels by itself"
+    if name in ("host", "proxy-authorization") or name in _OWN:
+        return "it is about one connection or one body, and each call has its own"
+    return None

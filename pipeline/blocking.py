@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractAsyncContextManager, ExitStack
 from contextvars import Context
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import anyio
 import trio
@@ -22,16 +23,21 @@ from anyio.from_thread import BlockingPortal
 
 from pipeline.errors import Code, InferError
 
+if TYPE_CHECKING:
+    import asyncio
+
 T = TypeVar("T")
 P = ParamSpec("P")
 Subject = TypeVar("Subject", bound=AbstractAsyncContextManager[Any])
+# Seconds between two looks at whether the task of asyncio that waits is cancelled: nobody notices a twentieth.
+_LOOK_UP = 0.05
 
 
-class Held(Generic[Subject]):
-    """An async context manager, held open in a loop of its own while any thread calls into it.
+class LoopThread(Generic[Subject]):
+    """A thread that runs a loop, in which an async context manager is open while other threads call into it.
 
-    One that nobody holds any more closes by itself, as at the end of the process. In a process that was forked while it
-    was open it is of no use: its thread is not there.
+    One that nobody refers to any more closes by itself, as at the end of the process. In a process that was forked
+    while it was open it is of no use: its thread is not there.
     """
 
     def __init__(self, subject: Subject, what: str) -> None:
@@ -75,11 +81,13 @@ class Held(Generic[Subject]):
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """What the function returns or raises. Whatever ends the waiting, as Ctrl-C does, cancels it.
 
-        Raises RuntimeError where nothing is open or this thread runs a trio loop, InferError (CANCELLED) where another
-        thread closes it meanwhile.
+        In a task of asyncio its cancelling does too, for ``asyncio.run`` makes no more than that of Ctrl-C. Raises
+        RuntimeError where nothing is open or this thread runs a trio loop, InferError (CANCELLED) where another thread
+        closes it meanwhile.
         """
         self._require_thread()
         self._require_process()
+        waiting = _Waiting()
         call = _Call(function, self._what)
         self._calls.add(call)
         portal, future = self._portal, None
@@ -87,7 +95,7 @@ class Held(Generic[Subject]):
             if portal is None:
                 raise RuntimeError(f"{self._what} is not open; use it in a with block, or open() it")
             future = portal.start_task_soon(call.run)
-            return future.result()
+            return waiting.result(future)
         except BaseException:
             # Not portal.call, nor the future's own cancel: interrupted, the one leaves the work running to its end, and
             # the other is not there yet while the work is being started.
@@ -112,6 +120,39 @@ class Held(Generic[Subject]):
         except RuntimeError:
             return
         raise RuntimeError(f"{self._what} would block the trio loop of this thread; use the async one, or a thread")
+
+
+class _Waiting:
+    """A wait that ends early where the task of asyncio, which this thread was in from the start, is cancelled."""
+
+    def __init__(self) -> None:
+        self._task = _task()
+        # A task that is cancelled already may call, to clean up; one that is cancelled from here on may not go on.
+        self._before = 0 if self._task is None else self._task.cancelling()
+
+    def result(self, future: Future[T]) -> T:
+        """Raises CancelledError then."""
+        if self._task is None:
+            return future.result()
+        while not wait([future], _LOOK_UP).done:
+            # The signal's handler ran in this thread, in the middle of the waiting; nothing but a look tells.
+            if self._task.cancelling() > self._before:
+                from asyncio import CancelledError  # noqa: PLC0415  # see _task
+
+                raise CancelledError
+        return future.result()
+
+
+def _task() -> asyncio.Task[Any] | None:
+    """The task of asyncio that this thread is in. Where nobody has imported asyncio, which takes a while, none is."""
+    if "asyncio" not in sys.modules:
+        return None
+    import asyncio  # noqa: PLC0415  # see above
+
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        return None
 
 
 def _started(stack: ExitStack) -> BlockingPortal:
@@ -149,11 +190,11 @@ def _run(ready: Future[BlockingPortal]) -> None:
         ready.set_exception(error)
 
 
-def _left_open(held: weakref.ref[Held[Any]], stack: ExitStack, process: int) -> None:
+def _left_open(loop: weakref.ref[LoopThread[Any]], stack: ExitStack, process: int) -> None:
     """The end of one that nobody closed: the process ends, or nobody can call it any more."""
     if os.getpid() != process:
         return
-    if (alive := held()) is not None:
+    if (alive := loop()) is not None:
         alive.close()
         return
     # Garbage is collected in any thread, as in one that runs a loop, this one's too, which must not wait for it.
@@ -184,17 +225,17 @@ class _Call(Generic[T]):
             self._scope.cancel()
 
 
-class Holder(Protocol[Subject]):
+class Face(Protocol[Subject]):
     """What has a blocking face; ``blocking`` makes its methods."""
 
-    held: Held[Subject]
+    loop: LoopThread[Subject]
 
 
-def blocking(method: Callable[Concatenate[Subject, P], Awaitable[T]]) -> Callable[Concatenate[Holder[Subject], P], T]:
+def blocking(method: Callable[Concatenate[Subject, P], Awaitable[T]]) -> Callable[Concatenate[Face[Subject], P], T]:
     """The blocking twin of an async method, signature and docstring kept: ``infer = blocking(Client.infer)``."""
 
     @functools.wraps(method)
-    def call(holder: Holder[Subject], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return holder.held.call(functools.partial(method, holder.held.subject, *args, **kwargs))
+    def call(face: Face[Subject], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return face.loop.call(functools.partial(method, face.loop.subject, *args, **kwargs))
 
     return call

@@ -14,6 +14,7 @@ from pipeline.graph.agree import check_edges
 from pipeline.graph.dag import Graph, connect
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.events import MAX_BYTES
+from pipeline.graph.loop import looped
 from pipeline.graph.python import declared
 from pipeline.graph.read import read_graph
 from pipeline.graph.scalars import shown
@@ -78,7 +79,11 @@ def _blueprint(root: Node, name: str, home: Home, faults: list[Fault]) -> Bluepr
     # A graph with faults is looked through to the end: its author hears of all of them at once.
     graph = connect(spec, faults)
     described = {step.name: kinds[step.action].describe(step, home, faults) for step in graph.steps if step.action}
-    interfaces = {step: interface for step, interface in described.items() if interface is not None}
+    interfaces = {
+        step.name: looped(step, interface, faults)
+        for step in graph.steps
+        if (interface := described.get(step.name)) is not None
+    }
     check_edges(graph, interfaces, faults)
     found = [*source, *(fault for fault in faults if fault.place not in told)]
     if found:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Self, TypeVar, overload
 
 import anyio
 import msgspec
-from anyio import to_thread
 
-from pipeline.asking import budget_of, headers_of, named, request_of
-from pipeline.blocking import Held, blocking
+from pipeline.asking import budget_of, headers_of, named, request_of, size_of
+from pipeline.blocking import LoopThread, blocking
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, retold
-from pipeline.exchange import Cert, Peer, Verify
+from pipeline.exchange import Cert, Peer, Verify, beside
 from pipeline.graph.units import format_duration, seconds_of, size
 from pipeline.tensors.message import (
     AskLive,
@@ -38,15 +37,11 @@ from pipeline.tensors.message import (
     Result,
     ServerMetadata,
 )
-from pipeline.tensors.tensor import Tensor
 from pipeline.wire.codec import DEFAULT_PROTOCOL, Call, Reply, codecs
 from pipeline.wire.statuses import bare
 
-T = TypeVar("T")
 S = TypeVar("S", bound=Result)
 
-# As on the server: a megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
-_LARGE = 2**20
 _NOT_NOW = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
 
 
@@ -245,10 +240,10 @@ class Client:
     async def _ask(self, command: Command, timeout: float | str | None) -> Result:
         budget = self._budget if timeout is None else budget_of(timeout)
         with anyio.move_on_after(budget):
-            call = await _beside(_size(command), lambda: self._codec.encode_request(command, self._options))
+            call = await beside(size_of(command), lambda: self._codec.encode_request(command, self._options))
             call = msgspec.structs.replace(call, headers={**self._headers, **call.headers})
             reply = await self._peer.exchange(call)
-            return await _beside(sum(map(len, reply.body)), lambda: self._read(call, reply, command))
+            return await beside(sum(map(len, reply.body)), lambda: self._read(call, reply, command))
         told = f"{self._peer.url} gave no whole answer within {format_duration(budget)}"
         raise DeadlineExceeded(f"{told}; timeout=… gives it more time")
 
@@ -273,19 +268,19 @@ class BlockingClient:
     """
 
     def __init__(self, client: Client) -> None:
-        self.held = Held(client, repr(client))
+        self.loop = LoopThread(client, repr(client))
 
     def __repr__(self) -> str:
-        return f"{self.held.subject!r}, blocking"
+        return f"{self.loop.subject!r}, blocking"
 
     def open(self) -> Self:
         """Starts the thread. Raises RuntimeError where it is open already, ValueError for unusable certificates."""
-        self.held.open()
+        self.loop.open()
         return self
 
     def close(self) -> None:
         """Closes every connection and ends the thread; calls that other threads wait for end as cancelled."""
-        self.held.close()
+        self.loop.close()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -309,29 +304,12 @@ class BlockingClient:
         self, model: str | None = None, version: str | int = "", *, timeout: float | str | None = None
     ) -> ServerMetadata | ModelMetadata:
         """As ``Client.metadata``."""
-        return self.held.call(functools.partial(self.held.subject.metadata, model, version, timeout=timeout))
+        return self.loop.call(functools.partial(self.loop.subject.metadata, model, version, timeout=timeout))
 
 
 def _require_no(version: str | int) -> None:
     if version != "":
         raise InvalidInput(f"version {version} is that of a model; name the model too")
-
-
-def _size(command: Command) -> int:
-    """Bytes that writing it takes, at least."""
-    match command:
-        case Infer(request):
-            return sum(value.array.nbytes for value in request.inputs.values() if isinstance(value, Tensor))
-        case _:
-            return 0
-
-
-async def _beside(size: int, work: Callable[[], T]) -> T:
-    """What is large is worked on in a thread: the loop's other tasks would notice it.
-
-    Cancelled, the thread ends by itself, and what it made is dropped.
-    """
-    return work() if size < _LARGE else await to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 def _crossed(command: Command, result: Result) -> AssertionError:

@@ -41,7 +41,7 @@ class Contract:
         self._reads = request_reads(graph, interfaces)
         self._parameters = request_parameters(graph, interfaces)
         self._bfloat16 = {name for name, spec in graph.spec.outputs.items() if spec.datatype is Datatype.BF16}
-        self._readers = [step for step in graph.steps if any(own.source == REQUEST for own in step.references)]
+        self._readers = [step for step in graph.planned if any(own.source == REQUEST for own in step.references)]
 
     def signature(self, learned: Learned) -> Signature:
         """Inputs and outputs as far as they are known: declared in the schema, annotated, or told by a loaded model."""
@@ -62,7 +62,7 @@ class Contract:
             only_input=only[0] if len(only) == 1 else needed[0] if len(needed) == 1 else None,
             takes_json=any(interface.takes_json for interface in interfaces),
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
-            reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.steps),
+            reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.planned),
             names=names,
             hints={} if declared else {name: _hint(own) for name, own in self._parameters.items() if own.spec is None},
         )

@@ -35,7 +35,8 @@ class InferError(Exception):
     """A failure whose text is meant for the caller.
 
     ``status`` overrides the HTTP status that the code stands for (400 to 599; chosen by a step's author), ``headers``
-    travel with an HTTP reply (``retry-after``, ``allow``).
+    travel with an HTTP reply (``retry-after``, ``allow``). ``internals`` is for the log, and for who catches the error
+    in process, as a note of it: what no caller on the wire is shown.
     """
 
     def __init__(
@@ -45,12 +46,16 @@ class InferError(Exception):
         *,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
+        internals: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
         self.headers = headers or {}
+        self.internals = internals
+        if internals is not None:
+            noted(self, internals)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
         """To be pickled: a subclass makes its text of other arguments, and worker processes hand errors back."""
@@ -61,11 +66,17 @@ Told = TypeVar("Told", bound=InferError)
 
 
 def retold(
-    kind: type[Told], code: Code, message: str, *, status: int | None = None, headers: Mapping[str, str] | None = None
+    kind: type[Told],
+    code: Code,
+    message: str,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    internals: str | None = None,
 ) -> Told:
     """An error of that class in words that were made elsewhere: by another server, in another process."""
     error = kind.__new__(kind, message)
-    InferError.__init__(error, code, message, status=status, headers=headers)
+    InferError.__init__(error, code, message, status=status, headers=headers, internals=internals)
     return error
 
 

@@ -9,17 +9,20 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Self
+from contextlib import suppress
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import anyio
 import httpx
+from anyio import to_thread
 
 from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.wire.codec import TIMEOUT_HEADER, Call, Reply
 
 Verify = bool | str | ssl.SSLContext
 Cert = str | tuple[str, str] | tuple[str, str, str]
+T = TypeVar("T")
 
 # A connection that its server closes while a call is on its way down it loses the call. uvicorn, Hypercorn and Node
 # keep an idle connection for 5 s.
@@ -27,6 +30,16 @@ _IDLE_SECONDS = 4.0
 # More than any server reads in the header; it is no bound.
 _LONGEST = 1e9
 _SHORTEST = 1e-6
+# As on the server: a megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
+_LARGE = 2**20
+
+
+async def beside(size: int, work: Callable[[], T]) -> T:
+    """What ``work`` makes of so many bytes. Large ones are worked on in a thread: the loop's other tasks would notice.
+
+    Cancelled, the thread ends by itself, and what it made is dropped.
+    """
+    return work() if size < _LARGE else await to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 class Peer:
@@ -38,20 +51,25 @@ class Peer:
         *,
         verify: Verify = True,
         cert: Cert | None = None,
-        connections: int = 100,
+        connections: int | None = 100,
         max_reply: int | None = None,
         trust_env: bool = True,
     ) -> None:
-        """``connections``: at most so many at once, calls past them wait. ``max_reply``: bytes of a reply's body.
+        """``connections``: at most so many at once, calls past them wait; None for no bound. ``max_reply``: bytes of a
+        reply's body.
 
         ``trust_env``: proxies and certificate authorities as the environment names them. Raises ValueError for a URL
         that is none of a server and for numbers below 1, TypeError for a URL that is no text.
         """
-        _require_positive("connections", connections)
+        if connections is not None:
+            _require_positive("connections", connections)
         if max_reply is not None:
             _require_positive("max_reply", max_reply)
-        self._base, self._socket = _address(url)
-        self.url = f"unix:{self._socket}" if self._socket else str(self._base.copy_with(userinfo=b"")).rstrip("/")
+        base, self._socket = _address(url)
+        # httpx logs the URL of every call as it has it, so it has it without the password.
+        self._auth = httpx.BasicAuth(base.username, base.password) if base.userinfo else None
+        self._base = base.copy_with(userinfo=b"")
+        self.url = f"unix:{self._socket}" if self._socket else str(self._base).rstrip("/")
         self._tls = (verify, cert, trust_env)
         self._connections = connections
         self._max_reply = max_reply
@@ -71,6 +89,7 @@ class Peer:
         )
         self._http = httpx.AsyncClient(
             base_url=self._base,
+            auth=self._auth,
             # Compressed tensors cannot be read in place.
             headers={"accept-encoding": "identity", "user-agent": "pipeline-serve"},
             verify=tls,
@@ -121,6 +140,8 @@ class Peer:
                 body = await self._body(call, response)
             finally:
                 await response.aclose()
+            if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+                _spend(response)
         except (httpx.HTTPError, OSError, UnicodeError) as error:  # anyio lets an alert of TLS through as it is
             raise self._failed(call, error) from None
         except httpx.InvalidURL as error:
@@ -148,7 +169,8 @@ class Peer:
             case _ if self._http is None:
                 return self._closed()
             case httpx.ProxyError():
-                told = f"the proxy on the way to {self.url} did not connect: {reason}; trust_env=False goes past it"
+                told = f"the proxy on the way to {self.url} did not connect: {reason}"
+                told += "; trust_env=False, or NO_PROXY in the environment, goes past it"
             case httpx.ConnectError() | UnicodeError():
                 told = f"cannot connect to {self.url}: {reason}; is a server running there?"
             case _:
@@ -169,6 +191,16 @@ class Peer:
             way_out = f"redirects are not followed, use {where[:200]}" if where else "is it an inference server?"
             fault = f"with HTTP status {status}; {way_out}"
         raise InferError(Code.BAD_UPSTREAM, f"{call.method} {self.url}{call.path} was answered {fault}")
+
+
+def _spend(response: httpx.Response) -> None:
+    """Sees to it that no call goes down the reply's connection any more.
+
+    uvicorn, and so KServe, closes one on which a failure was not handled, without saying so before: a call that is on
+    its way by then is lost. The pool replaces what the other side seems to have closed, so this is what it sees.
+    """
+    with suppress(OSError):  # it is closed already
+        response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -221,7 +253,7 @@ def _tls(verify: Verify, cert: Cert | None, trust_env: bool) -> ssl.SSLContext:
             _read("verify", verify, lambda: context.load_verify_locations(verify))
     if cert is not None:
         files = (cert,) if isinstance(cert, str) else cert
-        _read("cert", files[0], lambda: context.load_cert_chain(*files))
+        _read("cert", " and ".join(dict.fromkeys(files[:2])), lambda: context.load_cert_chain(*files))
     return context
 
 
@@ -247,7 +279,7 @@ def _reason(error: BaseException) -> str:
         case BaseException(__cause__=BaseException() as cause):
             return _reason(cause)
         case ssl.SSLCertVerificationError():
-            return f"{error.verify_message}; verify=… names the authority"
+            return f"{error.verify_message}; verify=… (ca in a graph file) names the authority"
         # The libraries put words of their own in the place of the system's.
         case OSError(errno=int(number)) if not isinstance(error, ssl.SSLError | socket.gaierror):
             return os.strerror(number)

@@ -25,7 +25,10 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class RequestDone(msgspec.Struct, frozen=True):
-    """A request left the graph. ``code`` None is success; ``spans`` are the steps that ended, well or not, in order."""
+    """A request left the graph. ``code`` None is success; ``spans`` are the steps that ended, well or not, in order.
+
+    What they called through handles is in ``calls``.
+    """
 
     model: str
     version: str
@@ -34,6 +37,27 @@ class RequestDone(msgspec.Struct, frozen=True):
     seconds: float
     code: Code | None
     spans: Sequence[Span]
+    calls: Sequence[HandleCalls] = ()
+
+
+class HandleCalls(msgspec.Struct, frozen=True):
+    """What one step of a request called through a handle: which step, how often, and how many seconds that took."""
+
+    step: str
+    called: str
+    count: int
+    seconds: float
+
+
+class DetachedDone(msgspec.Struct, frozen=True, eq=False):
+    """A detached step ended, perhaps long after its request, whose ``id`` it has. ``error`` None is success."""
+
+    model: str
+    version: str
+    step: str
+    id: str
+    seconds: float
+    error: BaseException | None
 
 
 class LimitReached(msgspec.Struct, frozen=True):
@@ -64,5 +88,14 @@ class ModelNotClosed(msgspec.Struct, frozen=True, eq=False):
     error: BaseException
 
 
-Event = RequestDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed
+class RemoteTurned(msgspec.Struct, frozen=True):
+    """The server that a step counts on became ready, or is so no more: then ``reason`` says why, with its URL."""
+
+    model: str
+    version: str
+    step: str
+    reason: str | None
+
+
+Event = RequestDone | DetachedDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed | RemoteTurned
 Observer = Callable[[Event], None]

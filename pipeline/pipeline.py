@@ -10,8 +10,8 @@ import enum
 import functools
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,17 +20,30 @@ import trio
 from pipeline import blueprint
 from pipeline.asking import budget_of, id_of
 from pipeline.contract import Contract
+from pipeline.engine.admission import Allowance, admitted
+from pipeline.engine.detached import Detached
 from pipeline.engine.execute import execute
 from pipeline.engine.limit import Limit
+from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
-from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
-from pipeline.errors import Code, DeadlineExceeded, InferError, ModelNotReady, noted, told
+from pipeline.engine.step import Context, OpenStep, ThreadStep
+from pipeline.errors import Code, InferError, ModelNotReady, noted, told
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
-from pipeline.graph.spec import StepSpec
-from pipeline.graph.units import format_duration
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone, Span
-from pipeline.steps.catalog import Call, Storage, harmless
+from pipeline.observe import (
+    DetachedDone,
+    Event,
+    HandleCalls,
+    LimitReached,
+    ModelFailed,
+    ModelLoaded,
+    Observer,
+    RemoteTurned,
+    RequestDone,
+    Span,
+)
+from pipeline.steps.catalog import Storage, harmless
+from pipeline.steps.readiness import Readiness
 from pipeline.tensors.given import mapping_of, value_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
@@ -38,8 +51,6 @@ from pipeline.tensors.signature import Signature
 if TYPE_CHECKING:
     import networkx as nx
 
-# A step's waiting room where the file does not say (graph.md, "Policy").
-_STEP_QUEUE = 100
 # Plans are compiled per set of outputs asked for; callers choose the sets, so the store of them is bounded.
 _PLANS = 64
 
@@ -50,28 +61,6 @@ class State(enum.Enum):
     READY = "ready"
     CLOSED = "closed"
     FAILED = "failed"
-
-
-class Allowance:
-    """The time that one request has, from its admission on."""
-
-    __slots__ = ("_scope", "_start", "seconds")
-
-    def __init__(self, scope: trio.CancelScope, seconds: float) -> None:
-        self._scope = scope
-        self._start = trio.current_time()
-        self.seconds = seconds
-
-    @property
-    def deadline(self) -> float:
-        """On trio's clock."""
-        return self._scope.deadline
-
-    def shorten(self, seconds: float) -> None:
-        """To so many seconds in all, where that is less."""
-        if seconds < self.seconds:
-            self.seconds = seconds
-            self._scope.deadline = self._start + seconds
 
 
 class Pipeline:
@@ -120,9 +109,12 @@ class Pipeline:
         """What a codec may know before it reads a request; opening the models adds what they tell of themselves."""
         self._phases = phases(drawn.graph)
         self._opened: dict[str, OpenStep] = {}
+        self._readiness: dict[str, Readiness] = {}
         self._threads = trio.CapacityLimiter(math.inf)
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
+        self._opening = Opening(drawn.graph, drawn.interfaces, self._opened, self._threads, self._waits)
+        self._detached = Detached(spec.name, self._detached_done, self._threads)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name} version {self.version}, {self.state.value}>"
@@ -152,7 +144,7 @@ class Pipeline:
             raise RuntimeError(
                 f'model "{self.name}" is {self.state.value} already: open it once, close it, open it again'
             )
-        self.state, self.failure = State.LOADING, None
+        self.state, self.failure, self._readiness = State.LOADING, None, {}
         start = time.perf_counter()
         learned: dict[str, Signature] = {}
         async with AsyncExitStack() as stack:
@@ -161,8 +153,10 @@ class Pipeline:
                     kind = self._blueprint.kinds[step.action]
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
-                    self._opened[step.name] = self._open(step, call)
+                    self._opened[step.name] = self._opening.step(step, call.function, blocking=call.blocking)
                     learned[step.name] = call.signature
+                    if call.readiness is not None:
+                        self._readiness[step.name] = call.readiness
             except Exception as error:
                 self._opened.clear()
                 noted(error, f'while opening step "{step.name}" of model "{self.name}"')
@@ -172,15 +166,27 @@ class Pipeline:
                 self._opened.clear()
                 self.state = State.CLOSED
                 raise
+            if any(step.detached for step in self._graph.steps):
+                # Entered last, it ends first: what runs in it needs the steps.
+                self._detached.opened(await stack.enter_async_context(trio.open_nursery()))
             self._stack = stack.pop_all()
         self.expectation = self._contract.expectation(learned)
-        self.state, self.loaded_once = State.READY, True
+        self.state = State.READY
+        self.loaded_once = self.loaded_once or self.is_ready
         self.tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
+        for name, readiness in self._readiness.items():
+            readiness.on_change = functools.partial(self._turned, name, readiness)
+            if not readiness.ready:
+                self._turned(name, readiness)
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Closes every step, the last one opened first. Each gets a few seconds, cancelled or not."""
+    async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        """Waits for the detached steps that run, and closes every step, the last one opened first.
+
+        A step gets a few seconds to close, cancelled or not. Detached steps are cancelled with it, and by Ctrl-C.
+        """
         self.state = State.CLOSED
+        self._detached.closed(cancel=kind is not None and not issubclass(kind, Exception))
         with harmless(f'closing model "{self.name}"'):
             await self._stack.aclose()
         self._opened.clear()
@@ -190,21 +196,21 @@ class Pipeline:
         self.failure = told(error)
         self.tell(ModelFailed(self.name, self.version, error))
 
-    def _open(self, step: StepSpec, call: Call) -> OpenStep:
-        interface = self._blueprint.interfaces[step.name]
-        total = step.limit or interface.limit
-        queue = _STEP_QUEUE if step.queue is None else step.queue
-        on_wait = functools.partial(self._waits, step.name) if interface.keeps_state and step.limit is None else None
-        limit = Limit(f"Step {step.name} of model {self.name}", total, queue, on_wait=on_wait) if total else None
-        if call.blocking and step.where != "loop":
-            return ThreadStep(step.name, call.function, step.timeout, limit)
-        function = _on_loop(call.function) if call.blocking else call.function
-        return LoopStep(step.name, function, step.timeout, limit)
+    async def drained(self) -> None:
+        """Returns once no detached step runs. Cancelled, they run on."""
+        await self._detached.idle()
+
+    def _detached_done(self, step: str, request: str, seconds: float, error: BaseException | None) -> None:
+        self.tell(DetachedDone(self.name, self.version, step, request, seconds, error))
 
     def _waits(self, step: str) -> None:
         if step not in self._told_waiting:
             self._told_waiting.add(step)
             self.tell(LimitReached(self.name, step, 1))
+
+    def _turned(self, step: str, readiness: Readiness) -> None:
+        self.loaded_once = self.loaded_once or self.is_ready
+        self.tell(RemoteTurned(self.name, self.version, step, readiness.reason))
 
     def tell(self, event: Event) -> None:
         """Hands an event to every observer."""
@@ -250,29 +256,26 @@ class Pipeline:
             return await self.answer(request, verb, allowance.deadline)
         raise AssertionError("a request that is out of time raises")
 
-    @asynccontextmanager
-    async def admitted(self, verb: Verb, budget: float) -> AsyncIterator[Allowance]:
+    def admitted(self, verb: Verb, budget: float) -> AbstractAsyncContextManager[Allowance]:
         """A place inside the graph within ``limit`` and ``queue``, for the verb's deadline or ``budget`` (seconds).
 
         Raises ModelNotReady, Overloaded, and DeadlineExceeded when time is up, in the queue or inside. Cancelled, the
         place is given up.
         """
         self.require_ready()
-        budget = min(self.deadlines[verb], budget)
-        with trio.move_on_after(budget) as scope:
-            allowance = Allowance(scope, budget)
-            await self.admission.acquire()
-            try:
-                yield allowance
-            finally:
-                self.admission.release()
-        if scope.cancelled_caught:
-            spent = format_duration(allowance.seconds)
-            raise DeadlineExceeded(f"the request took longer than its deadline of {spent}")
+        return admitted(self.admission, min(self.deadlines[verb], budget))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes requests: its steps are open, and the servers are ready that it counts on."""
+        return self.state is State.READY and all(readiness.ready for readiness in self._readiness.values())
 
     def require_ready(self) -> None:
         if self.state is not State.READY:
             raise ModelNotReady(self.name, self.failure or None)
+        for step, readiness in self._readiness.items():
+            if not readiness.ready:
+                raise ModelNotReady(self.name, f'The server that step "{step}" calls is not ready.')
 
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
@@ -287,12 +290,12 @@ class Pipeline:
         self.require(verb)
         self._contract.check(request)
         plan = self._plan(verb, self._contract.steps_for(verb, request.outputs))
-        run = Run(plan, request)
+        run, context = Run(plan, request), Context(request, deadline)
         code: Code | None = Code.INTERNAL
         start = time.perf_counter()
         try:
             steps = [self._opened[step.name] for step in plan.steps]
-            values = await execute(plan, steps, run, Context(request, deadline), self._threads)
+            values = await execute(plan, steps, run, context, self._threads, self._detached.start)
             outputs = self._contract.answer(verb, values, request.outputs)
             code = None
         except InferError as error:
@@ -303,27 +306,22 @@ class Pipeline:
             raise
         finally:
             if self.observers:
-                self.tell(self._summary(request, verb, plan, run, start, code))
+                self.tell(self._summary(context, verb, plan, run, start, code))
         return InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
 
     def _compiled(self, verb: Verb, outputs: frozenset[str]) -> Plan:
         manners = {
-            name: Manner(threaded=isinstance(step, ThreadStep), timed=step.timeout is not None)
+            name: Manner(threaded=isinstance(step, ThreadStep), alone=bool(step.timeout or step.handles))
             for name, step in self._opened.items()
         }
         wanted = [reference for reference in self._graph.output[verb] if reference.source in outputs]
         return compile_plan(self._graph, self._blueprint.interfaces, manners, wanted)
 
     def _summary(
-        self, request: InferRequest, verb: Verb, plan: Plan, run: Run, start: float, code: Code | None
+        self, context: Context, verb: Verb, plan: Plan, run: Run, start: float, code: Code | None
     ) -> RequestDone:
         names = [step.name for step in plan.steps]
         spans = [Span(names[number], self._phases[names[number]], began, ended) for number, began, ended in run.spans]
-        return RequestDone(self.name, self.version, verb, request.id, time.perf_counter() - start, code, spans)
-
-
-def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    async def call(*arguments: Any) -> Any:
-        return function(*arguments)
-
-    return call
+        calls = [HandleCalls(*who, *how_often) for who, how_often in context.tally.calls.items()]
+        seconds = time.perf_counter() - start
+        return RequestDone(self.name, self.version, verb, context.id, seconds, code, spans, calls)

@@ -45,7 +45,7 @@ class Repository:
             return versions[version]
         if len(versions) == 1:
             return next(iter(versions.values()))
-        ready = [key for key, pipeline in versions.items() if pipeline.state is State.READY]
+        ready = [key for key, pipeline in versions.items() if pipeline.is_ready]
         return versions[max(ready or versions, key=_number)]
 
     def ready(self, mode: str) -> bool:
@@ -61,6 +61,11 @@ class Repository:
         async with trio.open_nursery() as nursery:
             for pipeline in self:
                 nursery.start_soon(_hold, pipeline)
+
+    async def drained(self) -> None:
+        """Returns once no detached step of any model runs. Cancelled, they run on."""
+        for pipeline in self:
+            await pipeline.drained()
 
     def _versions(self, name: str) -> dict[str, Pipeline]:
         try:

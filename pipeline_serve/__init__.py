@@ -35,24 +35,29 @@ from pipeline.tensors.tensor import Json, Tensor
 from pipeline_serve._pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from pipeline.blocking_pipeline import BlockingPipeline
     from pipeline.client import BlockingClient, Client
 else:
 
     def __getattr__(name: str) -> object:
-        """The clients bring httpx along, which a server that calls nobody need not wait for."""
-        if name not in ("BlockingClient", "Client"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from pipeline import client  # noqa: PLC0415  # see above
-
-        return getattr(client, name)
+        """The clients bring httpx along, and what blocks anyio; a server that calls nobody need not wait for them."""
+        match name:
+            case "BlockingClient" | "Client":
+                from pipeline import client as home  # noqa: PLC0415  # see above
+            case "BlockingPipeline":
+                from pipeline import blocking_pipeline as home  # noqa: PLC0415  # see above
+            case _:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(home, name)
 
     def __dir__() -> list[str]:
-        """What there is for users, the clients too; not what this file needs itself."""
+        """What there is for users, what comes late too; not what this file needs itself."""
         return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 __all__ = [
     "BlockingClient",
+    "BlockingPipeline",
     "Client",
     "Code",
     "Context",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pipeline import pipeline
 from storage import Storage
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from pipeline.blocking_pipeline import BlockingPipeline
 
 
 class Pipeline(pipeline.Pipeline):
@@ -31,4 +33,16 @@ class Pipeline(pipeline.Pipeline):
         Raises GraphFaults with every fault of the file.
         """
         known = os.environ if environment is None else environment
-        return super().from_file(path, environment=known, storage=Storage(known))
+        return super().from_file(path, environment=known, storage=Storage(os.environ))
+
+    def blocking(self) -> BlockingPipeline:
+        """The same pipeline for code that blocks: ``with pipeline.blocking() as iris: iris.infer({"rows": rows})``."""
+        from pipeline.blocking_pipeline import BlockingPipeline  # noqa: PLC0415  # anyio, which a server need not load
+
+        return BlockingPipeline(self)
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(f'{self!r} is async: "async with" opens it, or "with Pipeline(…).blocking() as model"')
+
+    def __exit__(self, *exc_info: object) -> None:
+        raise AssertionError("it is never entered so")

@@ -15,11 +15,24 @@ from pipeline.graph.spec import Reference
 from server.report import FAULTS, blueprints
 
 
-def check_files(files: Sequence[Path]) -> int:
-    """The exit code: 0, or 2 where a file has faults. Edges go to stdout, faults and notes to stderr."""
+def check_files(files: Sequence[Path], *, remotes: bool = False) -> int:
+    """The exit code: 0, or 2 where a file has faults. Edges go to stdout, faults and notes to stderr.
+
+    ``remotes``: the servers that the graphs call are asked what they take and give; one that cannot be is a note.
+    """
     drawn = blueprints(files)
     if drawn is None:
         return FAULTS
+    if remotes:
+        # Half of what it imports is nothing to a check that asks nobody.
+        from server.remotes import compared  # noqa: PLC0415
+
+        found = compared(drawn)
+        for line in (*found.faults, *found.notes):
+            print(line, file=sys.stderr)  # noqa: T201
+        if found.faults:
+            return FAULTS
+        drawn = found.drawn
     print("\n\n".join("\n".join(edges(own)) for own in drawn))  # noqa: T201
     for own in drawn:
         for note in (*hidden_modules(own), *shared_modules(own)):
@@ -39,6 +52,7 @@ def edges(own: Blueprint) -> list[str]:
         rows += [(str(read), f"{step.name}.{to}" if to else step.name, _tensors(own, read)) for to, read in readings]
         if not readings:
             rows.append(("(nothing)", step.name, ""))
+    rows += [(name.source, f"{step.name}.{key}", "called") for step in steps for key, name in step.handles.items()]
     for verb, references in own.graph.output.items():
         reader = "answer" if verb == "predict" else f"answer to {verb}"
         rows += [(str(reference), reader, _answer(own, verb, reference)) for reference in references]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _BAD_USE = 2
 # Commands of the contract whose work is not built yet: refused by name, never taken for a graph file.
-_LATER = frozenset({"bench", "draw", "export", "init", "schema"})
+_LATER = frozenset({"bench", "export"})
+# How `draw` writes: the files of pipeline/graph/drawing/, which only it has to import.
+_FORMATS = ("svg", "dot", "mermaid", "markdown")
 
 
 class _Commands(click.Group):
@@ -68,11 +70,12 @@ def serve(**flags: Any) -> None:
 
 @cli.command()
 @click.argument("graphs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="GRAPH.yaml…")
-def check(graphs: tuple[Path, ...]) -> None:
+@click.option("--remotes", is_flag=True, help="Ask the servers that they call what they take and give.")
+def check(graphs: tuple[Path, ...], remotes: bool) -> None:
     """Find every fault of graph files; print their edges. Downloads nothing; exit code 0 or 2."""
     from server.check import check_files  # noqa: PLC0415
 
-    sys.exit(check_files(graphs))
+    sys.exit(check_files(graphs, remotes=remotes))
 
 
 @cli.command()
@@ -105,6 +108,43 @@ def pull(places: tuple[str, ...], **flags: Any) -> None:
     if len(places) > 1 and len(places) % 2:
         raise click.UsageError(f"several models are URI FOLDER URI FOLDER …, and these are {len(places)} arguments")
     sys.exit(bring(places, PullConfig(**flags)))
+
+
+@cli.command()
+@click.argument("graph", type=click.Path(path_type=Path), metavar="GRAPH.yaml")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Its ending says the format: .svg, .dot, .gv, .mmd, .mermaid, .md."
+)
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Whatever the ending; SVG on stdout.")
+def draw(graph: Path, output: str | None, form: str | None) -> None:
+    """Draw a graph file as SVG, DOT or Mermaid.
+
+    Without -o the drawing goes to stdout. Nothing is downloaded, and no other program is needed. Exit code 0, or 2
+    where the graph has faults.
+    """
+    from server.draw import draw_file  # noqa: PLC0415
+
+    sys.exit(draw_file(graph, output, form))
+
+
+@cli.command()
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Make a working project: a graph, its code, a request, a test.
+
+    FOLDER is the current one by default. Nothing is overwritten: where one of the files is there, none is written.
+    """
+    from server.init import make_project  # noqa: PLC0415
+
+    sys.exit(make_project(folder))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the graph file, for editors."""
+    from server.schema import schema_text  # noqa: PLC0415
+
+    click.echo(schema_text(), nl=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

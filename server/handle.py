@@ -42,7 +42,7 @@ from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
 from server.encoding import Plain, accepted, encoded, to_plain
 from server.failure import as_shown
-from server.log import begin, end, failed
+from server.log import begin, end, failed, failed_upstream
 from server.routes import Match, Routes, wrong_method
 
 ReadBody = Callable[[], Awaitable[bytes]]
@@ -108,7 +108,11 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
     Never raises but for cancellation, which cancels the request and every step below it and leaves nothing behind.
     """
     start = time.perf_counter()
-    call = Call(method, path, headers, b"", request_id(headers))
+    known_as = request_id(headers)
+    if headers.get(REQUEST_ID_HEADER) != known_as:
+        # A step that passes the request on passes on the id that stands in our log.
+        headers = {**headers, REQUEST_ID_HEADER: known_as}
+    call = Call(method, path, headers, b"", known_as)
     lines = begin(call.id)
     try:
         reply = await _answer(service, call, read_body)
@@ -120,7 +124,9 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
             raise
         shown = as_shown(error, call.id)
         reply = error_reply(shown)
-        if reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
+        if shown.internals is not None:
+            failed_upstream(call.id, f"{method} {path}", shown.message, shown.internals)
+        elif reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
             failed(call.id, f"{method} {path}", error)
     finally:
         end(lines)

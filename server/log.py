@@ -10,8 +10,17 @@ import traceback
 from contextvars import ContextVar, Token
 from typing import Any, Literal
 
-from pipeline.errors import told
-from pipeline.observe import Event, LimitReached, ModelFailed, ModelLoaded, ModelNotClosed, RequestDone
+from pipeline.errors import InferError, Overloaded, told
+from pipeline.observe import (
+    DetachedDone,
+    Event,
+    LimitReached,
+    ModelFailed,
+    ModelLoaded,
+    ModelNotClosed,
+    RemoteTurned,
+    RequestDone,
+)
 from server.transfers import sentence
 from storage.events import Event as Pulled
 from storage.events import Fetched, Moved
@@ -30,6 +39,9 @@ def configure(level: str, form: Format) -> None:
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     handler.addFilter(_with_request)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It has a line for every call and for every probe of a server that a model counts on.
+    chosen = logging.getLogger().level
+    logging.getLogger("httpx").setLevel(chosen if level == "debug" else max(chosen, logging.WARNING))
     logging.captureWarnings(capture=True)
 
 
@@ -52,6 +64,11 @@ def _with_request(record: logging.LogRecord) -> bool:
 def failed(request: str, what: str, error: BaseException) -> None:
     """A request ended in an error that its caller was not shown: the traceback, beside the request id they have."""
     _LOG.error("%s failed: %s", what, type(error).__name__, exc_info=error, extra={"request_id": request})
+
+
+def failed_upstream(request: str, what: str, told: str, internals: str) -> None:
+    """A request ended in what another server answered, or did not: what its caller was told, and what it was not."""
+    _LOG.warning("%s failed: %s (%s)", what, told, internals, extra={"request_id": request})
 
 
 def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
@@ -79,7 +96,29 @@ def observer(event: Event) -> None:
                 'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
                 step, model, limit,
             )  # fmt: skip
-        case RequestDone():
+        case RemoteTurned(model, version, step, None):
+            _LOG.info('model "%s" version %s: the server that step "%s" calls is ready', model, version, step)
+        case RemoteTurned(model, version, step, reason):
+            _LOG.warning(
+                'model "%s" version %s is not ready: the server that step "%s" calls is not: %s',
+                model, version, step, reason,
+            )  # fmt: skip
+        case DetachedDone(error=BaseException()):
+            _detached_failed(event)
+        case RequestDone() | DetachedDone():
+            return
+
+
+def _detached_failed(event: DetachedDone) -> None:
+    what = (event.step, event.model)
+    match event.error:
+        case Overloaded() as error:
+            _LOG.warning('detached step "%s" of model "%s" is dropped: %s', *what, told(error))
+        case InferError(internals=str() as internals) as error:
+            _LOG.warning('detached step "%s" of model "%s" failed: %s (%s)', *what, error.message, internals)
+        case BaseException() as error:
+            _LOG.error('detached step "%s" of model "%s" failed: %s', *what, told(error), exc_info=error)
+        case None:
             return
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
 import trio
 
 from pipeline.errors import InferError, text_of
-from pipeline.observe import Event, RequestDone
+from pipeline.observe import DetachedDone, Event, RequestDone
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.tensors.message import Verb
@@ -17,7 +18,7 @@ from pipeline.wire.json_tensors import parse
 from pipeline.wire.openapi import descriptions
 from server.examples import path_of, written_in
 from server.handle import Service, handle
-from server.log import configure
+from server.log import configure, observer
 from server.report import FAULTS, blueprints
 from server.version import NAME, own_version
 
@@ -46,13 +47,16 @@ async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
     async def read_body() -> bytes:
         return body
 
-    try:
-        async with pipeline:
-            reply = await handle(service, "POST", _path(pipeline.name, body, verb), {}, read_body)
-    except Exception as error:  # noqa: BLE001  # a model that does not load; its own reason is what the user needs
-        print(f'model "{pipeline.name}" cannot be loaded: {text_of(error)}', file=sys.stderr)  # noqa: T201
-        return _FAILED
-    sys.stdout.write(b"".join(reply.body).decode() + "\n")
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(pipeline)
+        except Exception as error:  # noqa: BLE001  # a model that does not load; its own reason is what the user needs
+            print(f'model "{pipeline.name}" cannot be loaded: {text_of(error)}', file=sys.stderr)  # noqa: T201
+            return _FAILED
+        reply = await handle(service, "POST", _path(pipeline.name, body, verb), {}, read_body)
+        sys.stdout.write(b"".join(reply.body).decode() + "\n")
+        # Detached steps may take longer than anybody waits for an answer.
+        sys.stdout.flush()
     return 0 if reply.status == _OK else _FAILED
 
 
@@ -66,8 +70,15 @@ def _path(model: str, body: bytes, verb: Verb) -> str:
 
 
 def _print_timings(event: Event) -> None:
-    if isinstance(event, RequestDone):
-        width = max([len(span.step) for span in event.spans] + [len("total")])
-        for span in event.spans:
-            print(f"{span.step:{width}}  {(span.end - span.start) * 1e3:10.3f} ms", file=sys.stderr)  # noqa: T201
-        print(f"{'total':{width}}  {event.seconds * 1e3:10.3f} ms", file=sys.stderr)  # noqa: T201
+    match event:
+        case RequestDone(spans=spans, calls=calls):
+            timings = [(span.step, span.end - span.start) for span in spans]
+            timings += [(f"  {own.called} ×{own.count} for {own.step}", own.seconds) for own in calls]
+            timings.append(("total", event.seconds))
+            width = max(len(what) for what, _ in timings)
+            for what, seconds in timings:
+                print(f"{what:{width}}  {seconds * 1e3:10.3f} ms", file=sys.stderr)  # noqa: T201
+        case DetachedDone(step=step, seconds=seconds, error=None):
+            print(f"{step} (detached)  {seconds * 1e3:.3f} ms", file=sys.stderr)  # noqa: T201
+        case DetachedDone():
+            observer(event)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Codec, Route, codecs
+from pipeline.wire.paths import pattern
 
 # Paths name models, and callers choose paths: the memory of matches is bounded.
 _REMEMBERED, _LONGEST = 1024, 512
@@ -29,7 +29,7 @@ class Routes:
 
     def __init__(self, by_name: Mapping[str, Codec] | None = None) -> None:
         found = codecs() if by_name is None else by_name
-        self._table = [(_pattern(route.template), route, codec) for codec in found.values() for route in codec.ROUTES]
+        self._table = [(pattern(route.template), route, codec) for codec in found.values() for route in codec.ROUTES]
         self._remembered = functools.lru_cache(maxsize=_REMEMBERED)(self._match)
 
     def match(self, method: str, path: str) -> Match:
@@ -43,8 +43,8 @@ class Routes:
         asked = "GET" if method == "HEAD" else method
         path = path.rstrip("/") or "/"
         others: list[Route] = []
-        for pattern, route, codec in self._table:
-            found = pattern.fullmatch(path)
+        for known, route, codec in self._table:
+            found = known.fullmatch(path)
             if found is None:
                 continue
             if route.method == asked:
@@ -66,8 +66,3 @@ def wrong_method(allowed: Iterable[str]) -> InferError:
     """The path is right; the methods it takes are in ``allow``."""
     headers = {"allow": ", ".join(dict.fromkeys(allowed))}
     return InferError(Code.METHOD_NOT_ALLOWED, "Method Not Allowed", headers=headers)
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", template)
-    return re.compile("".join(re.escape(part) if n % 2 == 0 else f"(?P<{part}>[^/]+)" for n, part in enumerate(parts)))

@@ -44,6 +44,8 @@ async def serve(
 ) -> None:
     """Serves until a signal says stop, then drains: not ready, no new connections, the old ones within ``grace``.
 
+    What is left of that is for detached steps.
+
     Models are opened once the port is bound; ``announce`` is called once signals are heard. A second signal ends the
     process at once. Cancelled, it stops without draining; models are closed.
     """
@@ -56,7 +58,12 @@ async def serve(
                 stopping = trio.Event()
                 async with trio.open_nursery() as watch:
                     watch.start_soon(_watch_signals, signals, service, stopping, config.drain_delay)
-                    await serve_connections(app, listening, hypercorn_config(config), stopping)
+                    deadline = await serve_connections(app, listening, hypercorn_config(config), stopping)
+                    with trio.move_on_at(deadline) as patience:
+                        # No request is left that could begin one.
+                        await service.repository.drained()
+                    if patience.cancelled_caught:
+                        _LOG.warning("the grace period is over; detached steps that still run are cancelled")
                     watch.cancel_scope.cancel()
                 models.cancel_scope.cancel()
     finally:
@@ -99,10 +106,10 @@ def hypercorn_config(config: Config) -> hypercorn.Config:
 
 async def serve_connections(
     app: QuartTrio, listening: Listening, config: hypercorn.Config, stopping: trio.Event
-) -> None:
+) -> float:
     """Accepts and answers until ``stopping``; then closes idle connections and gives the others the grace period.
 
-    Cancelled, every connection is cancelled with what it works on.
+    Returns the end of that period, on trio's clock. Cancelled, every connection is cancelled with what it works on.
     """
     state: LifespanState = {}
     wrapped = wrap_app(finishing(app), config.wsgi_max_body_size, "asgi")
@@ -119,11 +126,12 @@ async def serve_connections(
                 await stopping.wait()
                 accept.cancel_scope.cancel()
             await context.terminated.set()
-            connections.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
+            deadline = connections.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
         if connections.cancel_scope.cancelled_caught:
             _LOG.warning("the grace period is over; what was still running is cancelled")
         await lifespan.wait_for_shutdown()
         lifespans.cancel_scope.cancel()
+    return deadline
 
 
 def _listener(listening: Listening, config: hypercorn.Config) -> trio.abc.Listener[trio.abc.Stream]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import trio
 
-from pipeline.blocking import Held, blocking
+from pipeline.blocking import LoopThread, blocking
 from pipeline.client import BlockingClient, Client
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotFound
 from tests.conformance.zoo import FILES, GRAPHS
@@ -83,7 +83,7 @@ class Resource:
 
 class Blocked:
     def __init__(self, resource):
-        self.held = Held(resource, "the resource")
+        self.loop = LoopThread(resource, "the resource")
 
     add = blocking(Resource.add)
     fail = blocking(Resource.fail)
@@ -94,11 +94,11 @@ class Blocked:
 @pytest.fixture
 def blocked():
     blocked = Blocked(Resource())
-    blocked.held.open()
+    blocked.loop.open()
     yield blocked
-    blocked.held.close()
-    assert blocked.held.subject.notes[0] == "opened"
-    assert blocked.held.subject.notes[-1] == "closed"
+    blocked.loop.close()
+    assert blocked.loop.subject.notes[0] == "opened"
+    assert blocked.loop.subject.notes[-1] == "closed"
 
 
 # ---- the idiom
@@ -123,8 +123,8 @@ def test_ctrl_c_cancels_the_call_that_runs_and_the_next_goes_well(blocked):
         with pytest.raises(KeyboardInterrupt):
             blocked.interrupted()
         assert blocked.add(1) == 2
-    blocked.held.close()
-    assert blocked.held.subject.notes == ["opened", *["cancelled"] * 20, "closed"]
+    blocked.loop.close()
+    assert blocked.loop.subject.notes == ["opened", *["cancelled"] * 20, "closed"]
 
 
 def test_ctrl_c_cancels_the_opening_and_ends_the_thread():
@@ -134,10 +134,10 @@ def test_ctrl_c_cancels_the_opening_and_ends_the_thread():
         interrupt()
         await trio.sleep_forever()
 
-    held = Held(Resource(opening), "the resource")
+    loop = LoopThread(Resource(opening), "the resource")
     with pytest.raises(KeyboardInterrupt):
-        held.open()
-    assert held.subject.notes == ["cancelled"]
+        loop.open()
+    assert loop.subject.notes == ["cancelled"]
     assert threading.active_count() == threads
 
 
@@ -146,37 +146,37 @@ def test_what_cannot_be_opened_raises_as_it_is_and_can_be_tried_again():
         raise OSError("not today")
 
     threads = threading.active_count()
-    held = Held(Resource(opening), "the resource")
+    loop = LoopThread(Resource(opening), "the resource")
     for _ in range(2):
         with pytest.raises(OSError, match="not today"):
-            held.open()
+            loop.open()
     assert threading.active_count() == threads
-    held.subject.opening = None
-    held.open()
-    held.close()
-    assert held.subject.notes == ["opened", "closed"]
+    loop.subject.opening = None
+    loop.open()
+    loop.close()
+    assert loop.subject.notes == ["opened", "closed"]
 
 
 def test_it_is_opened_once_and_used_while_it_is_open(blocked):
     with pytest.raises(RuntimeError, match="the resource is open already"):
-        blocked.held.open()
-    blocked.held.close()
-    blocked.held.close()
+        blocked.loop.open()
+    blocked.loop.close()
+    blocked.loop.close()
     with pytest.raises(RuntimeError, match="the resource is not open"):
         blocked.add(1)
-    blocked.held.open()
+    blocked.loop.open()
     assert blocked.add(1) == 2
 
 
 def test_closing_it_ends_the_calls_of_other_threads(blocked):
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(blocked.hold)
-        assert blocked.held.subject.holds.wait(PATIENCE)
-        blocked.held.close()
+        assert blocked.loop.subject.holds.wait(PATIENCE)
+        blocked.loop.close()
         with pytest.raises(InferError, match="the resource was closed while the call ran") as caught:
             call.result(PATIENCE)
     assert caught.value.code is Code.CANCELLED
-    assert blocked.held.subject.notes == ["opened", "cancelled", "closed"]
+    assert blocked.loop.subject.notes == ["opened", "cancelled", "closed"]
 
 
 # ---- the client
@@ -287,15 +287,15 @@ def test_one_that_nobody_holds_any_more_closes_by_itself():
 def test_one_that_is_collected_in_its_own_loop_holds_nothing_up(blocked):
     threads = set(threading.enumerate())
     own = Blocked(Resource())
-    own.held.open()
-    resource, ring = own.held.subject, [own]
+    own.loop.open()
+    resource, ring = own.loop.subject, [own]
     ring.append(ring)
 
     async def collect():
         gc.collect()
 
-    own.held.call(collect)
-    there = own.held._portal  # to run something in a loop that is nobody's any more
+    own.loop.call(collect)
+    there = own.loop._portal  # to run something in a loop that is nobody's any more
     del own, ring
     there.call(collect)
     del there

@@ -87,6 +87,18 @@ def step(text: str) -> str:
         (step("{run: app.py:Scaler, parms: {factor: 2}}"),
          ['2:27: step "a": unknown key "parms"; did you mean "params"?']),
         (step("{run: app.py:f, params: 3}"), ['2:30: step "a": params is a map of keyword arguments']),
+        # ---- handles and loops
+        ("steps:\n  a: app.py:f\n  b: {run: app.py:two, inputs: {a: request, b: request}, handles: {b: a}}\n",
+         ['3:71: step "b": "b" is a handle and a tensor that it reads; name the handle otherwise']),
+        ("steps:\n  a: app.py:f\n  b: {run: app.py:two, inputs: request, handles: {b: a}, place: loop}\n",
+         [('3:65: step "b" waits for what its handles call, and on the loop everybody would wait; leave out '
+          "place: loop")]),
+        ("steps:\n  a: app.py:f\n  b: {run: app.py:opt, params: {t: 2}, handles: {t: a}}\n",
+         ['3:53: step "b": "t" is a handle and one of its params; name the handle otherwise']),
+        (step("{run: app.py:f, each: y}"),
+         ['2:28: step "a": each is "y", and it has no parameter of that name; there are none but x']),
+        ("steps:\n  a: app.py:square\n  b: {run: app.py:wide, each: x}\n",
+         ['3:12: step "b": parameter "x" takes FP32[-1,n,5], and a.a is FP32[n,3]: 2 dimensions are not 3']),
         # ---- what is known and not built
         (step("app.py:stream"),
          ['2:6: step "a": app.py:stream is a generator; a step that streams is known but not built yet']),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pipeline import client as client_module
+from pipeline import exchange
 from pipeline.client import Client
 from pipeline.errors import (
     Code,
@@ -820,13 +820,13 @@ def test_every_protocol_says_how_it_wants_tensors():
 
 async def test_what_is_large_is_written_and_read_beside_the_loop(server, monkeypatch):
     trips = []
-    run_sync = client_module.to_thread.run_sync
+    run_sync = exchange.to_thread.run_sync
 
     async def counted(*arguments, **how):
         trips.append(how)
         return await run_sync(*arguments, **how)
 
-    monkeypatch.setattr(client_module.to_thread, "run_sync", counted)
+    monkeypatch.setattr(exchange.to_thread, "run_sync", counted)
     async with client(server.url) as there:
         await there.infer("same", {"x": np.zeros(10)})
         assert trips == []

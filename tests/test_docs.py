@@ -9,15 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import PATIENCE, environment, serving
+from tests.serving import PATIENCE, environment, serving, write
 
 DOCS = Path(__file__).parents[1] / "docs"
-EXAMPLES = re.findall(r"```python\n(.*?)```", (DOCS / "client.md").read_text(), re.DOTALL)
+PAGES = {"client.md": 2, "python.md": 3}
+EXAMPLES = {page: re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL) for page in PAGES}
 # The example's model without its training: the length of the petal tells these two apart.
 IRIS = {
     "app.py": "def species(rows):\n    return ['setosa' if row[2] < 2 else 'virginica' for row in rows]\n",
     "graph.yaml": "name: iris\nschema: {inputs: {rows: 'FP64[n,4]'}}\nsteps: {species: app.py:species}\n",
 }
+
+
+def test_there_are_examples():
+    assert {page: len(examples) for page, examples in EXAMPLES.items()} == PAGES
+
+
+def check(example: str, folder: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=folder, env=environment(NO_PROXY="*"), capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == re.findall(r"print\(.*\)  # (.*)", example)
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +40,12 @@ def server(tmp_path_factory):
         yield server
 
 
-def test_there_are_examples():
-    assert len(EXAMPLES) == 2
+@pytest.mark.parametrize("number", range(PAGES["client.md"]))
+def test_an_example_of_the_client_prints_what_it_says(server, tmp_path, number):
+    check(EXAMPLES["client.md"][number].replace("http://localhost:8080", server.url), tmp_path)
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_of_the_client_prints_what_it_says(server, example):
-    code = example.replace("http://localhost:8080", server.url)
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env=environment(NO_PROXY="*"), capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    assert ended.stderr == ""
-    assert ended.stdout.splitlines() == re.findall(r"print\(.*\)  # (.*)", example)
+@pytest.mark.parametrize("number", range(PAGES["python.md"]))
+def test_an_example_in_python_prints_what_it_says(tmp_path, number):
+    write(tmp_path, IRIS)
+    check(EXAMPLES["python.md"][number], tmp_path)

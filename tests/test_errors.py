@@ -42,6 +42,15 @@ def test_an_error_is_the_same_after_it_was_pickled(error):
     assert str(again) == str(error)
 
 
+def test_internals_are_a_note_and_cross_processes_too():
+    error = InferError(Code.BAD_UPSTREAM, "told", internals="http://predictor:8080 is down")
+    again = pickle.loads(pickle.dumps(error))
+    for own in (error, again, retold(InvalidInput, Code.INVALID_ARGUMENT, "told", internals=error.internals)):
+        assert (own.internals, own.__notes__) == ("http://predictor:8080 is down", ["http://predictor:8080 is down"])
+        assert (str(own), own.message) == ("told", "told")
+    assert InvalidInput("no").internals is None
+
+
 @pytest.mark.parametrize("kind", [type(error) for error in ERRORS])
 def test_an_error_is_told_again_in_other_words(kind):
     error = retold(kind, Code.NOT_FOUND, "other words", status=404, headers={"a": "b"})

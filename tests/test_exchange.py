@@ -119,6 +119,20 @@ def test_the_time_that_is_left_goes_along(run, scopes):
     assert 0 < float(sent.partition(":")[2]) <= 5
 
 
+@pytest.mark.parametrize(("status", "connections"), [("500 Oh", 2), ("400 Oh", 1), ("503 Oh", 1)])
+def test_a_connection_on_which_a_server_failed_is_not_kept(run, status, connections):
+    """uvicorn closes it after an exception that nobody handled, and does not say so."""
+    with raw_server(answering(answer(status=status), answer())) as server:
+
+        async def ask():
+            async with peer(server.url) as there:
+                return [(await there.exchange(GET)).status for _ in range(2)]
+
+        first, second = run(ask)
+        assert (first, server.connections) == (int(status[:3]), connections)
+        assert second == (first if connections == 2 else 200)
+
+
 def test_connections_are_kept_and_one_that_the_server_closed_is_replaced(run):
     closed = threading.Event()
 
@@ -539,7 +553,7 @@ def certificate(tmp_path_factory):
     return str(folder / "cert.pem"), str(folder / "key.pem")
 
 
-def secure(certificate, verify_mode=ssl.CERT_OPTIONAL):
+def secure(certificate, verify_mode=ssl.CERT_OPTIONAL, status="200 OK"):
     """Answers over TLS; says in its body whether the client showed a certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
@@ -548,7 +562,7 @@ def secure(certificate, verify_mode=ssl.CERT_OPTIONAL):
 
     def behave(connection):
         with context.wrap_socket(connection, server_side=True) as stream:
-            answering(answer(json.dumps(bool(stream.getpeercert())).encode()))(stream)
+            answering(answer(json.dumps(bool(stream.getpeercert())).encode(), status=status))(stream)
 
     return behave
 
@@ -567,11 +581,22 @@ def test_tls_is_verified_as_asked_and_the_clients_certificate_is_shown(run, cert
         assert run(ask) is shows
 
 
+def test_a_connection_on_which_a_server_failed_is_not_kept_under_tls(run, certificate):
+    with raw_server(secure(certificate, status="500 Oh"), secure(certificate)) as server:
+
+        async def ask():
+            async with peer(server.url.replace("http:", "https:"), verify=certificate[0]) as there:
+                return [(await there.exchange(GET)).status for _ in range(3)]
+
+        assert run(ask) == [500, 200, 200]
+        assert server.connections == 2
+
+
 def test_a_certificate_that_nobody_vouches_for_is_refused_with_the_way_out(run, certificate):
     with raw_server(secure(certificate)) as server:
         error = failure(run, server.url.replace("http:", "https:"))
     assert error.code is Code.BAD_UPSTREAM
-    assert "self-signed certificate; verify=… names the authority" in error.message
+    assert "self-signed certificate; verify=… (ca in a graph file) names the authority" in error.message
 
 
 def test_a_server_that_misses_the_clients_certificate_is_an_error_of_ours_too(run, certificate):

@@ -126,7 +126,7 @@ def test_the_first_start_makes_the_environment_and_the_second_touches_nothing(ch
     asked = checkout.logged()
     assert asked[0] == "venv"
     assert all("-c constraints.txt" in line for line in asked[1:])
-    assert asked[-1].endswith("--editable .[sklearn]")
+    assert asked[-1].endswith("--editable .[sklearn,examples]")
 
     second = checkout.run("scripts/serve", "graph.yaml")
     assert second.served() == "[graph.yaml]"
@@ -164,7 +164,7 @@ def test_a_change_of_the_recipe_installs_again_into_the_same_environment(install
     installed.run("scripts/serve").served()
     asked = installed.logged()
     assert "venv" not in asked
-    assert asked[-1].endswith("--editable .[sklearn]")
+    assert asked[-1].endswith("--editable .[sklearn,examples]")
 
 
 def test_an_update_needs_no_python_but_that_of_the_environment(installed: Checkout) -> None:
@@ -177,7 +177,7 @@ def test_an_update_needs_no_python_but_that_of_the_environment(installed: Checko
 
 def test_extras_only_grow(installed: Checkout) -> None:
     assert installed.run("scripts/test").code == 0
-    assert installed.logged()[1].endswith("--editable .[sklearn,test]")
+    assert installed.logged()[1].endswith("--editable .[sklearn,examples,test]")
     installed.run("scripts/serve").served()
     assert installed.logged() == []
 
@@ -289,7 +289,8 @@ def test_what_needs_no_model_trains_none(example: Checkout, arguments: list[str]
     assert not (example.root / "examples" / "iris" / "model.joblib").exists()
 
 
-STAGES = ["-m ruff check", "-m ruff format --check", "-m mypy", "-m pytest"]
+WHOLE = "-m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder"
+STAGES = ["-m ruff check", "-m ruff format --check", "-m mypy", WHOLE]
 
 
 @pytest.mark.parametrize("script", ["scripts/test", ".ci/run"])

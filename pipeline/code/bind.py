@@ -60,7 +60,8 @@ class _Binder:
         self._names = frozenset(parameter.name for parameter in signature.parameters)
         named = step.inputs if isinstance(step.inputs, Mapping) else {}
         self._fed = named
-        self._request = {name for name, reference in named.items() if str(reference) == REQUEST}
+        # An item of a request is not the whole of it.
+        self._request = {name for name, own in named.items() if str(own) == REQUEST and name != step.each}
 
     def _value(self, argument: Argument, value: Bound, context: Context, sizes: dict[str, int]) -> Any:
         parameter = argument.parameter
@@ -148,6 +149,8 @@ class _Several(_Binder):
             return context
         if parameter.form is Form.REQUEST:
             return context.request
+        if parameter.form is Form.HANDLE:
+            return context.handles[parameter.name]
         if parameter.form is Form.DICT and self._sees_body(parameter.name, inputs, context):
             return _body(context.request)
         if parameter.form in TAKES_ALL and len(self._names) == 1 and parameter.name not in self._fed:
@@ -164,6 +167,8 @@ class _Several(_Binder):
     def _sees_body(self, name: str, inputs: Mapping[str, Bound], context: Context) -> bool:
         """Whether a ``dict`` stands for the whole request, which it sees as the JSON that was sent."""
         request = context.request
+        if context.caller is not None:
+            return False
         whole = name in self._request or (inputs is request.inputs and len(self._names) == 1)
         return whole and request.body is not None
 

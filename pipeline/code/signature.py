@@ -47,6 +47,10 @@ _FORMS: dict[Any, Form] = {
 _BY_NAME = {"ndarray": np.ndarray, "InferRequest": InferRequest, "Context": Context}
 
 
+# What a parameter may be besides a tensor.
+_NO_TENSOR = (Form.REQUEST, Form.CONTEXT, Form.HANDLE)
+
+
 class BadSignature(Exception):
     """A function that no tensors can be bound to; the text names the parameter and the way out."""
 
@@ -74,17 +78,23 @@ class Signature:
     def parameters(self) -> tuple[Parameter, ...]:
         """Those that tensors feed."""
         own = (argument.parameter for argument in self.arguments)
-        return tuple(parameter for parameter in own if parameter.form not in (Form.REQUEST, Form.CONTEXT))
+        return tuple(parameter for parameter in own if parameter.form not in _NO_TENSOR)
 
     @property
     def reads_request(self) -> bool:
         return any(argument.parameter.form is Form.REQUEST for argument in self.arguments)
 
 
-def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozenset(), skip: int = 0) -> Signature:
+def signature_of(
+    function: Callable[..., Any],
+    *,
+    bound: frozenset[str] = frozenset(),
+    handles: frozenset[str] = frozenset(),
+    skip: int = 0,
+) -> Signature:
     """The signature of a function; parameters in ``bound`` are fed already, the first ``skip`` are (``self``).
 
-    Raises BadSignature.
+    Those named as one of ``handles`` get it, whatever their annotation. Raises BadSignature.
     """
     if isinstance(function, np.ufunc):
         # Newer numpy lists `out`, `where`, `dtype`, … too, which are no tensors of a request.
@@ -107,7 +117,7 @@ def signature_of(function: Callable[..., Any], *, bound: frozenset[str] = frozen
                 raise BadSignature(f"its parameter *{parameter.name} has no name to bind a tensor to; use **kwargs")
             case kind if parameter.name not in bound:
                 annotation = hints.get(parameter.name, _EMPTY)
-                form, spec = _form(parameter.name, annotation)
+                form, spec = (Form.HANDLE, None) if parameter.name in handles else _form(parameter.name, annotation)
                 needed = Parameter(parameter.name, form, spec, required=parameter.default is _EMPTY)
                 keyword = kind is not inspect.Parameter.POSITIONAL_ONLY and len(arguments) < position
                 keyword = keyword or kind is inspect.Parameter.KEYWORD_ONLY
@@ -142,7 +152,7 @@ def _form(name: str, annotation: Any) -> tuple[Form, TensorSpec | None]:
     try:
         return _FORMS[plain], None
     except (KeyError, TypeError):
-        forms = ", ".join(form.value for form in Form if form is not Form.ANY)
+        forms = ", ".join(form.value for form in Form if form not in (Form.ANY, Form.HANDLE))
         hint = "; did you mean np.ndarray?" if annotation is np.array else f"; a tensor becomes {forms}"
         raise BadSignature(f'its parameter "{name}" has the type {_shown(annotation)}{hint}') from None
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput, WrongAnswer
-from pipeline.graph.spec import REQUEST, RESERVED, StepSpec
+from pipeline.graph.dag import readings_of
+from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, RESERVED, StepSpec
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.shown import quoted
-from pipeline.tensors.tensor import Tensor, Value
+from pipeline.tensors.tensor import Json, Tensor, Value
 
 
 class Blame:
@@ -25,6 +26,7 @@ class Blame:
         self._step = step.name
         references = step.references
         named = step.inputs if isinstance(step.inputs, Mapping) else {}
+        self._named = {to or str(reference.name): reference for to, reference in readings_of(step)}
         self._all_from_caller = all(reference.source in RESERVED for reference in references)
         self._merges_request = not named and any(str(reference) == REQUEST for reference in references)
         # The names that only the caller can give: bound by a map, or kept by a merge of single tensors.
@@ -34,14 +36,32 @@ class Blame:
 
     def misfit(self, name: str, value: Bound | None, context: Context, reason: str) -> InferError:
         """The error to raise: ``value`` (None: nothing came) cannot be the step's ``name``, because of ``reason``."""
+        if context.caller is not None:
+            return self._misfit_of_call(name, value, context, reason)
         sent = next((key for key, own in context.request.inputs.items() if own is value), None)
         # What steps give is the same for every request; what is missing beside a whole request, the request lacks.
         lacking = value is None and self._merges_request
         if sent is not None or lacking or self._all_from_caller or name in self._from_caller:
             return InvalidInput(f"input {quoted(sent or name)} {reason}")
+        return self._odd(name, value, context, reason) or WrongAnswer(
+            f'step "{self._step}": its input "{name}" {reason}'
+        )
+
+    def _misfit_of_call(self, name: str, value: Bound | None, context: Context, reason: str) -> InferError:
+        """Through a handle its caller gives the inputs, but for headers and parameters that it left to the request."""
+        reference = self._named.get(name)
+        if isinstance(value, Json) and reference is not None and reference.source in (HEADERS, PARAMETERS):
+            own = context.headers if reference.source == HEADERS else context.parameters
+            if own.get(str(reference.name)) is value.value:
+                return InvalidInput(f"input {quoted(name)} {reason}")
+        return self._odd(name, value, context, reason) or WrongAnswer(
+            f'step "{self._step}", called by step "{context.caller}": its input "{name}" {reason}'
+        )
+
+    def _odd(self, name: str, value: Bound | None, context: Context, reason: str) -> InferError | None:
         if isinstance(value, Tensor) and (source := _started_by(value, context.request.inputs)) is not None:
             return InvalidInput(f'input {quoted(source)} does not suit step "{self._step}", whose "{name}" {reason}')
-        return WrongAnswer(f'step "{self._step}": its input "{name}" {reason}')
+        return None
 
 
 def _started_by(value: Tensor, sent: Mapping[str, Value]) -> str | None:

@@ -6,52 +6,77 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 
 import trio
 
-from pipeline.engine.place import in_thread, on_loop, stopped, too_slow
+from pipeline.engine.failure import bare
+from pipeline.engine.place import in_place, stopped
 from pipeline.engine.run import Run
-from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
+from pipeline.engine.step import Context, LoopStep, OpenStep
 from pipeline.graph.plan import Plan
+from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 
+Detach = Callable[[OpenStep, Callable[[], Mapping[str, Bound]], Context], None]
+"""Starts a step that nobody waits for: the step, what it reads (to be asked at once), and the request's context."""
 
-async def execute(
-    plan: Plan, steps: Sequence[OpenStep], run: Run, context: Context, threads: trio.CapacityLimiter
+
+async def execute(  # a request is all of this
+    plan: Plan,
+    steps: Sequence[OpenStep],
+    run: Run,
+    context: Context,
+    threads: trio.CapacityLimiter,
+    detach: Detach | None = None,
 ) -> Mapping[str, Value]:
     """The outputs of the plan; ``steps`` are its steps, opened, in its order.
 
     The first failure cancels the steps beside it and is raised, never in a group; of two at once, that of the stage
     earlier in the plan. Cancelled, every step below is cancelled; a thread that is computing ends by itself and starts
-    nothing more.
+    nothing more. Whatever happens, the detached steps whose inputs exist by then have been started.
     """
-    driver = _Driver(plan, steps, run, context, threads)
-    if plan.forks:
-        await driver.fork()
-    else:
-        # One path, in the plan's order.
-        for stage in range(len(plan.stages)):
-            await driver.stage(stage)
+    driver = _Driver(plan, steps, run, context, threads, detach)
+    driver.detach()
+    try:
+        if plan.forks:
+            await driver.fork()
+        else:
+            # One path, in the plan's order.
+            for stage in range(len(plan.stages)):
+                await driver.stage(stage)
+    finally:
+        driver.detach()
     return run.result()
 
 
 class _Driver:
     """The tasks of one request over one run."""
 
-    __slots__ = ("_context", "_error", "_failed", "_nursery", "_plan", "_run", "_steps", "_threads")
+    __slots__ = (
+        "_context", "_detach", "_detached", "_error", "_failed", "_nursery", "_plan", "_run", "_steps", "_threads"
+    )  # fmt: skip
 
     _nursery: trio.Nursery
 
-    def __init__(
-        self, plan: Plan, steps: Sequence[OpenStep], run: Run, context: Context, threads: trio.CapacityLimiter
+    def __init__(  # as execute
+        self,
+        plan: Plan,
+        steps: Sequence[OpenStep],
+        run: Run,
+        context: Context,
+        threads: trio.CapacityLimiter,
+        detach: Detach | None,
     ) -> None:
         self._plan = plan
         self._steps = steps
         self._run = run
         self._context = context
         self._threads = threads
+        self._detach = detach
+        self._detached = list(plan.detached) if detach else []
         self._error: BaseException | None = None
         # The stage that raised it; before every stage while none has, and where it is no failure of a step's.
         self._failed = -1
@@ -63,7 +88,7 @@ class _Driver:
         except (trio.Cancelled, BaseExceptionGroup) as cancelled:
             # Branches raise nothing but their cancellation, and those of several tasks come in a group.
             if self._error is None:
-                raise _bare(cancelled) from None
+                raise bare(cancelled) from None
         if self._error is not None:
             try:
                 raise self._error
@@ -105,7 +130,7 @@ class _Driver:
                 await trio.lowlevel.checkpoint_if_cancelled()
             number = hop[0]
             step = self._steps[number]
-            if type(step) is LoopStep and step.limit is None and step.timeout is None:
+            if type(step) is LoopStep and step.is_bare:
                 # What on_loop does, in line: one more coroutine would be a fifth of what a step costs.
                 start = perf_counter()
                 try:
@@ -116,24 +141,17 @@ class _Driver:
                 except BaseException as error:  # noqa: BLE001  # judged, and raised
                     self._run.ended(number, start, perf_counter())
                     raise stopped(error, step.name)  # noqa: B904
-            elif step.timeout is None:
-                await self._hop(hop, step)
             else:
-                with trio.move_on_after(step.timeout) as scope:
-                    await self._hop(hop, step)
-                if scope.cancelled_caught:
-                    raise too_slow(step.name, step.timeout)
+                steps = [self._steps[number] for number in hop]
+                await in_place(self._run, hop, steps, self._context, self._threads)
+            if self._detached:
+                self.detach()
 
-    def _hop(self, hop: Sequence[int], step: OpenStep) -> Awaitable[None]:
-        match step:
-            case LoopStep():
-                return on_loop(self._run, hop[0], step, self._context)
-            case ThreadStep():
-                threaded = [step for step in map(self._steps.__getitem__, hop) if isinstance(step, ThreadStep)]
-                return in_thread(self._run, hop, threaded, self._context, self._threads)
-
-
-def _bare(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    def detach(self) -> None:
+        """Starts the detached steps whose inputs exist, and which have not been started."""
+        if self._detach is None:
+            return
+        for number in tuple(self._detached):
+            if self._run.has(self._plan.sources[number]):
+                self._detached.remove(number)
+                self._detach(self._steps[number], partial(self._run.inputs, number), self._context)

@@ -42,6 +42,13 @@ def contained(error: BaseException, step: str) -> Exception:
     return wrong
 
 
+def bare(error: BaseException) -> BaseException:
+    """The first that a group holds, however deep; any other as it is."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def _within(error: BaseException, kind: type[Kind]) -> Kind | None:
     """The first exception of that kind among the error, its members, its causes and its contexts."""
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""Where a step runs: on the loop, or in a worker thread that several steps in a row may share.
+"""Where a step runs: on the loop, or in a worker thread that several steps in a row may share; and one by itself.
 
 A thread that computes cannot be stopped. When its request is cancelled it is left to end by itself, keeps its limit's
 token until then, and starts no further step.
@@ -8,19 +8,97 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Protocol
 
 import trio
 
 from pipeline.engine.failure import contained, failure
-from pipeline.engine.run import Run
-from pipeline.engine.step import Context, LoopStep, ThreadStep
+from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
+from pipeline.tensors.forms import Bound
+from pipeline.tensors.tensor import Value
 
 
-async def on_loop(run: Run, number: int, step: LoopStep, context: Context) -> None:
+class Ledger(Protocol):
+    """Where the steps of a hop find what they read and leave what they give: a run, but for a step by itself."""
+
+    def inputs(self, step: int, /) -> Mapping[str, Bound]: ...
+    def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float, /) -> None: ...
+    def ended(self, step: int, start: float, end: float, /) -> None: ...
+
+
+async def in_place(
+    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: trio.CapacityLimiter
+) -> None:
+    """Runs the steps of a hop where they belong, under the timeout and with the handles of the first.
+
+    Steps that have either are alone in their hop. Raises Overloaded, DeadlineExceeded, or what a step raises.
+    Cancelled, as ``on_loop`` and ``in_thread``; what its handles still run is cancelled too.
+    """
+    timeout = steps[0].timeout
+    if timeout is None:
+        await _lent(run, hop, steps, context, threads)
+        return
+    with trio.move_on_after(timeout) as scope:
+        await _lent(run, hop, steps, context, threads)
+    if scope.cancelled_caught:
+        raise too_slow(steps[0].name, timeout)
+
+
+async def alone(
+    step: OpenStep, inputs: Mapping[str, Bound], context: Context, threads: trio.CapacityLimiter
+) -> Mapping[str, Value]:
+    """What one step gives to these inputs, outside of any plan; raises and is cancelled as ``in_place``."""
+    own = _Alone(inputs)
+    await in_place(own, (0,), (step,), context, threads)
+    return own.outputs
+
+
+class _Alone:
+    """The ledger of one step by itself."""
+
+    __slots__ = ("_inputs", "outputs")
+
+    outputs: Mapping[str, Value]
+
+    def __init__(self, inputs: Mapping[str, Bound]) -> None:
+        self._inputs = inputs
+
+    def inputs(self, step: int, /) -> Mapping[str, Bound]:
+        return self._inputs
+
+    def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float, /) -> None:
+        self.outputs = outputs
+
+    def ended(self, step: int, start: float, end: float, /) -> None:
+        """Who runs it takes the time."""
+
+
+async def _lent(
+    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: trio.CapacityLimiter
+) -> None:
+    handles = steps[0].handles
+    if handles is None:
+        await _placed(run, hop, steps, context, threads)
+    else:
+        with handles.lent(context) as own:
+            await _placed(run, hop, steps, own, threads)
+
+
+async def _placed(
+    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: trio.CapacityLimiter
+) -> None:
+    match steps[0]:
+        case LoopStep() as step:
+            await on_loop(run, hop[0], step, context)
+        case ThreadStep():
+            await in_thread(run, hop, [step for step in steps if isinstance(step, ThreadStep)], context, threads)
+
+
+async def on_loop(run: Ledger, number: int, step: LoopStep, context: Context) -> None:
     """Runs one step here and puts its outputs into ``run``.
 
     Raises Overloaded, or what the step raises. Cancelled, the step is cancelled and its limit's token is back.
@@ -40,7 +118,7 @@ async def on_loop(run: Run, number: int, step: LoopStep, context: Context) -> No
 
 
 async def in_thread(
-    run: Run, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context, threads: trio.CapacityLimiter
+    run: Ledger, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context, threads: trio.CapacityLimiter
 ) -> None:
     """Runs the steps of a hop one after the other in one thread (more, where a limit makes one of them wait).
 
@@ -86,7 +164,7 @@ class _Work:
 
     __slots__ = ("_claim", "_context", "_hop", "_run", "_steps", "error")
 
-    def __init__(self, run: Run, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context) -> None:
+    def __init__(self, run: Ledger, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context) -> None:
         self._run = run
         self._hop = hop
         self._steps = steps

@@ -7,7 +7,7 @@ no clock, no task and no protocol. ``inputs`` and ``put`` may be called in any t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.graph.plan import FROM_HEADERS, FROM_PARAMETERS, FROM_REQUEST, Pick, Plan
@@ -57,6 +57,10 @@ class Run:
         else:
             self._drop(source)
         return values
+
+    def has(self, steps: Iterable[int]) -> bool:
+        """Whether all of them ended well. Told of steps whose outputs somebody has still to read."""
+        return all(self._values[step] is not None for step in steps)
 
     def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float) -> None:
         """The step ended well; ``start`` and ``end`` in seconds of the driver's clock."""

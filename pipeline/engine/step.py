@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import trio
@@ -14,18 +17,25 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.tensor import Value
 
+_NONE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+
 
 class Context:
     """What a step may know of its request besides the tensors; ask for it with a parameter of this type."""
 
-    __slots__ = ("_clock", "_deadline", "request")
+    __slots__ = ("_clock", "caller", "deadline", "handles", "request", "tally")
 
     def __init__(self, request: InferRequest, deadline: float) -> None:
         """``deadline`` in seconds of the loop's clock, ``math.inf`` for none; with one, this is made on the loop."""
         self.request = request
-        self._deadline = deadline
+        self.deadline = deadline
         # The clock itself can be read in any thread, be it abandoned or the user's own; trio.current_time cannot.
         self._clock = None if deadline == math.inf else trio.lowlevel.current_clock()
+        self.handles: Mapping[str, Callable[..., Any]] = _NONE
+        """The steps that this one may call, under the names that its ``handles`` give them."""
+        self.caller: str | None = None
+        """The step that called this one through a handle; None where the graph did."""
+        self.tally = Tally()
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -44,7 +54,45 @@ class Context:
 
     def remaining(self) -> float:
         """Seconds until the request's deadline: negative past it, ``math.inf`` without one. In any thread."""
-        return math.inf if self._clock is None else self._deadline - self._clock.current_time()
+        return math.inf if self._clock is None else self.deadline - self._clock.current_time()
+
+    def having(self, handles: Mapping[str, Callable[..., Any]]) -> Context:
+        """The same, for a step with these handles."""
+        own = self._same()
+        own.caller, own.handles = self.caller, handles
+        return own
+
+    def called_by(self, step: str) -> Context:
+        """The same, for what that step calls through a handle."""
+        own = self._same()
+        own.caller, own.handles = step, _NONE
+        return own
+
+    def _same(self) -> Context:
+        own = object.__new__(Context)
+        own.request, own.deadline, own._clock, own.tally = self.request, self.deadline, self._clock, self.tally
+        return own
+
+
+class Tally:
+    """What was called through handles for one request: (owner, target) → (how often, seconds in all)."""
+
+    __slots__ = ("_calls", "_lock")
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[str, str], tuple[int, float]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, owner: str, target: str, seconds: float) -> None:
+        """One more call that took so long. In any thread."""
+        with self._lock:
+            count, total = self._calls.get((owner, target), (0, 0.0))
+            self._calls[owner, target] = count + 1, total + seconds
+
+    @property
+    def calls(self) -> Mapping[tuple[str, str], tuple[int, float]]:
+        with self._lock:
+            return dict(self._calls)
 
 
 class AsyncCall(Protocol):
@@ -56,6 +104,14 @@ class AsyncCall(Protocol):
 BlockingCall = Callable[[Mapping[str, Bound], Context], Mapping[str, Value]]
 
 
+class Lends(Protocol):
+    """The handles of a step, which are good while one of its calls lasts."""
+
+    def lent(self, context: Context, /) -> AbstractContextManager[Context]:
+        """The context of one call, with the handles in it. On the loop; at the end what they still run is cancelled."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LoopStep:
     """Awaited in the request's own task. ``timeout`` (seconds) covers waiting for the limit and the call."""
@@ -64,6 +120,12 @@ class LoopStep:
     call: AsyncCall
     timeout: float | None
     limit: Limit | None
+    handles: Lends | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing to it but its call."""
+        return self.limit is None and self.timeout is None and self.handles is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +136,7 @@ class ThreadStep:
     call: BlockingCall
     timeout: float | None
     limit: Limit | None
+    handles: Lends | None = None
 
 
 OpenStep = LoopStep | ThreadStep

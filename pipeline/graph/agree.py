@@ -16,7 +16,7 @@ from pipeline.graph.edges import Feed, Interfaces, feeds, known_names, request_r
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, RESERVED, Reference, StepSpec
-from pipeline.graph.words import hint, listed, meant, near
+from pipeline.graph.words import HANDLES, hint, listed, meant, near
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import TAKES_ALL, Form
 from pipeline.tensors.signature import TensorSpec
@@ -36,6 +36,7 @@ def check_edges(graph: Graph, interfaces: Interfaces, faults: list[Fault]) -> No
             edges.merged(f'step "{step.name}"', step.references if isinstance(step.inputs, tuple) else ())
             continue
         edges.check_place(step, interface)
+        edges.check_handles(step, interface)
         edges.check_fed(step, interface)
         for feed in feeds(step, interface, graph, interfaces):
             edges.check_feed(step, feed)
@@ -60,6 +61,22 @@ class _Edges:
         if step.where == "thread" and not interface.blocking:
             message = f'step "{step.name}" is async and runs on the loop; place: thread is for synchronous code'
             self.fault(step.at("place"), message)
+        elif step.where == "loop" and interface.blocking and step.handles:
+            message = f'step "{step.name}" waits for what its handles call, and on the loop everybody would wait'
+            self.fault(step.at("place"), f"{message}; leave out place: loop")
+
+    def check_handles(self, step: StepSpec, interface: Interface) -> None:
+        """A name is one thing to a function: a handle, or a tensor."""
+        found = [(to, known_names(reference, self.graph, self.interfaces) or {}) for to, reference in readings_of(step)]
+        names = {name for to, known in found for name in (known if to is None else [to])}
+        # One parameter takes the only tensor whatever its name.
+        free = isinstance(step.inputs, tuple) and len(interface.parameters) == 1 and len(names) == 1
+        for name in step.handles:
+            if name in names and not free:
+                message = (
+                    f'step "{step.name}": "{name}" is a handle and a tensor that it reads; name the handle otherwise'
+                )
+                self.fault(step.at(f"{HANDLES}.{name}"), message)
 
     def check_tensor_exists(self, reference: Reference, what: str) -> None:
         if reference.name is None or reference.source in (HEADERS, PARAMETERS):
@@ -87,7 +104,8 @@ class _Edges:
         if interface.takes_all:
             return
         known = [parameter.name for parameter in interface.parameters]
-        strangers = [name for name in inputs if name not in known]
+        # One that is a handle too is told as that.
+        strangers = [name for name in inputs if name not in known and name not in step.handles]
         for name in strangers:
             message = f'step "{step.name}" has no parameter "{name}"{meant(name, known)}'
             self.fault(step.at(f"inputs.{name}"), message)

@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx as nx
 
+from pipeline.graph.beside import handled, refuse_never, refuse_waiting
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import REQUEST, RESERVED, UNREAD, GraphSpec, Reference, Step, StepSpec
 from pipeline.graph.words import listed, meant, near
@@ -20,13 +21,15 @@ class Graph:
 
     ``dag`` has the steps' names as nodes, the declaration of each as its attribute ``step``, and an edge for every
     reading; ``steps`` are in an order in which each stands after what it reads, ties as they were declared.
-    ``output``: verb → what it answers with, for the verbs that the graph has; predict is one of them.
+    ``output``: verb → what it answers with, for the verbs that the graph has; predict is one of them. ``planned`` are
+    the steps that some request runs by itself; what is not among them runs when a handle calls it.
     """
 
     spec: GraphSpec
     dag: nx.DiGraph[str]
     steps: tuple[StepSpec, ...]
     output: Mapping[str, tuple[Reference, ...]]
+    planned: tuple[StepSpec, ...]
 
 
 def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
@@ -43,14 +46,32 @@ def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
         for reference in step.references
     ]
     answers = [_resolved_answer(reference, names, faults) for own in output.values() for reference in own]
+    handles = handled(steps, names, faults)
+    refuse_waiting(steps, (reference for own in output.values() for reference in own), faults)
     dag = _digraph(steps)
     knots = _refuse_cycles(dag, steps, faults)
+    needed = {verb: needed_by(dag, own) for verb, own in output.items()}
     sources = [source for source, _ in readings]
     if not spec.is_open and None not in sources and None not in answers:
-        _refuse_unused(steps, readings, {str(answer) for answer in answers}, knots, faults)
+        roots = {str(answer) for answer in answers}
+        detached = {step.name for step in steps if step.detached}
+        # What a detached step that cannot start needs is told once, where it reads it.
+        refuse_never(steps, dag, needed, faults)
+        _refuse_unused(steps, [*readings, *handles], roots, knots | detached, faults)
     order = {step.name: position for position, step in enumerate(steps)}
-    ordered = names if knots else nx.lexicographical_topological_sort(dag, key=order.__getitem__)
-    return Graph(spec, dag, tuple(steps[order[name]] for name in ordered), output)
+    ordered = [
+        steps[order[name]]
+        for name in (names if knots else nx.lexicographical_topological_sort(dag, key=order.__getitem__))
+    ]
+    runs = frozenset[str]().union(*needed.values())
+    planned = tuple(step for step in ordered if step.detached or step.name in runs)
+    return Graph(spec, dag, tuple(ordered), output, planned)
+
+
+def needed_by(dag: nx.DiGraph[str], wanted: Iterable[Reference]) -> frozenset[str]:
+    """The steps that compute what is wanted: those that it names, and all that they read, however far up."""
+    named = {reference.source for reference in wanted if reference.source in dag}
+    return frozenset(named.union(*(nx.ancestors(dag, name) for name in named)))
 
 
 def readings_of(step: StepSpec) -> list[tuple[str | None, Reference]]:
@@ -63,20 +84,21 @@ def readings_of(step: StepSpec) -> list[tuple[str | None, Reference]]:
 
 
 def _with_inputs(steps: tuple[StepSpec, ...]) -> list[StepSpec]:
-    """Each step reads the one above it unless it says otherwise; the first reads the request."""
+    """Each step reads the one above it that others may wait for, unless it says otherwise; the first the request."""
     wired: list[StepSpec] = []
     above = REQUEST
     for step in steps:
         inputs = step.inputs if step.inputs is not None else (Reference(above, None, step.place),)
         wired.append(dataclasses.replace(step, inputs=inputs))
-        above = step.name
+        above = above if step.detached else step.name
     return wired
 
 
 def _last(steps: Sequence[StepSpec], output: Mapping[str, tuple[Reference, ...]]) -> tuple[Reference, ...]:
-    """The last step, among those that no other verb answers with where there are such."""
+    """The last step that somebody waits for, among those that no other verb answers with where there are such."""
     taken = {reference.source for own in output.values() for reference in own}
-    rest = [step for step in steps if step.name not in taken] or steps
+    waited = [step for step in steps if not step.detached] or steps
+    rest = [step for step in waited if step.name not in taken] or waited
     return tuple(Reference(step.name, None, step.place) for step in rest[-1:])
 
 
@@ -127,6 +149,9 @@ def _declaration(step: StepSpec) -> Step:
         limit=step.limit,
         queue=step.queue,
         place=step.where,
+        handles={name: str(reference) for name, reference in step.handles.items()} or None,
+        each=step.each,
+        detached=step.detached or None,
     )
 
 
@@ -149,14 +174,17 @@ def _refuse_unused(
     steps: Iterable[StepSpec],
     readings: Iterable[tuple[str | None, str]],
     answers: set[str],
-    knots: set[str],
+    others: set[str],
     faults: list[Fault],
 ) -> None:
-    """``readings`` hold what misspelt references were meant to be; a cycle is told already, so all it needs is used."""
+    """``readings`` hold what misspelt references were meant to be, and what handles call.
+
+    ``others`` are used like the answers: a cycle is told already, and so is all it needs; a detached step by itself.
+    """
     meant_dag: nx.DiGraph[str | None] = nx.DiGraph()
-    meant_dag.add_nodes_from((*answers, *knots))
+    meant_dag.add_nodes_from((*answers, *others))
     meant_dag.add_edges_from(readings)
-    used = {*answers, *knots}.union(*(nx.ancestors(meant_dag, name) for name in (*answers, *knots)))
+    used = {*answers, *others}.union(*(nx.ancestors(meant_dag, name) for name in (*answers, *others)))
     for step in steps:
         if step.name not in used:
             message = f'step "{step.name}" is used by nothing: the answer, {listed(sorted(answers))}, does not need it'

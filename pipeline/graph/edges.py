@@ -78,7 +78,7 @@ def request_reads(graph: Graph, interfaces: Interfaces) -> Reads:
     """What the whole graph reads of a request, by name where the names are known."""
     everything = only = False
     names: set[str] = set()
-    for step in graph.steps:
+    for step in graph.planned:
         interface = interfaces[step.name]
         everything = everything or interface.reads_request
         for to, reference in readings_of(step):
@@ -112,7 +112,7 @@ def request_parameters(graph: Graph, interfaces: Interfaces) -> dict[str, Parame
     A parameter that takes the only tensor, whatever its name, stands under its own.
     """
     found: dict[str, Parameter] = {}
-    for step in graph.steps:
+    for step in graph.planned:
         interface = interfaces[step.name]
         keyed = readings_of(step)
         for to, reference in keyed:

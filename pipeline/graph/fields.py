@@ -70,6 +70,17 @@ class Fields:
                 self.wrong(node, f"{key} is a whole number, {least} or more, not {kind_of(node)}")
                 return None
 
+    def truth(self, table: Table, key: str) -> bool:
+        """False where it is not said."""
+        match table.get(key):
+            case None:
+                return False
+            case Entry(node=Scalar(value=bool() as value)):
+                return value
+            case Entry(node=node):
+                self.wrong(node, f"{key} is true or false, not {kind_of(node)}")
+                return False
+
     def seconds(self, table: Table, key: str) -> float | None:
         entry = table.get(key)
         return None if entry is None else self.duration(entry)

@@ -11,9 +11,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import networkx as nx
-
-from pipeline.graph.dag import Graph, readings_of
+from pipeline.graph.dag import Graph, needed_by, readings_of
 from pipeline.graph.edges import Interfaces, fed_parameter
 from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, Reference, StepSpec
 
@@ -54,6 +52,7 @@ class Plan:
 
     ``forks``: some stages can run beside each other; ``shares``: some outputs have several readers.
     ``whole[i]`` is the one source a step reads entirely (the common case: its mapping is passed on untouched), or None.
+    ``detached``: the steps that nobody waits for; they come last in ``steps``, and stand in no stage.
     """
 
     steps: tuple[StepSpec, ...]
@@ -66,23 +65,28 @@ class Plan:
     answer: tuple[Pick, ...]
     forks: bool
     shares: bool
+    detached: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a step runs, as far as the layout of stages depends on it."""
+    """How a step runs, as far as the layout of stages depends on it. ``alone``: it shares no thread with another."""
 
     threaded: bool
-    timed: bool
+    alone: bool
 
 
 def compile_plan(
     graph: Graph, interfaces: Interfaces, manners: Mapping[str, Manner], wanted: Sequence[Reference]
 ) -> Plan:
-    """The plan that computes what is ``wanted`` and what that needs, nothing else."""
-    needed = {reference.source for reference in wanted}
-    needed = needed.union(*(nx.ancestors(graph.dag, name) for name in needed))
-    steps = tuple(step for step in graph.steps if step.name in needed)
+    """The plan that computes what is ``wanted`` and what that needs, nothing else.
+
+    Detached steps whose inputs are all among that join it.
+    """
+    needed = needed_by(graph.dag, wanted)
+    waited = [step for step in graph.steps if step.name in needed]
+    joining = [step for step in graph.steps if step.detached and set(graph.dag.predecessors(step.name)) <= needed]
+    steps = (*waited, *joining)
     number = {step.name: position for position, step in enumerate(steps)}
     picks = tuple(_picks(step, number, interfaces) for step in steps)
     sources = tuple(tuple(sorted({pick.source for pick in own if pick.source >= 0})) for own in picks)
@@ -91,7 +95,7 @@ def compile_plan(
     for own in (*sources, {pick.source for pick in answer}):
         for source in own:
             readers[source] += 1
-    stages = _stages(sources, [manners[step.name] for step in steps])
+    stages = _stages(sources[: len(waited)], [manners[step.name] for step in waited])
     start = tuple(position for position, stage in enumerate(stages) if stage.waits == 0)
     return Plan(
         steps=steps,
@@ -104,6 +108,7 @@ def compile_plan(
         answer=answer,
         shares=any(count > 1 for count in readers),
         forks=len(start) > 1 or any(len(stage.dependents) > 1 for stage in stages),
+        detached=tuple(range(len(waited), len(steps))),
     )
 
 
@@ -162,11 +167,11 @@ def _bits(steps: Iterable[int]) -> int:
 
 
 def _hops(members: list[int], manners: list[Manner]) -> tuple[tuple[int, ...], ...]:
-    """Adjacent synchronous steps without a timeout of their own share one thread."""
+    """Adjacent synchronous steps share one thread, but for those that are to be alone."""
     hops: list[tuple[int, ...]] = []
     shared = False
     for step in members:
-        can_share = manners[step].threaded and not manners[step].timed
+        can_share = manners[step].threaded and not manners[step].alone
         if can_share and shared:
             hops[-1] = (*hops[-1], step)
         else:

@@ -32,8 +32,8 @@ class Spot:
 def declared(name: str, dag: nx.Graph[str], top: Mapping[str, Any], faults: list[Fault]) -> Table:
     """A Python graph as located values: nodes' ``step`` attributes, and edges (``tensor``, ``to``) as their inputs.
 
-    ``top`` holds the other top-level keys. The answer is the only node that nothing reads, unless ``top`` has
-    ``output``.
+    ``top`` holds the other top-level keys. The answer is the only node that nothing reads or calls and that is not
+    detached, unless ``top`` has ``output``.
     """
     here = Spot(f'pipeline "{name}"')
     if not isinstance(dag, nx.DiGraph):
@@ -44,12 +44,26 @@ def declared(name: str, dag: nx.Graph[str], top: Mapping[str, Any], faults: list
         spot = Spot(f'node "{node}"')
         steps.append(Entry(str(node), spot, _step(node, attributes.get("step"), dag, spot, faults)))
     values: dict[str, Any] = {"name": name, **top}
-    sinks = [str(node) for node, degree in dag.out_degree() if degree == 0]
+    sinks = _sinks(dag)
     if "output" not in values and len(sinks) > 1:
         faults.append(Fault(here, f"nothing reads {listed(sinks)}: say which one is the answer, output=…"))
     if "output" not in values and sinks:
         values["output"] = sinks
     return Table((*_table(values, here).entries, Entry("steps", here, Table(tuple(steps), here))), here)
+
+
+def _sinks(dag: nx.DiGraph[str]) -> list[str]:
+    """The nodes that may be the answer: no node that somebody waits for reads them, and none calls them."""
+    steps = {node: attributes.get("step") for node, attributes in dag.nodes(data=True)}
+    keys = {node: step.keys for node, step in steps.items() if isinstance(step, Step)}
+    detached = {node for node, own in keys.items() if own.get("detached") is True}
+    handles = [own.get("handles") for own in keys.values()]
+    called = {str(name) for own in handles if isinstance(own, Mapping) for name in own.values()}
+    return [
+        str(node)
+        for node in dag
+        if node not in detached and str(node) not in called and not set(dag.successors(node)) - detached
+    ]
 
 
 def _step(node: Any, step: Any, dag: nx.DiGraph[str], spot: Spot, faults: list[Fault]) -> Node:

@@ -14,7 +14,7 @@ from pipeline.graph.fields import Fields, kind_of, places_of
 from pipeline.graph.scalars import shown
 from pipeline.graph.source import Entry, Fault, Items, Node, Scalar, Table, plain
 from pipeline.graph.spec import RESERVED, UNREAD, Reference, StepSpec
-from pipeline.graph.words import LATER_PLACES, LATER_STEP, PLACES, STEP_KEYS, later, listed, unknown
+from pipeline.graph.words import HANDLES, LATER_PLACES, LATER_STEP, PLACES, STEP_KEYS, later, listed, unknown
 
 Kinds = Mapping[str, Collection[str]]
 """Action key → the option keys that belong to it, as the files of ``pipeline/steps/`` say."""
@@ -42,13 +42,16 @@ def read_step(name: str, place: object, node: Node, kinds: Kinds, read: Fields, 
         place=place,
         action=action.key if action else "",
         target=plain(action.node) if action else None,
-        options={key: plain(found.node) for key in sorted(options) if (found := table.get(key))},
+        options={key: plain(found.node) for key in sorted(options) if key != HANDLES and (found := table.get(key))},
         inputs=_inputs(node, table, read),
         timeout=read.seconds(table, "timeout"),
         limit=read.whole(table, "limit", least=1),
         queue=read.whole(table, "queue", least=0),
         where=_where(table, read),
         places=places_of(table),
+        handles=_handles(table, read) if HANDLES in options else {},
+        each=read.text(table, "each"),
+        detached=read.truth(table, "detached"),
     )
 
 
@@ -107,6 +110,17 @@ def _inputs(node: Node, table: Table, read: Fields) -> tuple[Reference, ...] | M
             return {entry.key: read.reference(entry.node, f'input "{entry.key}"') for entry in entries}
         case Entry(node=node):
             return (read.reference(node, "inputs"),)
+
+
+def _handles(table: Table, read: Fields) -> Mapping[str, Reference]:
+    match table.get(HANDLES):
+        case None:
+            return {}
+        case Entry(node=Table(entries=entries)):
+            return {entry.key: read.reference(entry.node, f'handle "{entry.key}"', "a step") for entry in entries}
+        case Entry(node=node):
+            read.wrong(node, f"handles is a map name → step, not {kind_of(node)}")
+            return {}
 
 
 def _where(table: Table, read: Fields) -> str | None:

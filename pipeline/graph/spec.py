@@ -60,8 +60,9 @@ class StepSpec:
 
     ``action`` is the key that says what the step does, ``target`` its value, ``options`` the keys that belong to it;
     the action is empty where that is a fault, so that others may still read the step.
-    ``inputs`` is a tuple (tensors merged by name) or a mapping parameter → reference. ``places`` says where each key's
-    value stands.
+    ``inputs`` is a tuple (tensors merged by name) or a mapping parameter → reference. ``handles``: name → the step that
+    it calls; ``each``: the input to loop over; ``detached``: nobody waits for the step. ``places`` says where each
+    key's value stands.
     """
 
     name: str
@@ -75,6 +76,9 @@ class StepSpec:
     queue: int | None
     where: str | None
     places: Mapping[str, object] = field(default_factory=dict)
+    handles: Mapping[str, Reference] = field(default_factory=dict)
+    each: str | None = None
+    detached: bool = False
 
     def at(self, key: str) -> object:
         """Where that key's value stands; the step's own place where the key was not written."""

@@ -7,19 +7,21 @@ from collections.abc import Collection, Iterable
 
 TOP_KEYS = frozenset({"name", "version", "steps", "output", "schema", "deadline", "limit", "queue"})
 # Keys of a step that are the same whatever it does; those of an action stand in its own file in pipeline/steps/.
-STEP_KEYS = frozenset({"inputs", "timeout", "limit", "queue", "place"})
+STEP_KEYS = frozenset({"inputs", "each", "detached", "timeout", "limit", "queue", "place"})
+# An option whose values are steps, for the actions that have it.
+HANDLES = "handles"
 PLACES = ("loop", "thread")
 VERBS = ("predict", "explain")
 
 # The contract knows these words and the code does not yet: refused by name, never a silent no-op.
 LATER_TOP = frozenset({"defaults"})
 LATER_STEP = frozenset(
-    {"call", "graph", "switch", "split", "first", "merge"}
-    | {"each", "handles", "detached", "ready", "forward", "by", "sha256", "storage"}
+    {"graph", "switch", "split", "first", "merge"}
+    | {"by", "sha256", "storage"}
     | {"retry", "hedge", "fallback", "batch", "cache", "warmup", "workers", "pure"}
 )
 # Those of them that read steps by name, or let a step stand that nothing reads.
-LATER_READERS = frozenset({"switch", "split", "first", "handles", "fallback", "detached"})
+LATER_READERS = frozenset({"switch", "split", "first", "fallback"})
 LATER_PLACES = frozenset({"process", "asyncio"})
 
 # A hint that is longer than this is no hint.

@@ -17,6 +17,7 @@ from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.plugins import plugins
+from pipeline.steps.readiness import Readiness
 from pipeline.tensors.signature import Signature
 
 # What a step's `close` gets when the process wants to stop: longer than a flush, shorter than anybody's patience.
@@ -50,16 +51,21 @@ class Home:
 class Call:
     """An opened step: ``function(inputs, context)``, to be awaited unless ``blocking``.
 
-    ``signature`` is what a model file tells of itself, once it is open.
+    ``signature`` is what a model file tells of itself, once it is open; ``readiness`` stands where the step depends on
+    something that may be ready or not while it is open.
     """
 
     function: Callable[..., Any]
     blocking: bool
     signature: Signature = Signature()
+    readiness: Readiness | None = None
 
 
 class StepKind(Protocol):
-    """A file of ``pipeline/steps/``. ``KEYS``: action word → the option words that go with it."""
+    """A file of ``pipeline/steps/``. ``KEYS``: action word → the option words that go with it.
+
+    It may have ``SCHEMA`` as well: each of these words → the JSON Schema of its value, which editors show.
+    """
 
     KEYS: Mapping[str, Collection[str]]
 

@@ -21,6 +21,17 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 
 KEYS = {"model": ("runtime", "params")}
+SCHEMA = {
+    "model": {
+        "type": "string",
+        "minLength": 1,
+        "description": "A path (relative to the graph) or a URI",
+        "examples": ["model.joblib", "s3://models/iris.joblib"],
+    },
+    "runtime": {"type": "string", "description": "What opens the model; guessed from its files by default"},
+    "params": {"type": "object", "description": "Options of the runtime"},
+}
+"""The JSON Schema of each word, for editors."""
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:

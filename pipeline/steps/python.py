@@ -19,14 +19,24 @@ from pipeline.errors import WrongAnswer
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
-from pipeline.graph.words import later, meant, near
+from pipeline.graph.words import HANDLES, later, meant, near
 from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores, harmless
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
 
-KEYS = {"run": ("params",)}
+KEYS = {"run": ("params", "handles")}
+SCHEMA = {
+    "run": {
+        "type": "string",
+        "minLength": 1,
+        "description": "file.py:name (beside the graph) or package.module:name: a function or a class",
+        "examples": ["app.py:clean", "package.module:Class"],
+    },
+    "params": {"type": "object", "description": "Keyword arguments of the class, or of the function's own parameters"},
+}
+"""The JSON Schema of each word, for editors."""
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | None:
@@ -127,6 +137,10 @@ def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, An
     for name in unknown:
         message = f'step "{step.name}": {taker} has no parameter "{name}"{meant(name, names)}'
         faults.append(Fault(step.at(f"params.{name}"), message))
+    for name in () if isinstance(target, type) else step.handles:
+        if name in params:
+            message = f'step "{step.name}": "{name}" is a handle and one of its params; name the handle otherwise'
+            faults.append(Fault(step.at(f"{HANDLES}.{name}"), message))
     # A misspelt name is one mistake: it is not missing as well.
     given = {*params, *(near(name, names) for name in unknown)}
     for name in names if isinstance(target, type) else ():
@@ -147,8 +161,8 @@ def _signature(step: StepSpec, target: Any, params: Mapping[str, Any], faults: l
         return None
     try:
         if isinstance(target, type):
-            return signature_of(called, skip=1)
-        return signature_of(target, bound=frozenset(params))
+            return signature_of(called, handles=frozenset(step.handles), skip=1)
+        return signature_of(target, bound=frozenset(params), handles=frozenset(step.handles))
     except BadSignature as error:
         faults.append(Fault(step.at("run"), f"{what} cannot be bound: {error}"))
         return None

@@ -37,6 +37,7 @@ class Form(enum.Enum):
     FRAME = "pandas.DataFrame"
     REQUEST = "InferRequest"
     CONTEXT = "Context"
+    HANDLE = "a handle"
 
     __hash__ = object.__hash__
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -70,6 +70,9 @@ class Codec(Protocol):
     """One protocol, both directions. Nothing here does I/O or knows a clock."""
 
     ROUTES: Sequence[Route]
+    UNNAMED: Collection[str]
+    """What the one output of a reply is called where it came without a name. Empty where every tensor has its own, and
+    JSON travels as the text of one."""
 
     def decode(
         self, call: Call, route: Route, model: str, version: str, expectation: Expectation, /

@@ -53,6 +53,7 @@ _OUTPUTS = "outputs"
 _B64 = "b64"
 # The key of an answer in row form.
 _ANSWERS: Mapping[Verb, str] = {"predict": "predictions", "explain": "explanations"}
+UNNAMED: Collection[str] = frozenset({*_ANSWERS.values(), _OUTPUTS})
 _SHOWN_KEYS = 4
 
 
@@ -118,7 +119,9 @@ def preferring(_: bool) -> Options:
 
 
 def encode_request(command: Command, _: Options | None = None) -> Call:
-    """The call of a client: rows for one tensor, columns for several or for a scalar, one JSON object as it is.
+    """The call of a client: rows for one tensor and for several of as many rows, else columns; a JSON object as it is.
+
+    Rows are what every server of this protocol reads; KServe's models look for nothing else.
 
     Raises InvalidInput where JSON would not carry an input as it is.
     """
@@ -299,6 +302,8 @@ def _asked(inputs: Mapping[str, Value], parameters: Mapping[str, Any]) -> Any:
             return {**parameters, _ROWS: rows}
         case [Tensor(_, array) as only] if array.ndim:
             return {**parameters, _ROWS: _written(only)}
+        case [_, _, *_] if records := _records(inputs):
+            return {**parameters, _ROWS: records}
         case _:
             return {**parameters, _COLUMNS: {name: _written(value) for name, value in inputs.items()}}
 

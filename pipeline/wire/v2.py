@@ -5,7 +5,7 @@ Source: https://github.com/kserve/open-inference-protocol, "HTTP/REST"; key orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -60,6 +60,7 @@ ROUTES: Sequence[Route] = (
     Route("POST", f"{_MODEL}/explain", "explain"),
     Route("POST", f"{_VERSION}/explain", "explain"),
 )
+UNNAMED: Collection[str] = ()
 _MICROSECONDS = 1e6
 
 

@@ -220,3 +220,12 @@ def test_a_type_that_only_type_checkers_import_is_known_by_its_name():
     exec(source, scope)  # a module without the imports that its annotations name
     forms = [argument.parameter.form for argument in signature_of(scope["f"]).arguments]
     assert forms == [Form.ARRAY, Form.LIST, Form.CONTEXT, Form.ANY]
+
+
+def test_a_parameter_named_as_a_handle_gets_it_whatever_its_annotation():
+    def why(rows, score: collections.abc.Callable[..., Any], *, other=None):
+        return rows
+
+    found = signature_of(why, handles=frozenset({"score", "other", "absent"}))
+    assert [own.parameter.form for own in found.arguments] == [Form.ANY, Form.HANDLE, Form.HANDLE]
+    assert [parameter.name for parameter in found.parameters] == ["rows"]

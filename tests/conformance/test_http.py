@@ -474,7 +474,7 @@ def test_a_request_id_that_a_header_and_a_log_line_can_carry_is_kept_and_any_oth
     assert reply.json()["id"] == given, "the step sees the same id"
 
 
-def test_a_step_sees_the_headers_that_were_sent_and_no_other(client):
+def test_a_step_sees_the_headers_that_were_sent_and_the_id_and_no_other(client):
     reply = client.post("/v1/models/heard:predict", json={"instances": [1]}, headers={"X-Tenant": "a"})
     sent = {
         "accept",
@@ -485,6 +485,7 @@ def test_a_step_sees_the_headers_that_were_sent_and_no_other(client):
         "host",
         "user-agent",
         "x-tenant",
+        "x-request-id",
     }
     assert set(reply.json()["headers"]) == sent
 

@@ -49,7 +49,7 @@ def plan(wiring: Mapping[str, Any], outputs: Collection[str] = (), threaded: Col
     """The plan of steps wired like this: name → its ``inputs`` as the graph file writes them (None: the one above)."""
     built = pipeline({name: Step(run=everything, inputs=inputs) for name, inputs in wiring.items()}, **top)
     graph = built.blueprint.graph
-    manners = {name: Manner(threaded=name in threaded, timed=False) for name in wiring}
+    manners = {name: Manner(threaded=name in threaded, alone=False) for name in wiring}
     wanted = [own for own in graph.output["predict"] if not outputs or own.source in outputs]
     return compile_plan(graph, built.blueprint.interfaces, manners, wanted)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import zlib
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ class Node:
     answer: str
     gives: tuple[str, ...]
     single: bool
+    detached: bool = False
 
     @property
     def references(self) -> list[str]:
@@ -52,14 +54,25 @@ class Graph:
     output: tuple[str, ...]
 
     @staticmethod
-    def draw(rng: random.Random, kinds: tuple[str, ...] = ("async", "thread", "loop")) -> Graph:
+    def draw(
+        rng: random.Random, kinds: tuple[str, ...] = ("async", "thread", "loop"), *, most_detached: int = 0
+    ) -> Graph:
         nodes: dict[str, Node] = {}
         for number in range(rng.randint(1, 9)):
             nodes[f"s{number}"] = _node(rng, number, nodes, rng.choice(kinds))
         read = set().union(*(node.sources for node in nodes.values()))
         sinks = [name for name in nodes if name not in read]
         extra = [name for name in read if rng.random() < 0.15]
-        return Graph(nodes, tuple(rng.sample(sinks + extra, len(sinks + extra))))
+        output = tuple(rng.sample(sinks + extra, len(sinks + extra)))
+        waited = dict(nodes)
+        for _ in range(rng.randint(0, most_detached)):
+            node = _node(rng, len(nodes), waited, rng.choice(kinds))
+            nodes[node.name] = dataclasses.replace(node, detached=True)
+        return Graph(nodes, output)
+
+    def joined(self, needed: set[str]) -> set[str]:
+        """The steps of a plan that computes those: detached ones join it where it has all that they read."""
+        return needed | {name for name, node in self.nodes.items() if node.detached and node.sources <= needed}
 
     def ancestors(self, names: set[str]) -> set[str]:
         found, waiting = set(names), list(names)
@@ -75,6 +88,7 @@ class Graph:
                 run=functions[name],
                 inputs=node.reads,
                 place="loop" if node.kind == "loop" else None,
+                detached=node.detached or None,
                 **policy.get(name, {}),
             )
             for name, node in self.nodes.items()

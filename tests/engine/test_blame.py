@@ -73,3 +73,29 @@ def test_what_a_request_started_and_steps_hand_on_is_the_callers(sent, made, bla
         assert (type(found), found.message) == (InvalidInput, 'input "x" does not suit step "b", whose "p" is odd')
     else:
         assert (type(found), found.message) == (WrongAnswer, 'step "b": its input "p" is odd')
+
+
+@pytest.mark.parametrize("reads", ["request", {"p": "request"}, ["a", "request"]])
+@pytest.mark.parametrize(
+    ("value", "blamed"), [(MADE, "author"), (SENT, "author"), (None, "author"), (tensor(np.array([np.nan])), "author")]
+)
+def test_through_a_handle_the_inputs_come_from_the_step_that_calls(reads, value, blamed):
+    step, context = called(reads)
+    found = Blame(step).misfit("p", value, context, "is odd")
+    assert (type(found), found.message) == (WrongAnswer, 'step "b", called by step "why": its input "p" is odd')
+
+
+def test_through_a_handle_what_is_odd_in_the_request_and_what_it_fills_in_are_the_callers_still():
+    step, context = called({"p": "a", "q": "parameters.q"}, sent=NAN)
+    found = Blame(step).misfit("p", tensor(np.array([np.nan])), context, "is odd")
+    assert (type(found), found.message) == (InvalidInput, 'input "x" does not suit step "b", whose "p" is odd')
+    assert type(Blame(step).misfit("q", Json("of the request"), context, "is odd")) is InvalidInput
+    assert type(Blame(step).misfit("q", Json("of the step"), context, "is odd")) is WrongAnswer
+
+
+def called(reads, sent=SENT):
+    steps = {"a": Step(run=everything, inputs="request"), "b": Step(run=everything, inputs=reads)}
+    built = pipeline(steps, output=["a", "b"])
+    step = next(step for step in built.blueprint.graph.steps if step.name == "b")
+    request = InferRequest(model="test", inputs={"x": sent}, parameters={"q": "of the request"})
+    return step, Context(request, math.inf).called_by("why")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.graph.dag import Graph, connect
 from pipeline.graph.python import declared
 from pipeline.graph.read import read_graph
+from pipeline.graph.read_step import Kinds
 from pipeline.graph.source import Fault, GraphFaults, Node
 from pipeline.graph.spec import GraphSpec
 from tests.graph.reading import FILE, read
@@ -15,7 +16,7 @@ from tests.graph.reading import FILE, read
 if TYPE_CHECKING:
     import networkx as nx
 
-KINDS = {"run": ("params",), "model": ("runtime", "params")}
+KINDS = {"run": ("params", "handles"), "model": ("runtime", "params")}
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ def checked_dag(dag: nx.DiGraph, **top: object) -> Checked:
     return of_tree(declared("g", dag, top, faults), faults)
 
 
-def of_tree(root: Node, faults: list[Fault]) -> Checked:
-    spec = read_graph(root, name="graph", kinds=KINDS, faults=faults)
+def of_tree(root: Node, faults: list[Fault], kinds: Kinds = KINDS) -> Checked:
+    spec = read_graph(root, name="graph", kinds=kinds, faults=faults)
     graph = connect(spec, faults) if spec else None
     return Checked(spec, graph, [str(fault).removeprefix(f"{FILE}:") for fault in GraphFaults(faults).faults])
 
@@ -49,8 +50,8 @@ def spec_of(text: str) -> GraphSpec:
     return found.spec
 
 
-def graph_of(text: str) -> Graph:
-    found = checked(text)
+def graph_of(text: str, kinds: Kinds = KINDS) -> Graph:
+    found = of_tree(read(text), [], kinds)
     assert found.lines == []
     assert found.graph is not None
     return found.graph

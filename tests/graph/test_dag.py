@@ -150,8 +150,8 @@ def test_a_fault_of_the_shape_is_one_located_line(text, lines):
             ['3:4: step "b" is empty; it needs one of model and run'],
         ),
         (
-            steps(a="app.py:f", b="{call: 'http://h/v1/models/m:predict'}", c=reads("[a, b.y]")),
-            ['3:7: step "b": call is known but not built yet'],
+            steps(a="app.py:f", b="{graph: other.yaml}", c=reads("[a, b.y]")),
+            ['3:7: step "b": graph is known but not built yet'],
         ),
         (
             steps(a="app.py:f", b="{run: app.py:f, model: m.joblib, inputs: a}", c=reads("b")),

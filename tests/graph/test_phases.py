@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipeline.graph.phases import PHASES, phases
-from tests.graph.checking import graph_of
+from tests.graph.checking import KINDS, graph_of
 
-FUNCTION, MODEL = "app.py:f", "{model: m.joblib}"
+FUNCTION, MODEL, CALL = "app.py:f", "{model: m.joblib}", "{call: 'http://h/v1/models/m:predict'}"
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,14 @@ FUNCTION, MODEL = "app.py:f", "{model: m.joblib}"
         # Of two models in a row both predict; what stands between them is neither before nor after.
         ({"m": MODEL, "between": FUNCTION, "n": MODEL}, "predict preprocess predict"),
         ({"m": MODEL}, "predict"),
+        # Without a model the server that is called predicts; beside one it is what its place says.
+        ({"a": FUNCTION, "c": CALL, "z": FUNCTION}, "preprocess predict postprocess"),
+        ({"c": CALL, "m": MODEL}, "preprocess predict"),
     ],
 )
 def test_each_step_plays_its_part(steps, expected):
     text = "steps:\n" + "".join(f"  {name}: {step}\n" for name, step in steps.items())
-    found = phases(graph_of(text))
+    found = phases(graph_of(text, {**KINDS, "call": ()}))
     assert [found[name] for name in steps] == expected.split()
     assert set(found.values()) <= set(PHASES)
 

@@ -16,7 +16,7 @@ from pipeline.graph.spec import Step
 from pipeline.tensors.forms import Form
 from tests.graph.checking import checked_dag, graph_of
 
-THREAD, LOOP, TIMED = Manner(threaded=True, timed=False), Manner(threaded=False, timed=False), Manner(True, True)
+THREAD, LOOP, TIMED = Manner(threaded=True, alone=False), Manner(threaded=False, alone=False), Manner(True, True)
 ANY = Interface((Parameter("x"),), None, blocking=True, limit=1)
 
 
@@ -213,7 +213,7 @@ def test_hops_join_neighbours_in_threads_without_a_timeout_and_no_others(drawn):
 
     def shares(step: int) -> bool:
         manner = manners[found.steps[step].name]
-        return manner.threaded and not manner.timed
+        return manner.threaded and not manner.alone
 
     for stage in found.stages:
         for hop in stage.hops:
@@ -231,3 +231,20 @@ def test_readers_are_counted_once_each(drawn):
     assert list(found.readers) == [counts[step] for step in range(len(found.steps))]
     assert found.shares == any(count > 1 for count in found.readers)
     assert found.forks == (len(found.start) > 1 or any(len(stage.dependents) > 1 for stage in found.stages))
+
+
+def test_detached_steps_come_last_stand_in_no_stage_and_keep_what_they_read():
+    text = (
+        "steps:\n  a: app.py:f\n  log: {run: app.py:f, detached: true}\n  b: {run: app.py:f, inputs: a}\n"
+        "  audit: {run: app.py:f, inputs: request, detached: true}\n"
+    )
+    graph = graph_of(text)
+    interface = Interface((Parameter("x"),), None, blocking=True, limit=None)
+    interfaces = {step.name: interface for step in graph.steps}
+    manners = {step.name: THREAD for step in graph.steps}
+    found = compile_plan(graph, interfaces, manners, graph.output["predict"])
+    assert [step.name for step in found.steps[:2]] == ["a", "b"]
+    assert sorted(found.steps[number].name for number in found.detached) == ["audit", "log"]
+    # They cut no chain: a and b still share a thread.
+    assert [stage.hops for stage in found.stages] == [((0, 1),)]
+    assert (found.readers[:2], found.shares, found.forks) == ((2, 1), True, False)

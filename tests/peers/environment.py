@@ -43,6 +43,8 @@ def python(name: str, home: Path = ROOT / ".peers", lists: Path = LISTS) -> Path
     base = _base(name)
     listed = lists / f"{name}.txt"
     home.mkdir(parents=True, exist_ok=True)
+    # Checkouts may share a folder by links: it is one environment by whichever way it is reached.
+    home = home.resolve()
     folder = home / name
     made, stamp = folder / "bin" / "python", folder / "stamp"
     # A path, for scripts and pyvenv.cfg hold it; an interpreter, for wheels fit one.

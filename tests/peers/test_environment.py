@@ -36,6 +36,9 @@ def test_an_environment_is_made_once_also_by_many_and_anew_where_its_making_was_
     mark.touch()
     make("# nothing")
     assert mark.exists()
+    (tmp_path / "link").symlink_to(tmp_path / "peers")
+    assert environment.python("peer", tmp_path / "link", tmp_path) == first
+    assert mark.exists()
     (mark.parent / "stamp").unlink()  # what is written last
     make("# nothing")
     assert not mark.exists()

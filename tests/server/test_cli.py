@@ -26,7 +26,7 @@ def test_help_shows_the_commands_and_where_the_flags_are(capsys):
     assert (code, err) == (0, "")
     assert "pipeline-serve graph.yaml" in out
     assert "pipeline-serve serve --help" in out
-    for command in ("check", "run", "serve"):
+    for command in ("check", "draw", "init", "run", "schema", "serve"):
         assert f"\n  {command} " in out
     assert "..." not in out.partition("Commands:")[2], "no description is cut"
     assert ended(capsys, "-h") == (code, out, err)
@@ -56,7 +56,7 @@ def test_the_version_is_the_installed_one(capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["draw", "graph.yaml"], "the command draw is known but not built yet"),
+        (["bench", "graph.yaml"], "the command bench is known but not built yet"),
         (["export", "k8s"], "the command export is known but not built yet"),
         (["serve"], "Missing argument 'GRAPH.yaml…'"),
         (["check"], "Missing argument 'GRAPH.yaml…'"),

@@ -65,7 +65,9 @@ def test_what_is_not_known_is_415(header, says):
 
 
 @pytest.mark.parametrize(
-    "body", [gzip.compress(b"a" * (LIMIT + 1)), gzip.compress(b"a" * 10**7), gzip.compress(b"a" * 600) * 2]
+    "body",
+    [gzip.compress(b"a" * (LIMIT + 1)), gzip.compress(b"a" * 10**7), gzip.compress(b"a" * 600) * 2],
+    ids=["just", "by far", "in two members"],
 )
 def test_a_body_that_grows_past_the_limit_is_413(body):
     with pytest.raises(InferError, match=r"larger than 1000 bytes \(--max-body\) once decoded") as caught:
@@ -87,6 +89,7 @@ def test_a_body_of_exactly_the_limit_is_read():
         (zlib.compress(b"hello") + b"!", "deflate", "1 bytes follow its end"),
         (b"\xff\xff\xff", "deflate", "the body is no deflate"),
     ],
+    ids=["plain", "cut", "followed", "deflate cut", "deflate followed", "no deflate"],
 )
 def test_a_broken_stream_is_the_callers_fault(body, coding, says):
     with pytest.raises(InferError, match=says) as caught:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.errors import Code, InferError
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
-from pipeline_serve import Pipeline, Step
+from pipeline_serve import Context, Pipeline, Step
 from server.handle import Answered, Service, handle, request_id
 from server.log import _with_request
 
@@ -43,6 +43,10 @@ def service(function, **top) -> tuple[Pipeline, Service]:
     dag.add_node("answer", step=Step(run=function))
     pipeline = Pipeline("m", dag, **top)
     return pipeline, Service(Repository([pipeline]), ready="all", name="n", version="9")
+
+
+async def whose(rows: list, context: Context) -> list:
+    return [context.headers.get("x-request-id")]
 
 
 class Body:
@@ -154,6 +158,15 @@ async def test_readiness_ends_when_draining_begins_and_liveness_does_not():
         assert (await ask(own, Body()))[0] == 200
 
 
+@pytest.mark.parametrize("sent", ["r-1", None, "two words"])
+async def test_a_step_sees_the_id_that_the_log_and_the_reply_have(autojump_clock, sent):
+    pipeline, own = service(whose)
+    async with pipeline:
+        reply = await handle(own, "POST", PREDICT, {"x-request-id": sent} if sent else {}, Body())
+    assert json.loads(b"".join(reply.body)) == {"predictions": [reply.headers["x-request-id"]]}
+    assert (reply.headers["x-request-id"] == sent) == (sent == "r-1")
+
+
 @given(st.text(max_size=140) | st.text("abc-_~!", min_size=1, max_size=128))
 def test_a_request_id_fits_a_header_and_is_the_callers_wherever_that_fits(text):
     found = request_id({"x-request-id": text})
@@ -254,6 +267,7 @@ LARGE = b'{"instances": [' + b"1," * 600_000 + b"1]}"
         (LARGE, {"accept-encoding": "gzip"}, 2),
         (b'{"instances": [' + b"1," * 2_000 + b"1]}", {"accept-encoding": "gzip"}, 0),
     ],
+    ids=["short", "large", "gzip", "latin-1", "utf-8", "large to gzip", "short to gzip"],
 )
 async def test_what_takes_long_is_done_beside_the_loop(monkeypatch, body, headers, threads):
     pipeline, own = service(at_once)

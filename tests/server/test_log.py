@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.observe import LimitReached, ModelFailed, ModelLoaded, RequestDone
+from pipeline.errors import Overloaded
+from pipeline.observe import DetachedDone, LimitReached, ModelFailed, ModelLoaded, RemoteTurned, RequestDone
 from server import log
 
 START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
@@ -20,13 +21,14 @@ START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 @pytest.fixture(autouse=True)
 def restored():
     """The process's logging is set up by these tests, and put back."""
-    root, access = logging.getLogger(), logging.getLogger("pipeline_serve.access")
+    root, access, httpx = map(logging.getLogger, (None, "pipeline_serve.access", "httpx"))
     level, handlers, disabled = root.level, root.handlers[:], access.disabled
     yield
     logging.captureWarnings(capture=False)
     root.setLevel(level)
     root.handlers[:] = handlers
     access.disabled = disabled
+    httpx.setLevel(logging.NOTSET)
 
 
 def written(form, act, monkeypatch, *, level="info") -> str:
@@ -57,6 +59,38 @@ def test_a_path_of_any_length_is_a_line_of_a_bounded_one(monkeypatch):
     text = written("text", lambda: log.answered("id-1", "GET", "/" + "a" * 9_000, 404, 0, 0), monkeypatch)
     assert "a" * 255 + "… 404" in text
     assert len(text) < 400
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_failure_of_another_server_is_one_line_with_what_its_caller_was_not_told(monkeypatch, form):
+    def act():
+        log.failed_upstream("id-1", "POST /x", "it answered 404", "http://far: \x1b[2J")
+
+    text = written(form, act, monkeypatch)
+    assert text.count("\n") == 1
+    assert "\x1b" not in text
+    if form == "text":
+        line = r"WARNING pipeline_serve: POST /x failed: it answered 404 \(http://far: \\x1b\[2J\) \[id-1\]\n"
+        assert re.fullmatch(START + line, text)
+
+
+def test_a_remote_that_turns_is_told_with_the_reason(monkeypatch):
+    def act():
+        log.observer(RemoteTurned("m", "1", "predict", "http://far: loading"))
+        log.observer(RemoteTurned("m", "1", "predict", None))
+
+    no, yes = written("text", act, monkeypatch).splitlines()
+    told = 'WARNING pipeline_serve: model "m" version 1 is not ready: the server that step "predict" calls is not: '
+    assert no.endswith(told + "http://far: loading")
+    assert yes.endswith('INFO    pipeline_serve: model "m" version 1: the server that step "predict" calls is ready')
+
+
+@pytest.mark.parametrize(("level", "count"), [("debug", 1), ("info", 0), ("error", 0)])
+def test_a_call_to_another_server_is_a_line_where_everything_is(monkeypatch, level, count):
+    def act():
+        logging.getLogger("httpx").info("HTTP Request: …")
+
+    assert written("text", act, monkeypatch, level=level).count("\n") == count
 
 
 def test_a_failure_has_its_traceback_and_the_request_id(monkeypatch):
@@ -103,6 +137,12 @@ def test_no_path_message_or_error_can_be_more_than_one_event(form, monkeypatch):
         (ModelFailed("m", "1", OSError("no file")), 'model "m" version 1 failed to load: OSError: no file'),
         (LimitReached("m", "s", 1), 'requests wait for step "s" of model "m": a class runs 1 at a time'),
         (RequestDone("m", "1", "predict", "id", 0.1, None, ()), ""),
+        (DetachedDone("m", "1", "s", "id", 0.1, None), ""),
+        (DetachedDone("m", "1", "s", "id", 0.1, OSError("no")), 'detached step "s" of model "m" failed: OSError: no'),
+        (
+            DetachedDone("m", "1", "s", "id", 0.0, Overloaded("s")),
+            'detached step "s" of model "m" is dropped: Overloaded',
+        ),
     ],
 )
 def test_what_happens_to_a_model_is_said_and_requests_are_left_to_the_access_line(event, says, monkeypatch):

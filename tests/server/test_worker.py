@@ -140,3 +140,51 @@ def test_a_unix_socket_is_served_and_removed_at_the_end(tmp_path):
         assert f"--unix-socket {path}" in server.stdout
         assert server.stop() == 0
     assert not os.path.lexists(path)
+
+
+DETACHED = {
+    "graph.yaml": "name: m\nsteps:\n  a: app.py:a\n  log: {run: app.py:log, detached: true}\n",
+    "app.py": """
+import pathlib, trio
+
+class a:
+    def __call__(self, x): return x
+    def close(self): pathlib.Path("closed").write_text(str(pathlib.Path("ended").exists()))
+
+async def log(x):
+    pathlib.Path("began").touch()
+    try:
+        while not pathlib.Path("go").exists():
+            await trio.sleep(0.01)
+    finally:
+        pathlib.Path("ended").touch()
+    return x
+""",
+}
+
+
+@pytest.mark.parametrize("grace", ["60s", "200ms"])
+def test_a_stop_waits_for_detached_steps_within_the_grace_period_and_models_close_last(tmp_path, grace):
+    with serving(tmp_path, DETACHED, "--grace", grace) as server:
+        assert server.post("/v1/models/m:predict", {"instances": [1]}).json() == {"predictions": [1]}
+        server.wait_until("the step began", (tmp_path / "began").exists)
+        server.send()
+        server.wait_for_log("draining")
+        if grace == "60s":
+            assert not (tmp_path / "ended").exists()
+            (tmp_path / "go").touch()
+        assert server.wait() == 0
+        assert (tmp_path / "closed").read_text() == "True"
+        cut = "detached steps that still run are cancelled" in server.stderr
+        assert cut is (grace != "60s")
+        assert ('detached step "log" of model "m" failed: InferError' in server.stderr) is cut
+
+
+def test_the_failure_of_a_detached_step_is_in_the_log_with_its_request_id_and_the_answer_is_none_the_worse(tmp_path):
+    files = {**DETACHED, "app.py": "def a(x): return x\ndef log(x): raise ValueError('oh')\n"}
+    with serving(tmp_path, files) as server:
+        reply = server.post("/v1/models/m:predict", {"instances": [1]}, headers={"x-request-id": "mine"})
+        assert reply.json() == {"predictions": [1]}
+        server.wait_for_log("ValueError: oh [mine]")
+        assert 'detached step "log" of model "m" failed: ValueError: oh [mine]' in server.stderr
+        assert "Traceback" in server.stderr

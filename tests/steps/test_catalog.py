@@ -25,7 +25,7 @@ def open_step(step, home):
 def test_each_action_of_a_step_has_a_kind_with_its_option_words():
     kinds = step_kinds()
     options = {action: set(kind.KEYS[action]) for action, kind in kinds.items()}
-    assert options["run"] == {"params"}
+    assert options["run"] == {"params", "handles"}
     assert options["model"] >= {"runtime", "params"}
 
 

@@ -4,6 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from pipeline.errors import InvalidInput
 from pipeline.pipeline import State
 from pipeline.runtimes.catalog import CannotOpen
 from pipeline.steps.python import cores
@@ -98,3 +99,22 @@ async def test_a_folder_with_one_model_file_is_a_model(write):
     folder = write("models/m.pkl", PICKLE)
     async with graph(Step(model="models"), folder) as model:
         assert (await model.infer({"x": np.zeros(1)}))["m"].tolist() == [3]
+
+
+async def test_a_model_may_be_called_by_a_step_and_go_over_items(tmp_path):
+    linear = pytest.importorskip("sklearn.linear_model")
+    joblib = pytest.importorskip("joblib")
+    rows = np.array([[0.0, 1.0], [2.0, 3.0]])
+    joblib.dump(linear.LinearRegression().fit(rows, rows.sum(axis=1)), tmp_path / "m.joblib")
+    dag = nx.DiGraph()
+    dag.add_node("m", step=Step(model="m.joblib"))
+    dag.add_node("why", step=Step(run=lambda rows, f: f(rows * 2), inputs="request", handles={"f": "m"}))
+    async with Pipeline("p", dag, folder=tmp_path) as model:
+        assert (await model.infer({"rows": rows}))["why"] == pytest.approx([2, 10])
+    dag = nx.DiGraph()
+    dag.add_node("m", step=Step(model="m.joblib", each="rows"))
+    async with Pipeline("p", dag, folder=tmp_path) as model:
+        for name in ("rows", "instances"):
+            assert (await model.infer({name: rows[:, None]}))["m"].ravel() == pytest.approx([1, 5])
+        with pytest.raises(InvalidInput, match='input "rows" is missing; there is "a" and "b"'):
+            await model.infer({"a": rows, "b": rows})

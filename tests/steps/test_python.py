@@ -32,6 +32,11 @@ async def answer_of(*steps, **top):
         return await model.infer({"x": [1, 2]})
 
 
+def named(value):
+    """A case's name, the same in every process: without addresses."""
+    return re.sub(r" at 0x\w+", "", str(value))[:50]
+
+
 RETURNED = [
     (np.array([[1.5]], dtype=np.float32), {"s0": ("FP32[1,1]", [[1.5]])}),
     (np.float16(2), {"s0": ("FP16[]", 2.0)}),
@@ -63,7 +68,7 @@ RETURNED = [
 ]
 
 
-@pytest.mark.parametrize(("returned", "expected"), RETURNED, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("returned", "expected"), RETURNED, ids=named)
 async def test_what_a_function_returns_becomes_tensors_or_json(returned, expected):
     answer = await answer_of(lambda x: returned)
     if expected is None:
@@ -97,7 +102,7 @@ async def test_a_dataframe_is_tensors_by_column():
         (1 << 70, 'step "s0" returned a value that is no tensor'),
         ("\ud800", 'step "s0" returned a value that is no tensor'),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=named,
 )
 async def test_what_no_edge_can_carry_is_its_authors_fault(returned, says):
     with pytest.raises(WrongAnswer, match=says):
@@ -191,7 +196,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("run", "where", "limit"), KINDS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("run", "where", "limit"), KINDS, ids=named)
 async def test_kinds_of_callables_run_where_they_belong_under_their_default_limit(run, where, limit):
     model = chain(run)
     interface = model.blueprint.interfaces["s0"]
@@ -393,7 +398,7 @@ class Streams:
         (Step(run="numpy:pi"), "numpy:pi is a float; a step is a function or a class"),
         (Step(run="gone.py:x"), 'there is no file "gone.py" beside the graph'),
     ],
-    ids=lambda value: str(value)[:50],
+    ids=named,
 )
 def test_what_is_no_step_is_a_fault_that_names_the_node(step, says):
     with pytest.raises(GraphFaults, match=rf'(?s)node "s0".*{says}'):

@@ -124,7 +124,7 @@ def test_what_is_not_of_the_form_is_refused_with_both(form, value, came):
     assert len(str(caught.value)) < 150
 
 
-@pytest.mark.parametrize("form", [f for f in Form if f not in (Form.REQUEST, Form.CONTEXT, Form.FRAME)])
+@pytest.mark.parametrize("form", [f for f in Form if f not in (Form.REQUEST, Form.CONTEXT, Form.HANDLE, Form.FRAME)])
 @given(value=tensors(texts=False))
 def test_any_tensor_in_any_form_is_a_value_or_a_short_reason(form, value):
     try:

@@ -105,6 +105,7 @@ CASES = {
     ),
     "v1-columns": Case(
         v1, SENSORS, {"score": array("FP32", [0.25, 0.5])}, told={"outputs": array("FP64", [0.25, 0.5])},
+        canonical=False,
     ),
     "v1-columns-several": Case(
         v1, {"a": array("INT64", [1, 2]), "b": array("BOOL", [True])},

@@ -405,12 +405,19 @@ ANY = tensors(shapes=FULL | st.just(()), texts=False).filter(lambda sent: not ha
 
 
 @given(st.dictionaries(NAMES, ANY, min_size=2, max_size=3))
-def test_several_tensors_travel_in_columns(sent):
+def test_several_tensors_travel_in_rows_where_they_have_as_many_and_else_in_columns(sent):
     expectation = Expectation(signature=Signature({name: spec_of(value) for name, value in sent.items()}))
     request, options = asked(v1, sent, expectation)
     assert list(request.inputs) == list(sent)
     assert all(same(value, request.inputs[name]) for name, value in sent.items())
-    assert not options.rows
+    counts = {value.shape[0] if value.shape else 0 for value in sent.values()}
+    assert options.rows == (len(counts) == 1 and counts != {0})
+
+
+def test_rows_of_several_tensors_are_an_object_each():
+    inputs = {"a": tensor_of([[1, 2], [3, 4]]), "b": tensor_of([b"x", b"\xff"])}
+    call = v1.encode_request(Infer(InferRequest(model="m", inputs=inputs, parameters={"k": 1}), "predict"))
+    assert call.body == b'{"k":1,"instances":[{"a":[1,2],"b":"x"},{"a":[3,4],"b":{"b64":"/w=="}}]}'
 
 
 def test_a_scalar_has_no_rows_and_travels_in_a_column():

@@ -1,0 +1,80 @@
+"""Steps that nobody waits for: jobs of a pipeline's own nursery, begun by requests that may be answered long before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+import trio
+
+from pipeline.engine.place import alone
+from pipeline.engine.step import Context, OpenStep
+from pipeline.errors import Code, InferError, ModelNotReady
+from pipeline.tensors.forms import Bound
+
+SECONDS = 60.0
+"""What a detached step has where it says no timeout: as long as callers of an HTTP API wait (graph.md, "Wiring")."""
+
+Told = Callable[[str, str, float, BaseException | None], None]
+"""Hears of the end of each job: step, request id, seconds, and why it failed."""
+
+
+class Detached:
+    """The jobs of one pipeline. ``opened`` gives them a nursery, and ``closed`` begins no more."""
+
+    def __init__(self, model: str, told: Told, threads: trio.CapacityLimiter) -> None:
+        self._model = model
+        self._told = told
+        self._threads = threads
+        self._nursery: trio.Nursery | None = None
+        self._running = 0
+        self._none_left = trio.lowlevel.ParkingLot()
+
+    def opened(self, nursery: trio.Nursery) -> None:
+        """Jobs are tasks of this nursery from now on; who owns it waits for them, or cancels them."""
+        self._nursery = nursery
+
+    def closed(self, *, cancel: bool) -> None:
+        """No job begins any more; those that run are cancelled, or are left to end."""
+        nursery, self._nursery = self._nursery, None
+        if cancel and nursery is not None:
+            nursery.cancel_scope.cancel()
+
+    def start(self, step: OpenStep, read: Callable[[], Mapping[str, Bound]], context: Context) -> None:
+        """Begins the step; what it reads is read now, and nothing else of its request is kept. Never raises.
+
+        Its time is its own, its headers and its request id are the request's.
+        """
+        try:
+            if self._nursery is None:
+                raise ModelNotReady(self._model, "It is being closed.")
+            inputs = read()
+        except InferError as error:
+            self._told(step.name, context.id, 0.0, error)
+            return
+        seconds = SECONDS if step.timeout is None else step.timeout
+        own = Context(context.request, trio.current_time() + seconds)
+        self._running += 1
+        self._nursery.start_soon(self._run, step, inputs, own, name=f"detached step {step.name}")
+
+    async def idle(self) -> None:
+        """Returns once no job runs. Cancelled, they run on."""
+        await trio.lowlevel.checkpoint()
+        while self._running:
+            await self._none_left.park()
+
+    async def _run(self, step: OpenStep, inputs: Mapping[str, Bound], context: Context) -> None:
+        start = perf_counter()
+        failed: BaseException | None = None
+        try:
+            await alone(step, inputs, context, self._threads)
+        except trio.Cancelled:
+            failed = InferError(Code.CANCELLED, "there was no more time to wait for it")
+            raise
+        except Exception as error:  # noqa: BLE001  # its request is answered: it has nobody to fail but the log
+            failed = error
+        finally:
+            self._told(step.name, context.id, perf_counter() - start, failed)
+            self._running -= 1
+            if not self._running:
+                self._none_left.unpark_all()

@@ -1,0 +1,218 @@
+"""Handles: steps that another step calls, as a function, while it runs itself.
+
+A handle is lent to one call of its owner. It runs its target alone, in this process: on the loop where the owner is
+async, in the owner's own thread where it blocks and the target does too, else by a trip to the loop. When the owner's
+call ends, or its request is cancelled, the handle is over and what it still runs is cancelled.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import trio
+
+from pipeline.engine.failure import contained
+from pipeline.engine.place import alone, stopped
+from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
+from pipeline.engine.target import Target
+from pipeline.errors import Code, InferError
+from pipeline.tensors.forms import Bound
+from pipeline.tensors.tensor import Value
+
+# An async target need not yield at all, and the loop has others to serve: what a tick of theirs may wait for.
+_SLICE = 0.001
+
+
+class Handles:
+    """The handles of one step. ``opened``: the steps of the pipeline by name, by the time of the first call."""
+
+    def __init__(
+        self,
+        owner: str,
+        targets: Mapping[str, Target],
+        opened: Mapping[str, OpenStep],
+        threads: trio.CapacityLimiter,
+        *,
+        blocking: bool,
+    ) -> None:
+        self._owner = owner
+        self._targets = targets
+        self._opened = opened
+        self._threads = threads
+        self._kind: type[_Blocking | _Awaited] = _Blocking if blocking else _Awaited
+
+    @contextmanager
+    def lent(self, context: Context) -> Iterator[Context]:
+        """The context of one call of the owner, whose handles are good until its end."""
+        lease = _Lease(self._owner, context, self._threads)
+        handles: dict[str, Callable[..., Any]] = {
+            name: self._kind(lease, target, self._opened[target.name]) for name, target in self._targets.items()
+        }
+        try:
+            yield context.having(handles)
+        finally:
+            lease.end()
+
+
+class _Lease:
+    """What the handles of one call of their owner share. Made, and ended, in the owner's task."""
+
+    __slots__ = ("_scopes", "_token", "context", "over", "owner", "task", "threads", "variables", "yielded")
+
+    def __init__(self, owner: str, context: Context, threads: trio.CapacityLimiter) -> None:
+        self.owner = owner
+        self.context = context.called_by(owner)
+        self.threads = threads
+        self.over = False
+        self.task = trio.lowlevel.current_task()
+        self.variables = contextvars.copy_context()
+        self.yielded = perf_counter()
+        self._token = trio.lowlevel.current_trio_token()
+        self._scopes: set[trio.CancelScope] = set()
+
+    def end(self) -> None:
+        self.over = True
+        for scope in tuple(self._scopes):
+            scope.cancel()
+
+    def ended(self) -> InferError:
+        message = f'step "{self.owner}" has ended, and what its handles call with it; none can be called any more'
+        return InferError(Code.CANCELLED, message)
+
+    def check(self) -> bool:
+        """Raises where the owner's call is over; whether this thread is one that trio did not start.
+
+        trio's own threads are told of a cancellation themselves, with what no ``except Exception`` holds up.
+        """
+        foreign = False
+        try:
+            trio.from_thread.check_cancelled()
+        except RuntimeError:
+            foreign = True
+        if self.over:
+            raise self.ended()
+        return foreign
+
+    async def watched(self, step: OpenStep, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
+        """The step's outputs, in a task that is not the owner's; cancelled once the owner's call is over."""
+        if self.over:
+            raise self.ended()
+        with trio.CancelScope(deadline=self.context.deadline) as scope:
+            self._scopes.add(scope)
+            try:
+                return await alone(step, inputs, self.context, self.threads)
+            finally:
+                self._scopes.discard(scope)
+        raise self.ended()
+
+    def wait_for(self, step: OpenStep, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
+        """The step's outputs, from a thread that waits for the loop."""
+        try:
+            # With the token it is a system task: nobody's scope but its own cancels it.
+            return trio.from_thread.run(self.watched, step, inputs, trio_token=self._token)
+        except trio.RunFinishedError:
+            raise self.ended() from None
+        except InferError:
+            self.check()
+            raise
+
+    async def breathe(self) -> None:
+        """A checkpoint, where the last one is some time ago: a request can be cancelled, and others are served."""
+        if perf_counter() - self.yielded < _SLICE:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
+            self.yielded = perf_counter()
+
+
+class _Handle:
+    __slots__ = ("_lease", "_step", "_target")
+
+    def __init__(self, lease: _Lease, target: Target, step: OpenStep) -> None:
+        self._lease = lease
+        self._target = target
+        self._step = step
+
+    def __repr__(self) -> str:
+        return f'<handle of step "{self._lease.owner}" to step "{self._target.name}">'
+
+
+class _Awaited(_Handle):
+    """A handle of an async step."""
+
+    __slots__ = ()
+
+    async def __call__(self, *positional: Any, **named: Any) -> Any:
+        """What the target gives. Raises what it raises, TypeError for arguments it has not.
+
+        Cancelled, it is cancelled.
+        """
+        lease, step = self._lease, self._step
+        if lease.over:
+            raise lease.ended()
+        inputs = self._target.inputs(positional, named, lease.context.request)
+        await lease.breathe()
+        start = perf_counter()
+        try:
+            if trio.lowlevel.current_task() is not lease.task:
+                outputs = await lease.watched(step, inputs)
+            elif type(step) is LoopStep and step.is_bare:
+                try:
+                    outputs = await step.call(inputs, lease.context)
+                except BaseException as error:  # noqa: BLE001  # judged, and raised
+                    raise stopped(error, step.name)  # noqa: B904
+            else:
+                outputs = await alone(step, inputs, lease.context, lease.threads)
+        finally:
+            lease.context.tally.add(lease.owner, step.name, perf_counter() - start)
+        return self._target.answer(outputs)
+
+
+class _Blocking(_Handle):
+    """A handle of a synchronous step: for its thread, and for threads of the user's own."""
+
+    __slots__ = ()
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        """What the target gives. Raises what it raises, TypeError for arguments it has not.
+
+        Once the request is cancelled: trio.Cancelled in the step's own thread, InferError (CANCELLED) in any other.
+        """
+        if self._lease.check():
+            # Log lines and traces of what it calls belong to the request, in whatever thread.
+            return self._lease.variables.copy().run(self._call, positional, named)
+        return self._call(positional, named)
+
+    def _call(self, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        lease, step = self._lease, self._step
+        inputs = self._target.inputs(positional, named, lease.context.request)
+        start = perf_counter()
+        try:
+            if type(step) is ThreadStep and _is_free(step):
+                outputs = _here(step, inputs, lease.context)
+            else:
+                outputs = lease.wait_for(step, inputs)
+        finally:
+            lease.context.tally.add(lease.owner, step.name, perf_counter() - start)
+        return self._target.answer(outputs)
+
+
+def _is_free(step: ThreadStep) -> bool:
+    """Whether it can run in this thread now; then its token is taken. Timeouts and handles are the loop's business."""
+    return step.timeout is None and step.handles is None and (step.limit is None or step.limit.try_acquire())
+
+
+def _here(step: ThreadStep, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+    try:
+        return step.call(inputs, context)
+    except trio.Cancelled:
+        raise
+    except BaseException as error:  # noqa: BLE001  # judged, and raised
+        raise contained(error, step.name)  # noqa: B904
+    finally:
+        if step.limit is not None:
+            step.limit.release()

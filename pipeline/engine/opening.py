@@ -1,0 +1,87 @@
+"""What a step is called with, once its kind has opened it: its place, its limit, its loop, its handles."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.engine.detached import SECONDS
+from pipeline.engine.each import Loop, beside_each_other, one_after_the_other
+from pipeline.engine.handles import Handles
+from pipeline.engine.limit import Limit
+from pipeline.engine.step import LoopStep, OpenStep, ThreadStep
+from pipeline.engine.target import Target
+from pipeline.graph.dag import Graph
+from pipeline.graph.edges import Interfaces
+from pipeline.graph.spec import StepSpec
+
+if TYPE_CHECKING:
+    import trio
+
+# A step's waiting room where the file does not say (graph.md, "Policy").
+_QUEUE = 100
+
+
+class Opening:
+    """Makes the steps of one graph ready for the engine. ``opened`` are those that are, by name; handles look there.
+
+    ``on_wait(step)`` hears of requests that wait for a step only since its code may keep state.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        interfaces: Interfaces,
+        opened: Mapping[str, OpenStep],
+        threads: trio.CapacityLimiter,
+        on_wait: Callable[[str], None],
+    ) -> None:
+        self._graph = graph
+        self._interfaces = interfaces
+        self._opened = opened
+        self._threads = threads
+        self._on_wait = on_wait
+
+    def step(self, step: StepSpec, function: Callable[..., Any], *, blocking: bool) -> OpenStep:
+        """The step whose kind answers with ``function(inputs, context)``, to be awaited unless ``blocking``."""
+        limit = self._limit(step)
+        timeout = SECONDS if step.detached and step.timeout is None else step.timeout
+        handles = self._handles(step, blocking=blocking)
+        loop = None if step.each is None else Loop(step, self._interfaces[step.name])
+        if blocking and step.where != "loop":
+            if loop is not None:
+                function = one_after_the_other(function, loop)
+            return ThreadStep(step.name, function, timeout, limit, handles)
+        if blocking:
+            function = _on_loop(function)
+        if loop is not None:
+            # Each item takes a place of its own.
+            function, limit = beside_each_other(function, loop, limit), None
+        return LoopStep(step.name, function, timeout, limit, handles)
+
+    def _limit(self, step: StepSpec) -> Limit | None:
+        interface = self._interfaces[step.name]
+        total = step.limit or interface.limit
+        if not total:
+            return None
+        queue = _QUEUE if step.queue is None else step.queue
+        told = interface.keeps_state and step.limit is None
+        on_wait = (lambda: self._on_wait(step.name)) if told else None
+        return Limit(f"Step {step.name} of model {self._graph.spec.name}", total, queue, on_wait=on_wait)
+
+    def _handles(self, step: StepSpec, *, blocking: bool) -> Handles | None:
+        if not step.handles:
+            return None
+        by_name = {own.name: own for own in self._graph.steps}
+        targets = {
+            name: Target(by_name[reference.source], self._graph, self._interfaces)
+            for name, reference in step.handles.items()
+        }
+        return Handles(step.name, targets, self._opened, self._threads, blocking=blocking)
+
+
+def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    async def call(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return call

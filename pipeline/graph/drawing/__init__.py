@@ -1,0 +1,1 @@
+"""A graph as a picture: what is shown, where it stands, and how each format writes it; pure."""

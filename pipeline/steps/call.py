@@ -1,0 +1,211 @@
+"""``call``: another server, asked over HTTP in the protocol that its URL names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from pipeline.asking import headers_of, size_of
+from pipeline.engine.blame import Blame
+from pipeline.engine.step import Context
+from pipeline.errors import InferError, InvalidInput
+from pipeline.exchange import Peer, beside
+from pipeline.graph.interface import Interface, Parameter
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import StepSpec
+from pipeline.steps.catalog import Call, Home
+from pipeline.steps.readiness import watched
+from pipeline.steps.remote import Remote, remote_of
+from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.tensors.forms import Bound, Form
+from pipeline.tensors.forms import describe as described
+from pipeline.tensors.message import (
+    AskModel,
+    AskModelReady,
+    Infer,
+    InferRequest,
+    InferResponse,
+    ModelMetadata,
+    ModelReady,
+)
+from pipeline.tensors.nested import tensor_of
+from pipeline.tensors.signature import Signature
+from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.wire import codec as wire
+from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
+from pipeline.wire.paths import EXAMPLES
+
+KEYS = {"call": ("params", "forward", "ready")}
+SCHEMA = {
+    "call": {
+        "type": "string",
+        "pattern": r"^https?://|\$\{",
+        "description": "Another server's URL for inference, of any of its protocols",
+        "examples": EXAMPLES,
+    },
+    "params": {
+        "type": "object",
+        "description": "How it is asked",
+        "additionalProperties": False,
+        "properties": {
+            "binary": {
+                "type": ["boolean", "string"],
+                "description": "Tensors as raw bytes; by default where they can",
+            },
+            "ca": {"type": "string", "description": "PEM file, or folder, of the authorities that are trusted"},
+            "cert": {"type": "string", "description": "PEM file of the client's certificate"},
+            "key": {"type": "string", "description": "PEM file of the certificate's key"},
+            "max_reply": {"type": "string", "description": "The largest answer that is read", "default": "1GiB"},
+            "verify": {"type": ["boolean", "string"], "description": "Whether the server's certificate is checked"},
+        },
+    },
+    "forward": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Headers of the request that travel along; authorization only where it is named",
+    },
+    "ready": {"type": ["boolean", "string"], "default": False, "description": "Ready only while the remote is"},
+}
+"""The JSON Schema of each word, for editors."""
+
+
+def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
+    """A call takes what it gets and gives what its server answers. Nobody is asked."""
+    remote = remote_of(step, home, faults)
+    # Where JSON is what travels, a request whose values form no tensor goes on as it came.
+    takes_json = remote is not None and remote.asked.codec.UNNAMED
+    parameters = (Parameter("instances", Form.LIST, required=False),) if takes_json else ()
+    return Interface(parameters, gives=None, blocking=False, limit=None, takes_rest=True)
+
+
+@asynccontextmanager
+async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
+    """The step, its connections kept from call to call; with ``ready`` its server is watched meanwhile.
+
+    Raises ValueError for faults and for certificates that cannot be used, naming the file. Cancelled, every connection
+    is closed.
+    """
+    remote = _remote(step, home)
+    # The step's limit bounds its calls, and without one that of the graph does. A probe waits for none of them.
+    connections = None if step.limit is None else step.limit + 1
+    async with remote.peer(connections) as peer:
+        asking = _Asking(step, remote, peer)
+        if not remote.ready:
+            yield Call(asking.call, blocking=False)
+            return
+        async with watched(asking.why_not_ready) as readiness:
+            yield Call(asking.call, blocking=False, readiness=readiness)
+
+
+async def learn(step: StepSpec, home: Home) -> Signature | None:
+    """What the server tells of the model, None where its protocol has no word for that.
+
+    Raises InferError where it cannot be asked, ValueError as ``open_step``. Cancelled, its connection is closed.
+    """
+    remote = _remote(step, home)
+    asked = remote.asked
+    if not any(route.asks is AskModel for route in asked.codec.ROUTES):
+        return None
+    command = AskModel(asked.model, asked.version)
+    async with remote.peer(1) as peer:
+        reply = await peer.exchange(asked.codec.encode_request(command, None))
+    result = asked.codec.decode_reply(reply, command)
+    return result.signature if isinstance(result, ModelMetadata) else None
+
+
+def _remote(step: StepSpec, home: Home) -> Remote:
+    faults: list[Fault] = []
+    remote = remote_of(step, home, faults)
+    if remote is None or faults:
+        raise ValueError(faults[0].message)
+    return remote
+
+
+class _Asking:
+    """One step's calls."""
+
+    def __init__(self, step: StepSpec, remote: Remote, peer: Peer) -> None:
+        self._name = step.name
+        self._blame = Blame(step)
+        self._remote = remote
+        self._asked = remote.asked
+        self._codec = remote.asked.codec
+        self._options = self._codec.preferring(remote.binary)
+        self._peer = peer
+
+    async def call(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        """What the server answers, by name. Raises InferError by blame, in words that name the step and no URL.
+
+        Cancelled, the connection is closed at once, by which the server knows that nobody waits any more.
+        """
+        values = {name: self._value(name, given, context) for name, given in inputs.items()}
+        request = self._request(values, context)
+        command = Infer(request, self._asked.verb)
+        call = await beside(size_of(command), lambda: self._written(command, context))
+        try:
+            reply = await self._peer.exchange(call)
+        except InferError as error:
+            raise lost(self._name, error) from None
+        if reply.status >= 400:
+            raise refused(self._name, self._peer.url, call, reply, command)
+        try:
+            result = await beside(sum(map(len, reply.body)), lambda: self._codec.decode_reply(reply, command))
+        except InferError as error:
+            raise unreadable(self._name, error, self._peer.url, call, reply) from None
+        if not isinstance(result, InferResponse):
+            raise AssertionError(f"a request was answered with a {type(result).__name__}")
+        match list(result.outputs.items()):
+            case [(name, only)] if name in self._codec.UNNAMED:
+                return {self._name: only}
+        return result.outputs
+
+    async def why_not_ready(self) -> str | None:
+        """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
+        command = AskModelReady(self._asked.model, self._asked.version)
+        call = self._codec.encode_request(command, self._options)
+        where = f"{self._peer.url}{call.path}"
+        try:
+            result = self._codec.decode_reply(await self._peer.exchange(call), command)
+        except InferError as error:
+            return error.message if self._peer.url in error.message else f"{where}: {error.message}"
+        return None if isinstance(result, ModelReady) and result.ready else f"{where} says no"
+
+    def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
+        own = {name: text for name in self._remote.forward if (text := context.headers.get(name)) is not None}
+        if is_request_id(context.id):
+            own.setdefault(REQUEST_ID_HEADER, context.id)
+        return InferRequest(
+            model=self._asked.model,
+            version=self._asked.version,
+            inputs=values,
+            id=context.id,
+            headers=headers_of(own),
+        )
+
+    def _value(self, name: str, given: Bound, context: Context) -> Value:
+        match given:
+            case Json(bool() | int() | float() | str() as scalar):
+                # A header, a parameter, a number that a step returned: as a tensor it has a datatype everywhere.
+                return tensor_of([scalar])
+            case Tensor() | Json():
+                return given
+            case several:
+                reason = f"is one tensor, and it got {described(several)}; say which one, as step.tensor"
+                raise self._blame.misfit(name, several, context, reason)
+
+    def _written(self, command: Infer, context: Context) -> wire.Call:
+        """The call. Raises by blame where the protocol cannot carry an input: an infinity, in JSON."""
+        try:
+            return self._codec.encode_request(command, self._options)
+        except InvalidInput as error:
+            name = next(filter(lambda name: self._refuses(command, name), command.request.inputs), "")
+            reason = f'cannot be sent on by step "{self._name}": {error.message}'
+            raise self._blame.misfit(name, command.request.inputs.get(name), context, reason) from None
+
+    def _refuses(self, command: Infer, name: str) -> bool:
+        one = InferRequest(model=command.request.model, inputs={name: command.request.inputs[name]})
+        try:
+            self._codec.encode_request(Infer(one, command.verb), self._options)
+        except InvalidInput:
+            return True
+        return False

@@ -1,0 +1,53 @@
+"""What goes wrong between a ``call`` step and its server, as its own caller is told it; pure.
+
+The status of a refusal passes through. The words are ours: the server's URL, its body and the reason are internals, for
+the log alone.
+"""
+
+from __future__ import annotations
+
+from pipeline.errors import Code, InferError, retold
+from pipeline.tensors.message import Command
+from pipeline.wire.codec import Call, Reply
+from pipeline.wire.statuses import STATUS, error_of
+
+# Bytes of a body that a log line shows.
+_SHOWN = 500
+_PASSED = (STATUS[Code.UNAVAILABLE], STATUS[Code.DEADLINE_EXCEEDED])
+
+
+def lost(step: str, error: InferError) -> InferError:
+    """No reply came, or none that HTTP knows: 502. ``error`` is the exchange's own."""
+    if error.code is Code.CANCELLED:
+        return InferError(Code.UNAVAILABLE, f'step "{step}" was closed while its call ran', internals=error.message)
+    told = f'step "{step}": the server that it calls gave no answer that can be used'
+    return InferError(Code.BAD_UPSTREAM, told, internals=error.message)
+
+
+def unreadable(step: str, error: InferError, url: str, call: Call, reply: Reply) -> InferError:
+    """A reply that is no answer of the protocol: 502. ``error`` is the codec's."""
+    told = f'step "{step}": the answer of the server that it calls cannot be read'
+    internals = f"{call.method} {url}{call.path} was answered {reply.status}, {error.message}: {_shown(reply)}"
+    return InferError(Code.BAD_UPSTREAM, told, internals=internals)
+
+
+def refused(step: str, url: str, call: Call, reply: Reply, command: Command) -> InferError:
+    """A reply of 400 or more, of the class that says whose fault it is.
+
+    4xx, 503 (with its ``retry-after``) and 504 as they are; any other is the server's own failure, and 502 for who is
+    in front of it.
+    """
+    status = reply.status
+    told = f'step "{step}": the server that it calls answered {status}'
+    internals = f"{call.method} {url}{call.path} was answered {status}: {_shown(reply)}"
+    if status >= 500 and status not in _PASSED:
+        return InferError(Code.BAD_UPSTREAM, told, internals=internals)
+    meant = error_of(status, told, reply.headers, command)
+    return retold(type(meant), meant.code, told, status=status, headers=meant.headers, internals=internals)
+
+
+def _shown(reply: Reply) -> str:
+    """The start of its body, on one line."""
+    body = b"".join(bytes(part[:_SHOWN]) for part in reply.body)
+    text = " ".join(body[:_SHOWN].decode(errors="replace").split())
+    return f"{text}…" if sum(map(len, reply.body)) > _SHOWN else text or "(nothing)"
