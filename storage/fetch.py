@@ -9,25 +9,29 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import trio
 
 from storage.cache import Cache, cache_folder
 from storage.errors import Cancelled
-from storage.options import Settings, patterns, variables_for
+from storage.options import Settings, misused, patterns, variables_for, with_options
 from storage.pull import Order, local_to_folder, to_cache, to_folder
 from storage.source import Local, Remote
 from storage.transfer import cancellable
 from storage.uri import host_of, scheme_of
+from storage.verify import checked
 
 Given = TypeVar("Given")
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Scheme(Protocol):
     """A file of ``storage/schemes/``. ``KEYS``: the schemes it serves.
 
-    One that also has ``HOSTS`` (a compiled pattern) serves the ``https`` URIs of the hosts that match.
+    One that also has ``HOSTS`` (a compiled pattern) serves the ``https`` URIs of the hosts that match; ``OPTIONS`` is
+    what a step may say under ``storage``: option → the variable that it stands for.
     """
 
     KEYS: Sequence[str]
@@ -71,29 +75,33 @@ class Storage:
         root = cache_folder(self.environment, sys.platform) if self.cache_dir is None else self.cache_dir
         self.cache = Cache(root.absolute(), self.cache_size)
 
-    def refusal(self, uri: str) -> str | None:
-        """Why this URI cannot be fetched, told without looking for it; None where it can be tried."""
+    def refusal(self, uri: str, options: Mapping[str, Any] = _NONE) -> str | None:
+        """Why this URI cannot be fetched with those options, told without looking; None where it can be tried."""
         scheme = scheme_of(uri)
         module = _scheme(uri)
         if module is not None:
-            return module.refusal(uri)
+            return module.refusal(uri) or misused(scheme, getattr(module, "OPTIONS", _NONE), options)
         known = ", ".join(f"{name}://" for name in sorted(_schemes()) if name)
         return f'no scheme "{scheme}://" is known; there are paths and {known}'
 
-    async def fetch(self, uri: str, folder: Path) -> Path:
+    async def fetch(
+        self, uri: str, folder: Path, options: Mapping[str, Any] = _NONE, digest: str | None = None
+    ) -> Path:
         """The local path of what the URI names: where it is, or in the cache; relative paths are to ``folder``.
 
+        ``options`` are a step's, of its source; ``digest``: ``sha256:…`` of the one file (or archive) that it must be.
         Raises OSError (most a StorageError) that names what was looked for, ValueError for a URI that ``refusal``
         refuses. Cancelled, it returns within 0.3 s and leaves nothing half-made under its name; what was downloaded by
         then is taken up by the next fetch.
         """
 
         def bring(order: Order) -> Path:
-            match cancellable(lambda: self._open(uri, folder), order.cancel):
+            match cancellable(lambda: self._open(uri, folder, options), order.cancel):
                 case Local(path):
-                    return path
+                    return checked(uri, path, digest, order.cancel)
                 case source:
-                    return to_cache(source, self.cache, order, offline=bool(self.offline)).path
+                    own = replace(order, digest=digest or order.digest)
+                    return to_cache(source, self.cache, own, offline=bool(self.offline)).path
 
         return await self._pull(bring)
 
@@ -110,12 +118,13 @@ class Storage:
 
         await self._pull(bring)
 
-    def _open(self, uri: str, folder: Path) -> Local | Remote:
-        reason = self.refusal(uri)
+    def _open(self, uri: str, folder: Path, options: Mapping[str, Any] = _NONE) -> Local | Remote:
+        reason = self.refusal(uri, options)
         module = _scheme(uri)
         if reason is not None or module is None:
             raise ValueError(reason)
         variables = variables_for(scheme_of(uri), self.environment)
+        variables = with_options(variables, getattr(module, "OPTIONS", _NONE), options)
         return module.open_source(uri, Settings(variables, folder, self.stores, bool(self.offline)))
 
     async def _pull(self, bring: Callable[[Order], Given]) -> Given:

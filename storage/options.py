@@ -76,11 +76,36 @@ def variables_for(scheme: str, environment: Mapping[str, str]) -> Mapping[str, s
     return {name: value for name, value in environment.items() if name not in hidden} | given
 
 
+def with_options(
+    variables: Mapping[str, str], words: Mapping[str, str], options: Mapping[str, Any]
+) -> Mapping[str, str]:
+    """The variables with a step's own options over them; ``words``: option → the variable it stands for."""
+    given = {words[word]: _text(value) for word, value in options.items()}
+    hidden = {other for name in given for other in _SAME.get(name, ())}
+    return {name: value for name, value in variables.items() if name not in hidden} | given
+
+
+def misused(scheme: str, words: Mapping[str, str], options: Mapping[str, Any]) -> str | None:
+    """Why a scheme cannot be given those options; None where it can. Values are never repeated."""
+    source = f"{scheme}://" if scheme else "a path"
+    for word, value in options.items():
+        if word not in words:
+            known = f"has no storage option but {', '.join(words)}" if words else "has no storage options"
+            return f'{source} {known}; "{word}" is none'
+        if not isinstance(value, bool if word == "anonymous" else str):
+            return f"the storage option {word} is {'true or false' if word == 'anonymous' else 'a text'}"
+    return None
+
+
 def _named(told: Mapping[str, Any], words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for word, value in told.items():
         name = words.get(word, word if not words else None)
         if name is not None and value is not None:
-            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+            yield name, _text(value)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _map(name: str, text: str | None) -> dict[str, Any]:

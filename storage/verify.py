@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
-from storage.errors import Cancelled, Corrupt
+from storage.errors import Cancelled, Corrupt, StorageError
 from storage.listing import Item
 
 _CHUNK = 2**20
@@ -18,6 +18,15 @@ def verify(shown: str, items: Sequence[Item], files: Path, cancel: Event) -> Non
     for item in items:
         if item.digest is not None:
             check(shown, files / item.name, item.digest, cancel)
+
+
+def checked(uri: str, path: Path, digest: str | None, cancel: Event) -> Path:
+    """A local path that is that one file. Raises StorageError for a folder, Corrupt, Cancelled."""
+    if digest is not None:
+        if not path.is_file():
+            raise StorageError(f"{uri} is a folder, and a sha256 goes with one file")
+        check(uri, path, digest, cancel)
+    return path
 
 
 def check(shown: str, path: Path, digest: str, cancel: Event) -> None:

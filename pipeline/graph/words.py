@@ -17,7 +17,7 @@ VERBS = ("predict", "explain")
 LATER_TOP = frozenset({"defaults"})
 LATER_STEP = frozenset(
     {"graph", "switch", "split", "first", "merge"}
-    | {"by", "sha256", "storage"}
+    | {"by"}
     | {"retry", "hedge", "fallback", "batch", "cache", "warmup", "workers", "pure"}
 )
 # Those of them that read steps by name, or let a step stand that nothing reads.

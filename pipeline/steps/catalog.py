@@ -27,14 +27,15 @@ CLOSE_SECONDS = 5.0
 class Storage(Protocol):
     """Who brings models. The engine is given one and knows none."""
 
-    def refusal(self, uri: str, /) -> str | None:
-        """Why this URI cannot be fetched, told without looking for it; None where it can be tried."""
+    def refusal(self, uri: str, options: Mapping[str, Any], /) -> str | None:
+        """Why this URI cannot be fetched with those options, told without looking; None where it can be tried."""
         ...
 
-    async def fetch(self, uri: str, folder: Path, /) -> Path:
-        """The local file or folder; relative paths are relative to ``folder``.
+    async def fetch(self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None, /) -> Path:
+        """The local file or folder; relative paths are relative to ``folder``. ``options`` are of the source.
 
-        Raises OSError that names what was looked for. Cancelled, it leaves nothing half-made behind.
+        ``digest``: ``sha256:…`` of the one file it must be. Raises OSError that names what was looked for. Cancelled,
+        it leaves nothing half-made behind.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
@@ -20,7 +21,8 @@ from pipeline.steps.catalog import Call, Home, cores
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 
-KEYS = {"model": ("runtime", "params")}
+KEYS = {"model": ("runtime", "params", "sha256", "storage")}
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 SCHEMA = {
     "model": {
         "type": "string",
@@ -30,6 +32,8 @@ SCHEMA = {
     },
     "runtime": {"type": "string", "description": "What opens the model; guessed from its files by default"},
     "params": {"type": "object", "description": "Options of the runtime"},
+    "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "description": "What the file or archive must have"},
+    "storage": {"type": "object", "description": "Options of the source: endpoint, region, anonymous"},
 }
 """The JSON Schema of each word, for editors."""
 
@@ -39,9 +43,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
     if not isinstance(step.target, str) or not step.target:
         faults.append(Fault(step.at("model"), f'step "{step.name}": model is a path or a URI'))
     else:
-        refusal = home.storage.refusal(step.target)
-        if refusal:
-            faults.append(Fault(step.at("model"), f'step "{step.name}": {refusal}'))
+        _check_source(step, home, faults)
         _check_runtime(step, faults)
     return Interface(parameters=(Parameter("X"),), gives=None, blocking=True, limit=cores(), takes_rest=True)
 
@@ -53,7 +55,9 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     Raises OSError where it cannot be fetched and CannotOpen where it cannot be opened. Cancelled, a load that has begun
     in its thread ends by itself and is dropped.
     """
-    path = await home.storage.fetch(step.target, home.folder)
+    digest = step.options.get("sha256")
+    options = step.options.get("storage") or {}
+    path = await home.storage.fetch(step.target, home.folder, options, f"sha256:{digest}" if digest else None)
     # Pickles name the classes of the user's own files.
     see(home.folder)
 
@@ -73,6 +77,19 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
             raise blame.misfit(misfit.name, inputs.get(misfit.name), context, misfit.reason) from None
 
     yield Call(call, blocking=True, signature=opened.signature)
+
+
+def _check_source(step: StepSpec, home: Home, faults: list[Fault]) -> None:
+    options = step.options.get("storage") or {}
+    digest = step.options.get("sha256")
+    if not isinstance(options, Mapping):
+        faults.append(Fault(step.at("storage"), f'step "{step.name}": storage is a map'))
+    elif refusal := home.storage.refusal(step.target, {}):
+        faults.append(Fault(step.at("model"), f'step "{step.name}": {refusal}'))
+    elif refusal := home.storage.refusal(step.target, options):
+        faults.append(Fault(step.at("storage"), f'step "{step.name}": {refusal}'))
+    if digest is not None and not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
+        faults.append(Fault(step.at("sha256"), f'step "{step.name}": sha256 is 64 hexadecimal digits'))
 
 
 def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:

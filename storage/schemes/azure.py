@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import AzureConfig
 
 KEYS = ("az", "azure", "abfs", "abfss")
+OPTIONS = {"endpoint": "AZURE_STORAGE_ENDPOINT", "anonymous": "PIPELINE_SERVE_ANONYMOUS"}
 HOSTS = re.compile(r"[a-z0-9-]+\.(blob\.core\.windows\.net|z[0-9]{1,2}\.blob\.storage\.azure\.net)")
 _EMULATED = "devstoreaccount1"
 _SET = ("set AZURE_STORAGE_ACCESS_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_TENANT_ID with AZURE_CLIENT_ID and "
@@ -115,6 +116,8 @@ def account(own: Place, settings: Settings) -> Account:
     """
     if "sig=" in own.sas:
         return Account({"sas_key": own.sas}, "the SAS token of the URI", _parts_of(own.sas))
+    if settings.says("PIPELINE_SERVE_ANONYMOUS", default=False):
+        return Account({"skip_signature": True}, "nobody in particular (anonymous)")
     tenant, client, secret = (settings.get(f"AZURE_{name}", f"AZ_{name}") for name in _PRINCIPAL)
     federated = settings.get("AZURE_FEDERATED_TOKEN_FILE")
     authority = settings.get("AZURE_AUTHORITY_HOST")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import GCSConfig, GCSCredential
 
 KEYS = ("gs",)
+OPTIONS = {"endpoint": "STORAGE_EMULATOR_HOST", "anonymous": "PIPELINE_SERVE_ANONYMOUS"}
 _GOOGLE = "https://storage.googleapis.com"
 _METADATA = "metadata.google.internal"
 _SET = "set GOOGLE_APPLICATION_CREDENTIALS to a service account's file (JSON)"
@@ -81,6 +82,8 @@ def account(settings: Settings, emulator: str | None) -> Account:
     """
     from storage import tokens  # noqa: PLC0415
 
+    if settings.says("PIPELINE_SERVE_ANONYMOUS", default=False):
+        return Account("nobody in particular (anonymous)")
     told = settings.get("GOOGLE_APPLICATION_CREDENTIALS")
     if told is not None:
         return _of_file(Path(told), "GOOGLE_APPLICATION_CREDENTIALS")

@@ -12,6 +12,7 @@ from storage.options import Settings
 from storage.source import Remote
 
 KEYS = ("hf",)
+OPTIONS = {"endpoint": "HF_ENDPOINT"}
 _HUB = "https://huggingface.co"
 _URI = re.compile(r"hf://([\w.\-]+)/([\w.\-]+)(?::([^:\s?#]+))?/?", re.IGNORECASE | re.ASCII)
 

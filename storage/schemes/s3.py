@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
 
 KEYS = ("s3",)
+OPTIONS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_DEFAULT_REGION", "anonymous": "awsAnonymousCredential"}
 _REGION = "us-east-1"
 # An access point's ARN, or a name by the rules that every endpoint knows; older buckets may have more.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,254}")

@@ -34,7 +34,7 @@ UNSEEN = {
     r'"app\.py" has no|there is no (file|module)|names no function|is a class without|is a generator': "user code",
     "__init__ of its class|its runtime has no parameter|no runtime|no default, and": "the user's code, or the model's",
     "takes .* and .* is|is async and runs|nothing feeds|and the answer is": "what flows along the edges",
-    "://.* is known but not built yet": "storage schemes are not the graph's",
+    "names no bucket|has no storage option": "storage schemes are not the graph's",
     "the file is empty|second YAML document|duplicate key|is not set": "the text, before it is values",
     "there is no runtime|runtime .* is known but not built yet": "runtimes are plug-ins that may be added",
 }

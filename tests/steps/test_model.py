@@ -1,5 +1,8 @@
 """``model``: what is refused before anything is fetched, and pickles that name classes of the user's own files."""
 
+import hashlib
+from collections.abc import Iterator
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -9,6 +12,13 @@ from pipeline.pipeline import State
 from pipeline.runtimes.catalog import CannotOpen
 from pipeline.steps.python import cores
 from pipeline_serve import GraphFaults, Pipeline, Step
+from tests.storage.origin import Origin, serving
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with serving() as own:
+        yield own
 
 
 def graph(step, folder="."):
@@ -24,6 +34,14 @@ def graph(step, folder="."):
         (Step(model="nothing://x/m.joblib"), 'no scheme "nothing://" is known'),
         (Step(model="s3:///m.joblib"), '"s3:///m.joblib" names no bucket; write s3://BUCKET/PATH'),
         (Step(model="file://host/m.joblib"), '"file://host/m.joblib" names a host; write file:///PATH'),
+        (
+            Step(model="s3://b/m.pkl", storage={"endpont": "http://h"}),
+            's3:// has no storage option but endpoint, region, anonymous; "endpont" is none',
+        ),
+        (Step(model="s3://b/m.pkl", storage={"anonymous": "yes"}), "the storage option anonymous is true or false"),
+        (Step(model="m.pkl", storage={"endpoint": "http://h"}), 'a path has no storage options; "endpoint" is none'),
+        (Step(model="m.pkl", storage="http://h"), "storage is a map"),
+        (Step(model="m.pkl", sha256="abc"), "sha256 is 64 hexadecimal digits"),
         (Step(model="m.bin"), r'no runtime is known for "m.bin" \(there are .joblib, .pickle, .pkl\); add runtime'),
         (Step(model="m.joblib", runtime="onnx"), "runtime onnx is known but not built yet"),
         (Step(model="m.joblib", runtime="sklern"), 'there is no runtime "sklern"; did you mean "sklearn"'),
@@ -118,3 +136,29 @@ async def test_a_model_may_be_called_by_a_step_and_go_over_items(tmp_path):
             assert (await model.infer({name: rows[:, None]}))["m"].ravel() == pytest.approx([1, 5])
         with pytest.raises(InvalidInput, match='input "rows" is missing; there is "a" and "b"'):
             await model.infer({"a": rows, "b": rows})
+
+
+@pytest.mark.parametrize("good", [True, False])
+async def test_a_model_comes_from_a_bucket_by_the_steps_options_and_must_have_its_digest(
+    origin, write, monkeypatch, good
+):
+    folder = write("app.py", APP.format(number=1), "bucket")
+    monkeypatch.setenv("PIPELINE_SERVE_CACHE_DIR", str(folder / "cache"))
+    origin.files = {"/b/m.pkl": PICKLE}
+    digest = hashlib.sha256(PICKLE if good else b"another").hexdigest()
+    step = Step(model="s3://b/m.pkl", sha256=digest, storage={"endpoint": origin.url, "anonymous": True})
+    model = graph(step, folder)
+    if good:
+        async with model:
+            assert (await model.infer({"X": np.zeros((1, 1))}))["m"].tolist() == [[1.0]]
+    else:
+        with pytest.raises(OSError, match=r"s3://b/m\.pkl: m\.pkl has sha256"):
+            async with model:
+                raise AssertionError("it was opened")
+
+
+async def test_a_local_file_must_have_its_digest_too(write):
+    folder = write("m.pkl", PICKLE, "local")
+    with pytest.raises(OSError, match=r"m\.pkl: m\.pkl has sha256"):
+        async with graph(Step(model="m.pkl", sha256="0" * 64), folder):
+            raise AssertionError("it was opened")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageError
-from storage.options import Settings, patterns, variables_for
+from storage.options import Settings, misused, patterns, variables_for, with_options
 
 CONFIG = {
     "type": "s3",
@@ -87,3 +87,26 @@ def test_yes_and_no_are_kserves(value, says):
 def test_a_number_that_is_none_is_named():
     with pytest.raises(StorageError, match='S3_READ_TIMEOUT is a number, not "soon"'):
         Settings({"S3_READ_TIMEOUT": "soon"}, Path()).number("S3_READ_TIMEOUT", 30)
+
+
+def test_a_steps_options_are_over_the_variables_of_the_same_meaning():
+    words = {"endpoint": "AWS_ENDPOINT_URL", "anonymous": "awsAnonymousCredential"}
+    before = {"AWS_ENDPOINT_URL_S3": "http://other", "HOME": "/root"}
+    told = with_options(before, words, {"endpoint": "http://h", "anonymous": True})
+    assert told == {"HOME": "/root", "AWS_ENDPOINT_URL": "http://h", "awsAnonymousCredential": "true"}
+    assert "AWS_ENDPOINT_URL_S3" in before
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "says"),
+    [
+        ({"endpoint": "E"}, {}, None),
+        ({"endpoint": "E"}, {"endpoint": "http://h"}, None),
+        ({"endpoint": "E"}, {"secret": "hush"}, 's3:// has no storage option but endpoint; "secret" is none'),
+        ({}, {"endpoint": "hush"}, 's3:// has no storage options; "endpoint" is none'),
+        ({"endpoint": "E"}, {"endpoint": 7}, "the storage option endpoint is a text"),
+        ({"anonymous": "A"}, {"anonymous": 1}, "the storage option anonymous is true or false"),
+    ],
+)
+def test_options_that_a_source_has_not_are_refused(words, options, says):
+    assert misused("s3", words, options) == says
