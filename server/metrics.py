@@ -1,4 +1,4 @@
-"""Prometheus metrics: KServe's four histograms, from the events of the pipelines.
+"""Prometheus metrics: KServe's four histograms, from the events of the pipelines, and what storage downloads.
 
 Source: KServe's ``kserve/metrics.py``: names, help texts, the label ``model_name`` and the default buckets.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from pipeline.graph.phases import PHASES
 from pipeline.observe import Event, RequestDone
 from pipeline.wire.codec import Reply
+from storage.events import Event as Pulled
+from storage.events import Fetched
 
 _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post-process", "explain": "explain"}
 
@@ -31,6 +33,10 @@ class Metrics:
             )
             for phase, text in _HELP.items()
         }
+        self._pulled = {
+            "bytes": Counter("model_download_bytes", "Bytes of models downloaded", ["scheme"], registry=self._registry),
+            "seconds": Counter("model_download_seconds", "Time it took", ["scheme"], registry=self._registry),
+        }
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -45,6 +51,14 @@ class Metrics:
                 for phase in passed if code is None else wall:
                     start, end = wall.get(phase, (0.0, 0.0))
                     self._phases[phase].labels(model).observe(end - start)
+
+    def pulled(self, event: Pulled) -> None:
+        """Counts what is downloaded, by the scheme of its URI."""
+        match event:
+            case Fetched(source, size, seconds):
+                scheme = source.partition("://")[0]
+                self._pulled["bytes"].labels(scheme).inc(size)
+                self._pulled["seconds"].labels(scheme).inc(seconds)
 
     def page(self, headers: Mapping[str, str]) -> Reply:
         """In the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""

@@ -28,6 +28,7 @@ from server.report import FAULTS, blueprints
 from server.sample import sample
 from server.version import NAME, own_version
 from storage import Storage
+from storage.events import Event
 from storage.pull import Order
 
 _FAILED = 1
@@ -38,14 +39,14 @@ def start(config: Config) -> int:
     problem = _problem(config)
     if problem is not None:
         return _refuse(problem, FAULTS)
-    drawn = blueprints(config.graphs, storage_of(config))
+    metrics = Metrics()
+    drawn = blueprints(config.graphs, storage_of(config, metrics))
     if drawn is None:
         return FAULTS
     configure(config.log_level, config.log_format)
     if config.model_name is not None:
         drawn = [own.named(config.model_name) for own in drawn]
     pipelines = [Pipeline.from_blueprint(own) for own in drawn]
-    metrics = Metrics()
     for pipeline in pipelines:
         pipeline.observers += [observer, metrics]
     repository, version = Repository(pipelines), own_version()
@@ -66,9 +67,14 @@ def start(config: Config) -> int:
     return _serve(service, listening, config, partial(_greet, listening, pipelines, config))
 
 
-def storage_of(config: Config) -> Storage:
-    """Where models come from; what happens on the way is logged."""
-    order = Order(observe=log_pull)
+def storage_of(config: Config, metrics: Metrics) -> Storage:
+    """Where models come from; what happens on the way is logged and counted."""
+
+    def observe(event: Event) -> None:
+        log_pull(event)
+        metrics.pulled(event)
+
+    order = Order(observe=observe)
     return Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
 
 

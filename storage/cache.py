@@ -67,7 +67,8 @@ class Cache:
             descriptor = hold(manifest)
             if descriptor is None:
                 return None
-            self._held[identity] = descriptor
+            if self._held.setdefault(identity, descriptor) != descriptor:
+                os.close(descriptor)  # another thread of this process was faster
         entry = self._entry(identity)
         if entry is None or not _intact(entry):
             self._release(identity)

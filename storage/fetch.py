@@ -107,6 +107,7 @@ class Storage:
 
     async def place(self, uri: str, target: Path, folder: Path) -> None:
         """The model's files in the folder ``target``. Raises and is cancelled as ``fetch``."""
+        target = Path(await trio.Path(target).resolve())
 
         def bring(order: Order) -> None:
             match cancellable(lambda: self._open(uri, folder), order.cancel):

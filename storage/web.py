@@ -75,13 +75,13 @@ def part_of(
 ) -> Generator[bytes, None, None]:
     """Bytes ``start`` to before ``stop`` of what a URL leads to, through obstore. Raises as ``Remote.read``."""
     options: dict[str, object] = {} if (start, stop) == (0, item.size) else {"range": (start, stop)}
-    match = item.version is not None and item.version.startswith('"')
-    if match:
-        options["if_match"] = item.version
+    tagged = item.version if item.version is not None and item.version.endswith('"') else None
+    if tagged is not None and tagged.startswith('"'):  # a weak one matches nothing (RFC 9110, 13.1.1)
+        options["if_match"] = tagged
     try:
         store = HTTPStore.from_url(url, client_options=connection.options(), retry_config=RETRIES)
         got = obstore.get(store, "", options=options)  # type: ignore[arg-type]  # a TypedDict, built
-        if match and got.meta["e_tag"] not in (item.version, None):
+        if tagged is not None and got.meta["e_tag"] not in (tagged, None):
             raise Changed(f"{who.shown} changed while it was downloaded; the next pull starts clean")
         if got.meta["size"] != item.size:
             raise Changed(f"{who.shown} changed its size while it was downloaded; the next pull starts clean")

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.errors import Code
 from pipeline.observe import ModelLoaded, RequestDone, Span
 from server.metrics import Metrics
+from storage.events import Fetched, Moved
 
 
 def samples(metrics: Metrics, **headers: str) -> dict[tuple[str, str], float]:
@@ -44,6 +45,15 @@ def test_an_answered_request_passed_all_three_phases_and_one_that_failed_those_t
     assert counts == {f"request_{phase}_seconds_count": 1 for phase in passed}
     metrics(done(Span("e", "explain", 1, 3), verb="explain", code=code))
     assert samples(metrics)["request_explain_seconds_sum", "m"] == 2
+
+
+def test_downloads_are_counted_by_scheme():
+    metrics = Metrics()
+    for event in (Fetched("s3://b/m", 10, 0.5), Moved("s3://b/m", 5, 10), Fetched("s3://b/n", 20, 1.5)):
+        metrics.pulled(event)
+    text = b"".join(metrics.page({}).body).decode()
+    assert 'model_download_bytes_total{scheme="s3"} 30.0' in text
+    assert 'model_download_seconds_total{scheme="s3"} 2.0' in text
 
 
 def test_other_events_count_nothing_and_two_servers_count_apart():

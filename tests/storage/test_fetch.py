@@ -333,3 +333,23 @@ async def test_what_was_killed_is_taken_up_at_the_byte(storage, origin, told, tm
     there = told.of(Listed)[0].there
     assert there >= 12 * 2**20
     assert sum(seen.sent for seen in origin.gets("/b/m.bin")) == len(BIG) - there
+
+
+async def test_a_web_servers_weak_etag_is_compared_and_not_sent(storage, origin, tmp_path):
+    origin.files = {"/m.bin": BIG}
+    origin.decide = lambda seen: Fault(etag='W/"one"')
+    assert (await storage.fetch(f"{origin.url}/m.bin", tmp_path)).read_bytes() == BIG
+    assert not any("if-match" in seen.headers for seen in origin.seen)
+    origin.decide = lambda seen: Fault(etag='W/"two"' if len(origin.seen) % 3 == 0 else 'W/"one"')
+    origin.files = {"/other.bin": BIG}
+    with pytest.raises(Changed):
+        await storage.fetch(f"{origin.url}/other.bin", tmp_path)
+
+
+async def test_a_folder_that_is_a_link_is_filled_where_it_leads(storage, origin, tmp_path):
+    origin.files = {"/b/m/a": b"x"}
+    (tmp_path / "real/deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real/deep")
+    await storage.place("s3://b/m", tmp_path / "link", tmp_path)
+    assert (tmp_path / "real/deep/a").read_bytes() == b"x"
+    assert (tmp_path / "link").is_symlink()
