@@ -9,18 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from server.config import PullConfig, environment
 from server.transfers import far, rate, sentence
@@ -28,6 +19,9 @@ from storage import Storage
 from storage.archive import Limits
 from storage.events import Event, Listed, Moved, Observer
 from storage.pull import Order
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _FAILED = 1
 _STEPS = 10
@@ -85,6 +79,16 @@ def watching(*, terminal: bool) -> Iterator[Observer]:
     if not terminal:
         yield Lines()
         return
+    from rich.console import Console  # noqa: PLC0415  # slow, and of no use where nobody watches
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )  # fmt: skip
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
     bar = Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
     with bar:

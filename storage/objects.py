@@ -14,7 +14,6 @@ from storage.errors import Changed, Denied, NotThere, StorageError, Unranged
 from storage.failures import Who, translated
 from storage.listing import Item, Listing, single, under
 from storage.source import CHUNK
-from storage.web import wait_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -77,6 +76,8 @@ class Objects:
             yield from got.stream(min_chunk_size=CHUNK)
 
     def asked_to_wait(self, item: Item | None) -> float:
+        from storage.web import wait_of  # noqa: PLC0415  # httpx, which few pulls need
+
         key = self.key if item is None else item.key
         if self.address is not None:
             return wait_of(self.address(key), self.connection)
