@@ -3,10 +3,12 @@
     python -m benchmarks.pulls [--nginx PATH] [--folder /dev/shm]
 
 Serves a file of 1 GiB and 2,000 files of 49 kB with nginx (Debian: ``apt install nginx-light``) as an S3 bucket, as
-fast as it goes and held to 60 MB/s per connection. Downloads each with kserve-storage 0.21 (in an environment of its own,
-in ``.peers/``) and with ``pull URI FOLDER``. Prints medians of wall time, CPU time (with children) and the peak of the
-process tree's memory (proportional), and their ratios. The targets: 1 GiB ≥ 1.8× as fast at ≤ 0.6× the CPU, ≥ 1.4× where
-connections are slow, small files ≥ 10×, memory ≤ 0.7×. Both start an interpreter each time, which is counted.
+fast as it goes and held to 60 MB/s per connection. Downloads each with kserve-storage 0.21 (in an environment of its
+own, in ``.peers/``) and with ``pull URI FOLDER``. Prints medians of wall time, CPU time (with children) and the peak
+of the process tree's memory (proportional), and their ratios; both start an interpreter each time, which is counted.
+
+The targets: 1 GiB ≥ 1.8× as fast at ≤ 0.6× the CPU, ≥ 1.4× where connections are slow, 2,000 files ≥ 10×, memory ≤
+0.7×.
 """
 
 from __future__ import annotations
