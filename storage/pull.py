@@ -226,4 +226,6 @@ def _keeping(source: Remote, folder: Path, order: Order) -> Iterator[None]:
     except BaseException:
         if (folder / "journal").exists():
             order.observe(Kept(source.shown, folder))
+        else:
+            wipe(folder)
         raise

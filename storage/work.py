@@ -15,9 +15,6 @@ from storage.errors import NoSpace
 from storage.journal import Journal, Span, boot, missing, spans
 from storage.listing import Item, Listing
 
-# Room that is left to everybody else on that disk.
-_SPARE = 16 * 2**20
-
 
 class Work:
     """``folder/files`` holds what will be published, never half of it under another name.
@@ -130,7 +127,7 @@ def _check_room(folder: Path, items: Sequence[Item], written: dict[int, list[Spa
     )
     disk = os.statvfs(folder)
     free = disk.f_bavail * disk.f_frsize
-    if needed and needed + _SPARE > free:
+    if needed > free:
         raise NoSpace(f"{folder} has {free:,} bytes free, and {needed:,} are to come")
 
 

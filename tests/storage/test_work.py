@@ -1,0 +1,111 @@
+"""A working folder: room before bytes, taken up or begun anew, and never a file beyond its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from storage.errors import NoSpace
+from storage.listing import Item, Listing
+from storage.work import begin
+
+
+def listing(*items):
+    return Listing(tuple(items))
+
+
+ONE = Item("a", "m/a", 10, '"e"')
+TWO = Item("sub/b", "m/sub/b", 5, '"f"')
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "work"
+
+
+def wrote(folder, own, data=b"01234", at=0):
+    """Begins with that listing, and writes into its first file."""
+    work = begin(folder, "u", own, durable=False)
+    before = dict(work.written)
+    descriptor = work.open(0)
+    work.write(descriptor, 0, at, data)
+    os.close(descriptor)
+    work.close()
+    return before
+
+
+def test_what_was_written_is_known_to_the_next_that_begins_with_the_same(folder):
+    assert wrote(folder, listing(ONE, TWO)) == {}
+    assert wrote(folder, listing(ONE, TWO), b"56789", 5) == {0: [(0, 5)]}
+    work = begin(folder, "u", listing(ONE, TWO), durable=False)
+    work.close()
+    assert work.written == {0: [(0, 10)]}
+    assert (folder / "files/a").read_bytes() == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        listing(Item("a", "m/a", 10, '"other"'), TWO),
+        listing(Item("a", "m/a", 11, '"e"'), TWO),
+        listing(ONE),
+        listing(TWO, ONE),
+        listing(Item("a", "m/a", 10, '"e"', ranged=False), TWO),
+    ],
+)
+def test_with_another_listing_everything_begins_anew(folder, other):
+    wrote(folder, listing(ONE, TWO))
+    work = begin(folder, "u", other, durable=False)
+    work.close()
+    assert work.written == {}
+    assert list((folder / "files").iterdir()) == []
+
+
+def test_what_nothing_tells_apart_is_never_taken_up(folder):
+    unknown = listing(Item("a", "m/a", 10))
+    wrote(folder, unknown)
+    assert wrote(folder, unknown) == {}
+
+
+@pytest.mark.parametrize("harm", ["boot", "plan", "gone"])
+def test_nor_is_what_an_earlier_boot_or_half_a_plan_left(folder, harm):
+    wrote(folder, listing(ONE))
+    plan = folder / "plan.json"
+    match harm:
+        case "boot":
+            plan.write_text(json.dumps({**json.loads(plan.read_text()), "boot": "another"}))
+        case "plan":
+            plan.write_text(plan.read_text()[:-5])
+        case "gone":
+            plan.unlink()
+    assert wrote(folder, listing(ONE)) == {}
+
+
+def test_a_file_has_its_room_from_the_first_and_its_size_in_the_end(folder):
+    work = begin(folder, "u", listing(ONE, Item("b", "m/b", None)), durable=True)
+    first, second = work.open(0), work.open(1)
+    assert os.fstat(first).st_size == 10
+    work.write(second, 1, 0, b"longer than it is")
+    work.finish(second, 1, 6)
+    os.close(first)
+    os.close(second)
+    work.close()
+    assert (folder / "files/b").read_bytes() == b"longer"
+
+
+def test_room_is_looked_for_before_a_byte_is_asked_for(folder):
+    with pytest.raises(NoSpace, match=r"bytes free, and 4,611,686,018,427,387,904 are to come"):
+        begin(folder, "u", listing(Item("a", "m/a", 2**62, '"e"')), durable=False)
+    assert not (folder / "journal").exists()
+
+
+def test_a_link_that_somebody_put_there_is_not_followed(folder, tmp_path):
+    (folder / "files").mkdir(parents=True)
+    work = begin(folder, "u", listing(ONE), durable=False)
+    (folder / "files/a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"):
+        work.open(0)
+    work.close()
+    assert not (tmp_path / "elsewhere").exists()
