@@ -47,15 +47,25 @@ class Handles:
 
     @contextmanager
     def lent(self, context: Context) -> Iterator[Context]:
-        """The context of one call of the owner, whose handles are good until its end."""
+        """The context of one call of the owner, whose handles are good until its end.
+
+        Raises InferError (UNAVAILABLE) where the pipeline has been closed meanwhile.
+        """
         lease = _Lease(self._owner, context, self._threads)
-        handles: dict[str, Callable[..., Any]] = {
-            name: self._kind(lease, target, self._opened[target.name]) for name, target in self._targets.items()
-        }
         try:
+            handles: dict[str, Callable[..., Any]] = {
+                name: self._kind(lease, target, self._step(target)) for name, target in self._targets.items()
+            }
             yield context.having(handles)
         finally:
             lease.end()
+
+    def _step(self, target: Target) -> OpenStep:
+        step = self._opened.get(target.name)
+        if step is None:
+            message = f'step "{self._owner}" calls step "{target.name}", which was closed while the request ran'
+            raise InferError(Code.UNAVAILABLE, message)
+        return step
 
 
 class _Lease:

@@ -114,13 +114,17 @@ class Lends(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoopStep:
-    """Awaited in the request's own task. ``timeout`` (seconds) covers waiting for the limit and the call."""
+    """Awaited in the request's own task. ``timeout`` (seconds) covers waiting for the limit and the call.
+
+    ``where``: what it asks, for the log, without a secret in it.
+    """
 
     name: str
     call: AsyncCall
     timeout: float | None
     limit: Limit | None
     handles: Lends | None = None
+    where: str | None = None
 
     @property
     def is_bare(self) -> bool:
@@ -137,6 +141,7 @@ class ThreadStep:
     timeout: float | None
     limit: Limit | None
     handles: Lends | None = None
+    where: str | None = None
 
 
 OpenStep = LoopStep | ThreadStep
