@@ -9,7 +9,7 @@ import trio
 
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
-from pipeline.engine.step import OpenStep
+from pipeline.engine.step import OpenStep, asks
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
 from pipeline.graph.words import listed
@@ -71,4 +71,4 @@ def whereabouts(run: Run, steps: Sequence[OpenStep]) -> str:
 
 
 def _asks(step: OpenStep) -> str:
-    return f" ({step.where})" if step.where else ""
+    return f" ({asked})" if (asked := asks(step)) else ""

@@ -8,7 +8,7 @@ call ends, or its request is cancelled, the handle is over and what it still run
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -59,6 +59,12 @@ class Handles:
             yield context.having(handles)
         finally:
             lease.end()
+
+    @property
+    def asks(self) -> Collection[str]:
+        """What its targets ask, each once."""
+        targets = [self._opened.get(target.name) for target in self._targets.values()]
+        return dict.fromkeys(step.where for step in targets if step and step.where)
 
     def _step(self, target: Target) -> OpenStep:
         step = self._opened.get(target.name)

@@ -15,7 +15,7 @@ from typing import Protocol
 import trio
 
 from pipeline.engine.failure import contained, failure
-from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
+from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep, asks
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
 from pipeline.tensors.forms import Bound
@@ -153,7 +153,7 @@ def stopped(error: BaseException, step: str) -> BaseException:
 def too_slow(step: OpenStep, timeout: float) -> DeadlineExceeded:
     """The error of a step that took longer than its ``timeout`` (seconds), waiting for its limit included."""
     told = f'step "{step.name}" took longer than its timeout of {format_duration(timeout)}'
-    return DeadlineExceeded(told, internals=step.where)
+    return DeadlineExceeded(told, internals=asks(step))
 
 
 class _Work:

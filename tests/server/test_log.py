@@ -64,14 +64,16 @@ def test_a_path_of_any_length_is_a_line_of_a_bounded_one(monkeypatch):
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_failure_of_another_server_is_one_line_with_what_its_caller_was_not_told(monkeypatch, form):
     def act():
+        log.failed_because("id-0", "POST /y", "it took too long")
         log.failed_because("id-1", "POST /x", "it answered 404", "http://far: \x1b[2J")
 
     text = written(form, act, monkeypatch)
-    assert text.count("\n") == 1
+    assert text.count("\n") == 2
     assert "\x1b" not in text
     if form == "text":
-        line = r"WARNING pipeline_serve: POST /x failed: it answered 404 \(http://far: \\x1b\[2J\) \[id-1\]\n"
-        assert re.fullmatch(START + line, text)
+        first = r"WARNING pipeline_serve: POST /y failed: it took too long \[id-0\]\n"
+        second = r"WARNING pipeline_serve: POST /x failed: it answered 404 \(http://far: \\x1b\[2J\) \[id-1\]\n"
+        assert re.fullmatch(START + first + START + second, text)
 
 
 def test_a_remote_that_turns_is_told_with_the_reason(monkeypatch):

@@ -28,6 +28,7 @@ def pair(a, b): return {"sum": a + b, "difference": a - b}
 def ragged(x): return {"free": [[1], [2, 3]]}
 def body(body: dict): return {"instances": [[2 * n for n in row] for row in body["instances"]], "signature_name": "s"}
 def seen(body: dict): return {"seen": body}
+async def ask(x, f): return await f(x)
 def infinite(x): return x + float('inf')
 async def who(x, context: "Context"):
     return {"id": context.id, "headers": dict(context.headers), "left": context.remaining()}
@@ -302,6 +303,22 @@ def test_a_user_in_the_url_is_basic_authentication_and_in_no_line(graph, caplog)
     assert headers["authorization"] == "Basic YW5uYTpzZWNyZXQ="
     error = failure(front("http://127.0.0.1:1"), {"x": [1.0]})
     assert "secret" not in caplog.text + error.message + str(error.internals)
+
+
+@pytest.mark.parametrize(
+    ("top", "timeout", "internals"),
+    [("deadline: 300ms", "", 'time was up in step "why" (it calls {})'), ("", ", timeout: 300ms", "it calls {}")],
+)
+def test_who_calls_a_server_that_hangs_by_a_handle_is_told_with_its_url(graph, top, timeout, internals):
+    with raw_server(lambda connection: read_request(connection) and connection.recv(1)) as server:
+        url = f"{server.url}/v1/models/m:predict"
+        call = f"predict: {{call: '{url}', inputs: request}}"
+        pipeline = graph(
+            f"{call}\nwhy: {{run: app.py:ask, inputs: request, handles: {{f: predict}}{timeout}}}", top=top
+        )
+        error = failure(pipeline, {"x": [1.0]})
+    assert (error.code, error.internals) == (Code.DEADLINE_EXCEEDED, internals.format(url))
+    assert error.__notes__[0] == error.internals
 
 
 def test_two_requests_use_one_connection_and_nothing_stays_open(graph):
