@@ -18,17 +18,7 @@ from server import log
 START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 
 
-@pytest.fixture(autouse=True)
-def restored():
-    """The process's logging is set up by these tests, and put back."""
-    root, access, httpx = map(logging.getLogger, (None, "pipeline_serve.access", "httpx"))
-    level, handlers, disabled = root.level, root.handlers[:], access.disabled
-    yield
-    logging.captureWarnings(capture=False)
-    root.setLevel(level)
-    root.handlers[:] = handlers
-    access.disabled = disabled
-    httpx.setLevel(logging.NOTSET)
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def written(form, act, monkeypatch, *, level="info") -> str:
