@@ -186,5 +186,5 @@ class Overloaded(InferError):
 class DeadlineExceeded(InferError):
     """Time is up: 504."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(Code.DEADLINE_EXCEEDED, message)
+    def __init__(self, message: str, *, internals: str | None = None) -> None:
+        super().__init__(Code.DEADLINE_EXCEEDED, message, internals=internals)

@@ -45,11 +45,12 @@ async def beside(size: int, work: Callable[[], T]) -> T:
 class Peer:
     """A server's address, and the connections to it that are kept open from call to call while it is entered."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what httpx is told, in the words of our users
         self,
         url: str,
         *,
         verify: Verify = True,
+        ca: str | None = None,
         cert: Cert | None = None,
         connections: int | None = 100,
         max_reply: int | None = None,
@@ -58,6 +59,7 @@ class Peer:
         """``connections``: at most so many at once, calls past them wait; None for no bound. ``max_reply``: bytes of a
         reply's body.
 
+        ``ca``: a file, or folder, of the authorities that are trusted, which ``verify`` may name as well.
         ``trust_env``: proxies and certificate authorities as the environment names them. Raises ValueError for a URL
         that is none of a server and for numbers below 1, TypeError for a URL that is no text.
         """
@@ -70,7 +72,7 @@ class Peer:
         self._auth = httpx.BasicAuth(base.username, base.password) if base.userinfo else None
         self._base = base.copy_with(userinfo=b"")
         self.url = f"unix:{self._socket}" if self._socket else str(self._base).rstrip("/")
-        self._tls = (verify, cert, trust_env)
+        self._tls = (verify, ca, cert, trust_env)
         self._connections = connections
         self._max_reply = max_reply
         self._http: httpx.AsyncClient | None = None
@@ -97,7 +99,7 @@ class Peer:
             limits=limits,
             timeout=None,  # noqa: S113  # the caller's scope bounds the whole
             follow_redirects=False,
-            trust_env=self._tls[2],
+            trust_env=self._tls[-1],
         )
         return self
 
@@ -242,15 +244,15 @@ def _address(url: Any) -> tuple[httpx.URL, str | None]:
     return base, path
 
 
-def _tls(verify: Verify, cert: Cert | None, trust_env: bool) -> ssl.SSLContext:
-    match verify:
+def _tls(verify: Verify, ca: str | None, cert: Cert | None, trust_env: bool) -> ssl.SSLContext:
+    match authorities := ca or verify:
         case ssl.SSLContext():
-            context = verify
+            context = authorities
         case bool():
-            context = httpx.create_ssl_context(verify=verify, trust_env=trust_env)
+            context = httpx.create_ssl_context(verify=authorities, trust_env=trust_env)
         case _:
             context = ssl.create_default_context()
-            _read("verify", verify, lambda: context.load_verify_locations(verify))
+            _read("ca" if ca else "verify", authorities, lambda: context.load_verify_locations(authorities))
     if cert is not None:
         files = (cert,) if isinstance(cert, str) else cert
         _read("cert", " and ".join(dict.fromkeys(files[:2])), lambda: context.load_cert_chain(*files))

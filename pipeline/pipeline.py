@@ -20,8 +20,9 @@ import trio
 from pipeline import blueprint
 from pipeline.asking import budget_of, id_of
 from pipeline.contract import Contract
-from pipeline.engine.admission import Allowance, admitted
+from pipeline.engine.admission import Allowance, admitted, whereabouts
 from pipeline.engine.detached import Detached
+from pipeline.engine.detached import log as log_detached
 from pipeline.engine.execute import execute
 from pipeline.engine.limit import Limit
 from pipeline.engine.opening import Opening
@@ -114,7 +115,7 @@ class Pipeline:
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
         self._opening = Opening(drawn.graph, drawn.interfaces, self._opened, self._threads, self._waits)
-        self._detached = Detached(spec.name, self._detached_done, self._threads)
+        self._detached = Detached(spec.name, spec.limit, self._detached_done, self._threads)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name} version {self.version}, {self.state.value}>"
@@ -153,7 +154,8 @@ class Pipeline:
                     kind = self._blueprint.kinds[step.action]
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
-                    self._opened[step.name] = self._opening.step(step, call.function, blocking=call.blocking)
+                    opened = self._opening.step(step, call.function, blocking=call.blocking, where=call.where)
+                    self._opened[step.name] = opened
                     learned[step.name] = call.signature
                     if call.readiness is not None:
                         self._readiness[step.name] = call.readiness
@@ -201,7 +203,12 @@ class Pipeline:
         await self._detached.idle()
 
     def _detached_done(self, step: str, request: str, seconds: float, error: BaseException | None) -> None:
-        self.tell(DetachedDone(self.name, self.version, step, request, seconds, error))
+        done = DetachedDone(self.name, self.version, step, request, seconds, error)
+        if self.observers:
+            self.tell(done)
+        else:
+            # In a script nobody else would say so: Python writes warnings and errors to stderr where nothing is set up.
+            log_detached(done)
 
     def _waits(self, step: str) -> None:
         if step not in self._told_waiting:
@@ -253,7 +260,7 @@ class Pipeline:
             timeout=None if timeout is None else budget,
         )
         async with self.admitted(verb, budget) as allowance:
-            return await self.answer(request, verb, allowance.deadline)
+            return await self.answer(request, verb, allowance)
         raise AssertionError("a request that is out of time raises")
 
     def admitted(self, verb: Verb, budget: float) -> AbstractAsyncContextManager[Allowance]:
@@ -281,20 +288,22 @@ class Pipeline:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
         self._contract.require(verb)
 
-    async def answer(self, request: InferRequest, verb: Verb, deadline: float) -> InferResponse:
-        """The answer to a request that is admitted. ``deadline`` is what steps are told (trio's clock).
+    async def answer(self, request: InferRequest, verb: Verb, allowance: Allowance) -> InferResponse:
+        """The answer to a request that is admitted. Steps are told the deadline of its ``allowance``.
 
-        The caller holds the cancel scope of the deadline. Raises InferError or what a step raised. Cancelled, every
-        step below is cancelled.
+        Raises InferError or what a step raised. Cancelled, every step below is cancelled, and the allowance says which
+        they were.
         """
+        if self.state is not State.READY:
+            raise ModelNotReady(self.name, "It was closed while the request waited.")
         self.require(verb)
         self._contract.check(request)
         plan = self._plan(verb, self._contract.steps_for(verb, request.outputs))
-        run, context = Run(plan, request), Context(request, deadline)
+        steps = [self._opened[step.name] for step in plan.steps]
+        run, context = Run(plan, request), Context(request, allowance.deadline)
         code: Code | None = Code.INTERNAL
         start = time.perf_counter()
         try:
-            steps = [self._opened[step.name] for step in plan.steps]
             values = await execute(plan, steps, run, context, self._threads, self._detached.start)
             outputs = self._contract.answer(verb, values, request.outputs)
             code = None
@@ -302,11 +311,13 @@ class Pipeline:
             code = error.code
             raise
         except trio.Cancelled:
-            code = Code.DEADLINE_EXCEEDED if trio.current_time() >= deadline else Code.CANCELLED
+            code = Code.DEADLINE_EXCEEDED if trio.current_time() >= allowance.deadline else Code.CANCELLED
+            allowance.where = whereabouts(run, steps)
             raise
         finally:
             if self.observers:
                 self.tell(self._summary(context, verb, plan, run, start, code))
+        allowance.where = "after its last step"
         return InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
 
     def _compiled(self, verb: Verb, outputs: frozenset[str]) -> Plan:

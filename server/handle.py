@@ -42,7 +42,7 @@ from pipeline.wire.statuses import STATUS, error_reply
 from server.deadline import header_timeout
 from server.encoding import Plain, accepted, encoded, to_plain
 from server.failure import as_shown
-from server.log import begin, end, failed, failed_upstream
+from server.log import begin, end, failed, failed_because
 from server.routes import Match, Routes, wrong_method
 
 ReadBody = Callable[[], Awaitable[bytes]]
@@ -125,7 +125,9 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
         shown = as_shown(error, call.id)
         reply = error_reply(shown)
         if shown.internals is not None:
-            failed_upstream(call.id, f"{method} {path}", shown.message, shown.internals)
+            failed_because(call.id, f"{method} {path}", shown.message, shown.internals)
+        elif shown.code is Code.DEADLINE_EXCEEDED:
+            failed_because(call.id, f"{method} {path}", shown.message)
         elif reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
             failed(call.id, f"{method} {path}", error)
     finally:
@@ -177,7 +179,7 @@ async def _infer(service: Service, match: Match, verb: Verb, call: Call, read_bo
             raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
         if command.request.timeout is not None:
             allowance.shorten(command.request.timeout)
-        response = await pipeline.answer(command.request, verb, allowance.deadline)
+        response = await pipeline.answer(command.request, verb, allowance)
         return await _coded(match.codec.encode(response, options), call)
     raise AssertionError("a request that is out of time raises")
 

@@ -10,7 +10,8 @@ import traceback
 from contextvars import ContextVar, Token
 from typing import Any, Literal
 
-from pipeline.errors import InferError, Overloaded, told
+from pipeline.engine.detached import log as log_detached
+from pipeline.errors import told
 from pipeline.observe import (
     DetachedDone,
     Event,
@@ -66,9 +67,10 @@ def failed(request: str, what: str, error: BaseException) -> None:
     _LOG.error("%s failed: %s", what, type(error).__name__, exc_info=error, extra={"request_id": request})
 
 
-def failed_upstream(request: str, what: str, told: str, internals: str) -> None:
-    """A request ended in what another server answered, or did not: what its caller was told, and what it was not."""
-    _LOG.warning("%s failed: %s (%s)", what, told, internals, extra={"request_id": request})
+def failed_because(request: str, what: str, told: str, internals: str | None = None) -> None:
+    """A request ran out of time, or ended in what another server answered: what its caller was told, and what not."""
+    more = f" ({internals})" if internals else ""
+    _LOG.warning("%s failed: %s%s", what, told, more, extra={"request_id": request})
 
 
 def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
@@ -86,7 +88,7 @@ def observer(event: Event) -> None:
     """Writes what happens to models; requests have their access line."""
     match event:
         case ModelLoaded(model, version, seconds):
-            _LOG.info('model "%s" version %s is ready after %.2f s', model, version, seconds)
+            _LOG.info('model "%s" version %s is loaded after %.2f s', model, version, seconds)
         case ModelFailed(model, version, error):
             _LOG.error('model "%s" version %s failed to load: %s', model, version, told(error), exc_info=error)
         case ModelNotClosed(model, version, error):
@@ -103,22 +105,9 @@ def observer(event: Event) -> None:
                 'model "%s" version %s is not ready: the server that step "%s" calls is not: %s',
                 model, version, step, reason,
             )  # fmt: skip
-        case DetachedDone(error=BaseException()):
-            _detached_failed(event)
-        case RequestDone() | DetachedDone():
-            return
-
-
-def _detached_failed(event: DetachedDone) -> None:
-    what = (event.step, event.model)
-    match event.error:
-        case Overloaded() as error:
-            _LOG.warning('detached step "%s" of model "%s" is dropped: %s', *what, told(error))
-        case InferError(internals=str() as internals) as error:
-            _LOG.warning('detached step "%s" of model "%s" failed: %s (%s)', *what, error.message, internals)
-        case BaseException() as error:
-            _LOG.error('detached step "%s" of model "%s" failed: %s', *what, told(error), exc_info=error)
-        case None:
+        case DetachedDone():
+            log_detached(event)
+        case RequestDone():
             return
 
 

@@ -1,5 +1,6 @@
-"""What every test may use: a place for user code whose imports are undone."""
+"""What every test may use: a place for user code whose imports are undone, and a logging that is."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,19 @@ def imports() -> Iterator[None]:
         if name.startswith("_user_code_") or "pytest-" in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
     sys.modules.update(modules)
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """The process's logging is set up by the test, and put back."""
+    root, access, httpx = map(logging.getLogger, (None, "pipeline_serve.access", "httpx"))
+    level, handlers, disabled = root.level, root.handlers[:], access.disabled
+    yield
+    logging.captureWarnings(capture=False)
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    access.disabled = disabled
+    httpx.setLevel(logging.NOTSET)
 
 
 Write = Callable[..., Path]

@@ -1,26 +1,31 @@
-"""The time that one request has, and its place inside the graph."""
+"""The time that one request has, its place inside the graph, and where it was when time was up."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
 
 from pipeline.engine.limit import Limit
+from pipeline.engine.run import Run
+from pipeline.engine.step import OpenStep, asks
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
+from pipeline.graph.words import listed
 
 
 class Allowance:
     """The time that one request has, from its admission on."""
 
-    __slots__ = ("_scope", "_start", "seconds")
+    __slots__ = ("_scope", "_start", "seconds", "where")
 
     def __init__(self, scope: trio.CancelScope, seconds: float) -> None:
         self._scope = scope
         self._start = trio.current_time()
         self.seconds = seconds
+        self.where = "in the model's queue"
+        """How far the request has come, for who asks where its time went."""
 
     @property
     def deadline(self) -> float:
@@ -38,15 +43,32 @@ class Allowance:
 async def admitted(places: Limit, seconds: float) -> AsyncIterator[Allowance]:
     """A place within the limit and its queue, for so many seconds.
 
-    Raises Overloaded, and DeadlineExceeded when time is up, in the queue or inside. Cancelled, the place is given up.
+    Raises Overloaded, and DeadlineExceeded when time is up, in the queue or inside, whose ``internals`` say where.
+    Cancelled, the place is given up.
     """
     with trio.move_on_after(seconds) as scope:
         allowance = Allowance(scope, seconds)
         await places.acquire()
+        allowance.where = "before its first step"
         try:
             yield allowance
         finally:
             places.release()
     if scope.cancelled_caught:
         spent = format_duration(allowance.seconds)
-        raise DeadlineExceeded(f"the request took longer than its deadline of {spent}")
+        told = f"the request took longer than its deadline of {spent}"
+        raise DeadlineExceeded(told, internals=f"time was up {allowance.where}")
+
+
+def whereabouts(run: Run, steps: Sequence[OpenStep]) -> str:
+    """``in step "predict" (http://…)``: which of the plan's ``steps`` a request is in, and what those ask."""
+    running, waiting = run.under_way()
+    inside = [
+        *(f'step "{step.name}"{_asks(step)}' for step in map(steps.__getitem__, running)),
+        *(f'step "{step.name}"{_asks(step)}, which had not begun' for step in map(steps.__getitem__, waiting)),
+    ]
+    return f"in {listed(inside)}" if inside else "after its last step"
+
+
+def _asks(step: OpenStep) -> str:
+    return f" ({asked})" if (asked := asks(step)) else ""

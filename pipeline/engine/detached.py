@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
@@ -9,21 +10,24 @@ import trio
 
 from pipeline.engine.place import alone
 from pipeline.engine.step import Context, OpenStep
-from pipeline.errors import Code, InferError, ModelNotReady
+from pipeline.errors import Code, InferError, ModelNotReady, Overloaded, told
+from pipeline.observe import DetachedDone
 from pipeline.tensors.forms import Bound
 
 SECONDS = 60.0
 """What a detached step has where it says no timeout: as long as callers of an HTTP API wait (graph.md, "Wiring")."""
 
+_LOG = logging.getLogger("pipeline_serve")
 Told = Callable[[str, str, float, BaseException | None], None]
 """Hears of the end of each job: step, request id, seconds, and why it failed."""
 
 
 class Detached:
-    """The jobs of one pipeline. ``opened`` gives them a nursery, and ``closed`` begins no more."""
+    """The jobs of one pipeline, at most so many at once. ``opened`` gives them a nursery, ``closed`` begins no more."""
 
-    def __init__(self, model: str, told: Told, threads: trio.CapacityLimiter) -> None:
+    def __init__(self, model: str, most: int, told: Told, threads: trio.CapacityLimiter) -> None:
         self._model = model
+        self._most = most
         self._told = told
         self._threads = threads
         self._nursery: trio.Nursery | None = None
@@ -48,6 +52,9 @@ class Detached:
         try:
             if self._nursery is None:
                 raise ModelNotReady(self._model, "It is being closed.")
+            if self._running >= self._most:
+                # Async code has no limit of its own, and whoever waits for one is a task here too.
+                raise Overloaded(f"Model {self._model}, in detached steps,")
             inputs = read()
         except InferError as error:
             self._told(step.name, context.id, 0.0, error)
@@ -78,3 +85,17 @@ class Detached:
             self._running -= 1
             if not self._running:
                 self._none_left.unpark_all()
+
+
+def log(done: DetachedDone) -> None:
+    """A line where it failed, with the traceback where its own code did."""
+    what = (done.step, done.model)
+    match done.error:
+        case None:
+            return
+        case Overloaded() as error:
+            _LOG.warning('detached step "%s" of model "%s" is dropped: %s', *what, told(error))
+        case InferError(internals=str() as internals) as error:
+            _LOG.warning('detached step "%s" of model "%s" failed: %s (%s)', *what, error.message, internals)
+        case error:
+            _LOG.error('detached step "%s" of model "%s" failed: %s', *what, told(error), exc_info=error)

@@ -8,7 +8,7 @@ call ends, or its request is cancelled, the handle is over and what it still run
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -47,15 +47,31 @@ class Handles:
 
     @contextmanager
     def lent(self, context: Context) -> Iterator[Context]:
-        """The context of one call of the owner, whose handles are good until its end."""
+        """The context of one call of the owner, whose handles are good until its end.
+
+        Raises InferError (UNAVAILABLE) where the pipeline has been closed meanwhile.
+        """
         lease = _Lease(self._owner, context, self._threads)
-        handles: dict[str, Callable[..., Any]] = {
-            name: self._kind(lease, target, self._opened[target.name]) for name, target in self._targets.items()
-        }
         try:
+            handles: dict[str, Callable[..., Any]] = {
+                name: self._kind(lease, target, self._step(target)) for name, target in self._targets.items()
+            }
             yield context.having(handles)
         finally:
             lease.end()
+
+    @property
+    def asks(self) -> Collection[str]:
+        """What its targets ask, each once."""
+        targets = [self._opened.get(target.name) for target in self._targets.values()]
+        return dict.fromkeys(step.where for step in targets if step and step.where)
+
+    def _step(self, target: Target) -> OpenStep:
+        step = self._opened.get(target.name)
+        if step is None:
+            message = f'step "{self._owner}" calls step "{target.name}", which was closed while the request ran'
+            raise InferError(Code.UNAVAILABLE, message)
+        return step
 
 
 class _Lease:

@@ -42,8 +42,13 @@ class Opening:
         self._threads = threads
         self._on_wait = on_wait
 
-    def step(self, step: StepSpec, function: Callable[..., Any], *, blocking: bool) -> OpenStep:
-        """The step whose kind answers with ``function(inputs, context)``, to be awaited unless ``blocking``."""
+    def step(
+        self, step: StepSpec, function: Callable[..., Any], *, blocking: bool, where: str | None = None
+    ) -> OpenStep:
+        """The step whose kind answers with ``function(inputs, context)``, to be awaited unless ``blocking``.
+
+        ``where``: what it asks, for the log.
+        """
         limit = self._limit(step)
         timeout = SECONDS if step.detached and step.timeout is None else step.timeout
         handles = self._handles(step, blocking=blocking)
@@ -51,13 +56,13 @@ class Opening:
         if blocking and step.where != "loop":
             if loop is not None:
                 function = one_after_the_other(function, loop)
-            return ThreadStep(step.name, function, timeout, limit, handles)
+            return ThreadStep(step.name, function, timeout, limit, handles, where)
         if blocking:
             function = _on_loop(function)
         if loop is not None:
             # Each item takes a place of its own.
             function, limit = beside_each_other(function, loop, limit), None
-        return LoopStep(step.name, function, timeout, limit, handles)
+        return LoopStep(step.name, function, timeout, limit, handles, where)
 
     def _limit(self, step: StepSpec) -> Limit | None:
         interface = self._interfaces[step.name]

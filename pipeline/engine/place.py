@@ -15,7 +15,7 @@ from typing import Protocol
 import trio
 
 from pipeline.engine.failure import contained, failure
-from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
+from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep, asks
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
 from pipeline.tensors.forms import Bound
@@ -45,7 +45,7 @@ async def in_place(
     with trio.move_on_after(timeout) as scope:
         await _lent(run, hop, steps, context, threads)
     if scope.cancelled_caught:
-        raise too_slow(steps[0].name, timeout)
+        raise too_slow(steps[0], timeout)
 
 
 async def alone(
@@ -150,9 +150,10 @@ def stopped(error: BaseException, step: str) -> BaseException:
     return failure(error, step, cancelled=trio.current_effective_deadline() == -math.inf)
 
 
-def too_slow(step: str, timeout: float) -> DeadlineExceeded:
+def too_slow(step: OpenStep, timeout: float) -> DeadlineExceeded:
     """The error of a step that took longer than its ``timeout`` (seconds), waiting for its limit included."""
-    return DeadlineExceeded(f'step "{step}" took longer than its timeout of {format_duration(timeout)}')
+    told = f'step "{step.name}" took longer than its timeout of {format_duration(timeout)}'
+    return DeadlineExceeded(told, internals=asks(step))
 
 
 class _Work:

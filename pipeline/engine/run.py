@@ -15,11 +15,13 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.tensor import Json, Value
 
+_BEGUN, _DONE = 1, 2
+
 
 class Run:
     """The state of one request: values by step, and how many readers and predecessors are still to come."""
 
-    __slots__ = ("_plan", "_readers", "_request", "_values", "_waits", "spans")
+    __slots__ = ("_plan", "_progress", "_readers", "_request", "_values", "_waits", "spans")
 
     def __init__(self, plan: Plan, request: InferRequest) -> None:
         self._plan = plan
@@ -29,6 +31,8 @@ class Run:
         # may be in several threads.
         self._readers = [[None] * (count - 1) for count in plan.readers] if plan.shares else None
         self._waits = [stage.waits for stage in plan.stages] if plan.forks else None
+        # A byte per step, which any thread may set.
+        self._progress = bytearray(len(plan.steps))
         self.spans: list[tuple[int, float, float]] = []
         """(step, start, end) in seconds of the driver's clock, of the steps that ended, well or not, in that order."""
 
@@ -41,6 +45,7 @@ class Run:
 
         Raises InvalidInput where the request lacks something, WrongAnswer where a step does.
         """
+        self._progress[step] = _BEGUN
         source = self._plan.whole[step]
         if source is None:
             gathered = self._gathered(step)
@@ -65,11 +70,20 @@ class Run:
     def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float) -> None:
         """The step ended well; ``start`` and ``end`` in seconds of the driver's clock."""
         self._values[step] = outputs
+        self._progress[step] = _DONE
         self.ended(step, start, end)
 
     def ended(self, step: int, start: float, end: float) -> None:
         """The step failed or was cancelled: it has no outputs, and took its time all the same."""
         self.spans.append((step, start, end))
+
+    def under_way(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(steps that have begun and did not end well, steps that have all they read and have not begun)."""
+        progress, sources = self._progress, self._plan.sources
+        awaited = range(len(progress) - len(self._plan.detached))
+        running = tuple(step for step in awaited if progress[step] == _BEGUN)
+        ready = (step for step in awaited if not progress[step])
+        return running, tuple(step for step in ready if all(progress[source] == _DONE for source in sources[step]))
 
     def done(self, stage: int) -> tuple[int, ...]:
         """The stages that can run now that this one has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import trio
 
 from pipeline.engine.limit import Limit
+from pipeline.graph.words import listed
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.tensor import Value
@@ -111,16 +112,25 @@ class Lends(Protocol):
         """The context of one call, with the handles in it. On the loop; at the end what they still run is cancelled."""
         ...
 
+    @property
+    def asks(self) -> Collection[str]:
+        """What the steps behind the handles ask, as their ``where``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LoopStep:
-    """Awaited in the request's own task. ``timeout`` (seconds) covers waiting for the limit and the call."""
+    """Awaited in the request's own task. ``timeout`` (seconds) covers waiting for the limit and the call.
+
+    ``where``: what it asks, for the log, without a secret in it.
+    """
 
     name: str
     call: AsyncCall
     timeout: float | None
     limit: Limit | None
     handles: Lends | None = None
+    where: str | None = None
 
     @property
     def is_bare(self) -> bool:
@@ -137,6 +147,13 @@ class ThreadStep:
     timeout: float | None
     limit: Limit | None
     handles: Lends | None = None
+    where: str | None = None
 
 
 OpenStep = LoopStep | ThreadStep
+
+
+def asks(step: OpenStep) -> str | None:
+    """What a step asks, by itself or by its handles, for the log; None where that is nobody."""
+    behind = step.handles.asks if step.handles else ()
+    return step.where or (f"it calls {listed(behind)}" if behind else None)

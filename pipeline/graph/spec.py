@@ -25,9 +25,9 @@ UNREAD = ""
 class Step:
     """One step, as keyword arguments with the names and forms of the graph file (``timeout="300ms"``).
 
-    ``Step(run=clean, limit=4)``: exactly one of ``run`` (a function, a class, or ``"file.py:name"``) and ``model`` (a
-    path or URI), and the other keys of a step. They are read as those of a file are, by the same code: a key that
-    there is not is a fault of the graph. ``None`` is as good as not given.
+    ``Step(run=clean, limit=4)``: exactly one of ``run`` (a function, a class, or ``"file.py:name"``), ``model`` (a path
+    or URI) and ``call`` (another server's URL), and the other keys of a step. They are read as those of a file are, by
+    the same code: a key that there is not is a fault of the graph. ``None`` is as good as not given.
     """
 
     keys: Mapping[str, Any]

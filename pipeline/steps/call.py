@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pipeline.asking import headers_of, size_of
 from pipeline.engine.blame import Blame
@@ -34,6 +35,7 @@ from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
 from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
 from pipeline.wire.paths import EXAMPLES
+from pipeline.wire.statuses import body_of
 
 KEYS = {"call": ("params", "forward", "ready")}
 SCHEMA = {
@@ -48,6 +50,11 @@ SCHEMA = {
         "description": "How it is asked",
         "additionalProperties": False,
         "properties": {
+            "answer": {
+                "enum": ["tensors", "json"],
+                "description": "json: always the JSON that came, where the protocol answers in JSON",
+                "default": "tensors",
+            },
             "binary": {
                 "type": ["boolean", "string"],
                 "description": "Tensors as raw bytes; by default where they can",
@@ -91,10 +98,10 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     async with remote.peer(connections) as peer:
         asking = _Asking(step, remote, peer)
         if not remote.ready:
-            yield Call(asking.call, blocking=False)
+            yield Call(asking.call, blocking=False, where=remote.where)
             return
         async with watched(asking.why_not_ready) as readiness:
-            yield Call(asking.call, blocking=False, readiness=readiness)
+            yield Call(asking.call, blocking=False, readiness=readiness, where=remote.where)
 
 
 async def learn(step: StepSpec, home: Home) -> Signature | None:
@@ -149,9 +156,14 @@ class _Asking:
         if reply.status >= 400:
             raise refused(self._name, self._peer.url, call, reply, command)
         try:
-            result = await beside(sum(map(len, reply.body)), lambda: self._codec.decode_reply(reply, command))
+            return await beside(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
             raise unreadable(self._name, error, self._peer.url, call, reply) from None
+
+    def _read(self, reply: wire.Reply, command: Infer) -> Mapping[str, Value]:
+        if self._remote.as_json:
+            return {self._name: Json(body_of(reply, command))}
+        result = self._codec.decode_reply(reply, command)
         if not isinstance(result, InferResponse):
             raise AssertionError(f"a request was answered with a {type(result).__name__}")
         match list(result.outputs.items()):
@@ -179,8 +191,16 @@ class _Asking:
             version=self._asked.version,
             inputs=values,
             id=context.id,
+            parameters=self._parameters(values, context),
             headers=headers_of(own),
         )
+
+    def _parameters(self, values: Mapping[str, Value], context: Context) -> Mapping[str, Any]:
+        """Those of the caller's request that travel. A body that a step made itself is all that it wants to say."""
+        match list(values.values()):
+            case [Json(dict())] if self._codec.UNNAMED:
+                return {}
+        return self._codec.travelling(context.parameters)
 
     def _value(self, name: str, given: Bound, context: Context) -> Value:
         match given:
@@ -198,8 +218,10 @@ class _Asking:
         try:
             return self._codec.encode_request(command, self._options)
         except InvalidInput as error:
-            name = next(filter(lambda name: self._refuses(command, name), command.request.inputs), "")
+            name = next(filter(lambda name: self._refuses(command, name), command.request.inputs), None)
             reason = f'cannot be sent on by step "{self._name}": {error.message}'
+            if name is None:  # what is left are the request's own parameters
+                raise InvalidInput(f"the request {reason}") from None
             raise self._blame.misfit(name, command.request.inputs.get(name), context, reason) from None
 
     def _refuses(self, command: Infer, name: str) -> bool:

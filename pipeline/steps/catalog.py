@@ -53,13 +53,14 @@ class Call:
     """An opened step: ``function(inputs, context)``, to be awaited unless ``blocking``.
 
     ``signature`` is what a model file tells of itself, once it is open; ``readiness`` stands where the step depends on
-    something that may be ready or not while it is open.
+    something that may be ready or not while it is open. ``where``: what it asks, as a log line may show it.
     """
 
     function: Callable[..., Any]
     blocking: bool
     signature: Signature = Signature()
     readiness: Readiness | None = None
+    where: str | None = None
 
 
 class StepKind(Protocol):

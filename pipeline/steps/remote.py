@@ -23,8 +23,9 @@ T = TypeVar("T")
 
 FORWARDED = ("traceparent", "tracestate", REQUEST_ID_HEADER)
 """The headers of a request that travel where the step does not say which (https://www.w3.org/TR/trace-context)."""
-_PARAMS = ("binary", "ca", "cert", "key", "max_reply", "verify")
+_PARAMS = ("answer", "binary", "ca", "cert", "key", "max_reply", "verify")
 _OF_TLS = ("ca", "cert", "key", "verify")
+_ANSWERS = ("tensors", "json")
 # As the client's: no answer is that large, and what is has no end.
 _MAX_REPLY = 2**30
 
@@ -33,13 +34,17 @@ _MAX_REPLY = 2**30
 class Remote:
     """A server and what it is asked. ``base`` may hold a user and a password: it is never shown.
 
-    ``verify`` and ``cert`` as ``Peer`` takes them. ``forward``: names of headers in lower case.
+    ``where`` is its URL as it was written, but for these. ``as_json``: an answer is the JSON that came, whatever it is.
+    ``verify``, ``ca`` and ``cert`` as ``Peer`` takes them. ``forward``: names of headers in lower case.
     """
 
     base: str
+    where: str
     asked: Asked
+    as_json: bool
     binary: bool
-    verify: bool | str
+    verify: bool
+    ca: str | None
     cert: Cert | None
     max_reply: int
     forward: tuple[str, ...]
@@ -48,8 +53,13 @@ class Remote:
     def peer(self, connections: int | None) -> Peer:
         """The connections to it, closed still."""
         return Peer(
-            self.base, verify=self.verify, cert=self.cert, connections=connections, max_reply=self.max_reply
-        )  # fmt: skip
+            self.base,
+            verify=self.verify,
+            ca=self.ca,
+            cert=self.cert,
+            connections=connections,
+            max_reply=self.max_reply,
+        )
 
 
 def remote_of(step: StepSpec, home: Home, faults: list[Fault]) -> Remote | None:
@@ -62,7 +72,8 @@ def remote_of(step: StepSpec, home: Home, faults: list[Fault]) -> Remote | None:
     binary = read.truth(params, "binary", default=speaks_binary)
     if asked and binary and not speaks_binary:
         read.fault("params.binary", "binary does not go with this URL, whose protocol is JSON; leave it out")
-    verify, cert = read.tls(params, secure=url is None or url.scheme == "https")
+    as_json = read.tried("params.answer", lambda: _as_json(params, asked)) or False
+    verify, ca, cert = read.tls(params, secure=url is None or url.scheme == "https")
     most = read.tried("params.max_reply", lambda: _most(params)) or _MAX_REPLY
     forward = read.tried("forward", lambda: _forwarded(step.options.get("forward"))) or FORWARDED
     ready = read.truth({"ready": step.options.get("ready") or False}, "ready", default=False, of="")
@@ -71,7 +82,8 @@ def remote_of(step: StepSpec, home: Home, faults: list[Fault]) -> Remote | None:
     if url.username is not None and "authorization" in forward:
         read.fault("forward", "forward names authorization, and the URL has a user of its own; leave one of them out")
     base = f"{url.scheme}://{url.netloc}{asked.prefix}"
-    return Remote(base, asked, binary, verify, cert, most, forward, ready)
+    where = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    return Remote(base, where, asked, as_json, binary, verify, ca, cert, most, forward, ready)
 
 
 # ---- what a key says; each raises ValueError or InvalidInput with the reason
@@ -111,6 +123,17 @@ def _asked(url: SplitResult) -> Asked:
 def _has_binary(asked: Asked) -> bool:
     codec = asked.codec
     return bool(codec.preferring(True) != codec.preferring(False))
+
+
+def _as_json(params: Mapping[str, Any], asked: Asked | None) -> bool:
+    form = params.get("answer", _ANSWERS[0])
+    if form not in _ANSWERS:
+        raise ValueError(
+            f"answer is {' or '.join(_ANSWERS)}, not {quoted(form) if isinstance(form, str) else kind(form)}"
+        )
+    if "answer" in params and asked is not None and not asked.codec.UNNAMED:
+        raise ValueError("answer does not go with this URL, whose protocol answers in tensors; leave it out")
+    return bool(form == "json")
 
 
 def _most(params: Mapping[str, Any]) -> int:
@@ -173,7 +196,7 @@ class _Reader:
         self.fault(f"{of}{name}", f"{name} is true or false, not {kind(value)}")
         return default
 
-    def tls(self, params: Mapping[str, Any], *, secure: bool) -> tuple[bool | str, Cert | None]:
+    def tls(self, params: Mapping[str, Any], *, secure: bool) -> tuple[bool, str | None, Cert | None]:
         given = [name for name in _OF_TLS if name in params]
         if given and not secure:
             about = "are" if len(given) > 1 else "is"
@@ -185,7 +208,7 @@ class _Reader:
         if "key" in params and "cert" not in params:
             self.fault("params.key", "key goes with cert, the certificate that it belongs to")
         # An empty password: a key that needs one is refused, instead of asking for it on a terminal.
-        return ca or verify, (cert, key or cert, "") if cert else None
+        return verify, ca, (cert, key or cert, "") if cert else None
 
     def _file(self, params: Mapping[str, Any], name: str) -> str | None:
         if name not in params:

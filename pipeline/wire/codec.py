@@ -25,6 +25,13 @@ def is_request_id(text: str) -> bool:
     return _REQUEST_ID.fullmatch(text) is not None
 
 
+def beyond_one_hop(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a request without those that are about one exchange: its time, and the form of its bodies."""
+    return {
+        name: value for name, value in parameters.items() if name != "timeout" and not name.startswith("binary_data")
+    }
+
+
 class Call(msgspec.Struct, frozen=True, eq=False):
     """One request as a transport brings it. ``path`` is percent-decoded; header names are in lower case.
 
@@ -86,6 +93,10 @@ class Codec(Protocol):
 
     def preferring(self, binary: bool, /) -> Options:
         """Client side: tensors to travel in binary, both ways, where the protocol has that; else as JSON."""
+        ...
+
+    def travelling(self, parameters: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Client side: those of a request, made in any protocol, that go on with it to another server in this one."""
         ...
 
     def encode_request(self, command: Command, options: Options, /) -> Call:

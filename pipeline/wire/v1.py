@@ -35,7 +35,7 @@ from pipeline.tensors.nested import flatten
 from pipeline.tensors.shown import kind, quoted
 from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value
-from pipeline.wire.codec import Call, Reply, Route
+from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
 from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
 from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
@@ -116,6 +116,11 @@ def encode(result: Result, options: Options) -> Reply:
 
 def preferring(_: bool) -> Options:
     return Options()
+
+
+def travelling(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All that can stand beside the data."""
+    return {name: value for name, value in beyond_one_hop(parameters).items() if name not in (_ROWS, _COLUMNS)}
 
 
 def encode_request(command: Command, _: Options | None = None) -> Call:

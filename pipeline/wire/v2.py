@@ -35,7 +35,7 @@ from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value, byte_strings
 from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, raw, split
-from pipeline.wire.codec import Call, Reply, Route
+from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
 from pipeline.wire.entries import entry_of, parameters_of, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
@@ -121,6 +121,12 @@ def encode(result: Result, options: Options | None) -> Reply:
 
 def preferring(binary: bool) -> Options:
     return Options(binary=binary)
+
+
+def travelling(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those that are a boolean, a number or a text, which is all that there can be."""
+    kept = beyond_one_hop(parameters).items()
+    return {name: value for name, value in kept if isinstance(value, str | int | float | bool)}
 
 
 def encode_request(command: Command, options: Options | None = None) -> Call:

@@ -20,7 +20,6 @@ CHAINS = (KSERVE_OURS, *FRONT)
 
 PHRASE = "RFC 9112, 4: the words behind a status are optional and nobody's to read; KServe shows them to its caller"
 PASSED = "row 9: a predictor's 4xx and 503 pass through a transformer, its own failure is a 502; no URL is shown"
-PARAMETERS = "graph.md, call: neither parameters of the caller's request nor other headers travel"
 WISH = "row 18: who asks for binary outputs, or for some of them, gets them"
 
 
@@ -75,8 +74,7 @@ def rows() -> Iterator[Asked]:
     people = [{"name": "Ann", "scores": [3, 1, 2]}, {"name": "Bob", "scores": [5]}]
     yield v1("objects that form no tensor", {"instances": people}, "objects")
     yield v1("objects of one shape", {"instances": people[:1]}, "objects")
-    left = dict.fromkeys(FRONT, (text(PARAMETERS),))
-    yield v1("a parameter", {"instances": [[1, 2]], "factor": 3}, "scaled", why=left)
+    yield v1("a parameter", {"instances": [[1, 2]], "factor": 3}, "scaled")
     yield v1("no parameter", {"instances": [[1, 2]]}, "scaled")
     yield v1("signature name", {"instances": [1], "signature_name": "x"}, "numbers")
     yield v1("an explanation", {"instances": [[1, 2], [3.5, 4]]}, "explained", verb="explain")
@@ -149,8 +147,7 @@ def tensors() -> Iterator[Asked]:
     some = dict.fromkeys(FRONT, (text(WISH),))
     yield v2("one of two outputs", [one, two], "pair", outputs=[{"name": "product"}], why=some)
     yield v2("no id", [entry("x", "INT64", [1])], "numbers", id=None)
-    left = dict.fromkeys(FRONT, (text(PARAMETERS),))
-    yield v2("a parameter", [entry("x", "INT64", [1, 2])], "scaled", parameters={"factor": 3}, why=left)
+    yield v2("a parameter", [entry("x", "INT64", [1, 2])], "scaled", parameters={"factor": 3})
     yield v2("no parameter", [entry("x", "INT64", [1, 2])], "scaled")
 
 

@@ -67,11 +67,7 @@ def objects(instances: list) -> dict:
 
 
 def objects_after(answer: dict) -> dict:
-    # Objects of one shape are a tensor for each key; what forms none is the body as it came.
-    rows = answer.get("predictions") or [
-        {"name": name.decode(), "best": best.tolist()} for name, best in zip(*map(answer.get, ("name", "best")))
-    ]
-    return {"predictions": arithmetic.objects_after(rows)}
+    return {"predictions": arithmetic.objects_after(answer["predictions"])}
 
 
 def moved(x):
@@ -105,7 +101,7 @@ VERSIONS = {"v1": 3, "v2": 2, "v2 in JSON": 1}
 def transformer(name: str, how: str) -> str:
     """A graph that asks ``PREDICTOR`` for the model of its own name."""
     path = f"/v1/models/{name}:predict" if how == "v1" else f"/v2/models/{name}/infer"
-    params = ", params: {binary: false}" if how == "v2 in JSON" else ""
+    params = ", params: {binary: false}" if how == "v2 in JSON" else ", params: {answer: json}" * (name == "objects")
     before, after = {
         **dict.fromkeys(COMPUTED, (f"arithmetic.py:{name}_before", f"arithmetic.py:{name}_after")),
         **dict.fromkeys(THROUGH, ("arithmetic.py:same", "arithmetic.py:same_after")),
@@ -196,7 +192,7 @@ def chains(interpreter: Path, folder: Path) -> Iterator[Chains]:
             working = sum("Breaks" not in text for text in graphs.values())
             server.wait_until(
                 "the models are loaded",
-                lambda server=server, working=working: server.stderr.count(" is ready after ") == working,
+                lambda server=server, working=working: server.stderr.count(" is loaded after ") == working,
             )
         yield Chains(urls, front, client)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+
+import numpy as np
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -9,6 +12,8 @@ from trio.testing import wait_all_tasks_blocked
 from pipeline.engine.admission import admitted
 from pipeline.engine.limit import Limit
 from pipeline.errors import DeadlineExceeded, Overloaded
+from pipeline_serve import Step
+from tests.engine.graphs import pipeline
 
 
 async def stay(places: Limit, seconds: float, allowed: float = 10) -> None:
@@ -31,6 +36,71 @@ async def test_it_can_be_shortened_and_never_lengthened(autojump_clock):
     with pytest.raises(DeadlineExceeded, match="took longer than its deadline of 3 s"):
         await shorten()
     assert (trio.current_time(), places.taken) == (3, 0)
+
+
+async def forever(x):
+    await trio.sleep_forever()
+
+
+async def same(x):
+    return x
+
+
+async def internals_of(steps, beside=0, **top):
+    """What the last of ``beside`` + 1 requests was doing when its time was up."""
+    x = {"x": np.ones(2)}
+    async with pipeline(steps, deadline="none", **top) as model, trio.open_nursery() as nursery:
+        for _ in range(beside):
+            nursery.start_soon(model.infer, x)
+            await wait_all_tasks_blocked()
+        with pytest.raises(DeadlineExceeded) as caught:
+            await model.infer(x, timeout="300ms")
+        nursery.cancel_scope.cancel()
+    assert caught.value.message == "the request took longer than its deadline of 300 ms"
+    return caught.value.internals
+
+
+async def test_who_is_cut_off_is_told_which_steps_it_was_in(autojump_clock):
+    chain = {"a": Step(run=same), "b": Step(run=forever), "c": Step(run=same)}
+    assert await internals_of(chain) == 'time was up in step "b"'
+    fork = {
+        "a": Step(run=same),
+        "b": Step(run=forever, inputs="a"),
+        "c": Step(run=forever, inputs="a"),
+        "d": Step(run=same, inputs="a"),
+        "log": Step(run=same, inputs="b", detached=True),
+        "e": Step(run=lambda b, c, d: b, inputs=["b", "c", "d"]),
+    }
+    assert await internals_of(fork) == 'time was up in step "b" and step "c"'
+
+
+async def test_one_that_waits_is_told_from_one_that_runs(autojump_clock):
+    limited = {"a": Step(run=same), "b": Step(run=forever, limit=1)}
+    assert await internals_of(limited, beside=1) == 'time was up in step "b", which had not begun'
+    assert (
+        await internals_of({"a": Step(run=forever)}, beside=1, limit=1, queue=1) == "time was up in the model's queue"
+    )
+
+
+async def test_a_thread_that_is_left_computing_is_where_time_was_up(mock_clock):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(x):
+        entered.set()
+        go_on.wait(10)
+        return x
+
+    async def ask():
+        with pytest.raises(DeadlineExceeded) as caught:
+            await model.infer({"x": np.ones(2)}, timeout="1s")
+        assert caught.value.internals == 'time was up in step "b"'
+
+    async with pipeline({"a": Step(run=lambda x: x), "b": Step(run=slow)}) as model:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.to_thread.run_sync(entered.wait, 10)
+            mock_clock.jump(1)
+        go_on.set()
 
 
 async def test_waiting_for_a_place_takes_of_the_same_time(autojump_clock):

@@ -262,6 +262,39 @@ async def test_its_limit_and_queue_hold_and_what_finds_no_place_is_dropped(autoj
     assert ends(told) == [("log", Overloaded)] * 2 + [("log", type(None))] * 2
 
 
+async def test_async_ones_without_a_limit_are_at_most_as_many_as_the_graph_takes_requests(autojump_clock):
+    async def log(x):
+        await trio.sleep(1)
+        return x
+
+    steps = {
+        "a": Step(run=same),
+        "log": Step(run=log, inputs="request", detached=True),
+        "audit": Step(run=log, inputs="request", detached=True),
+    }
+    async with pipeline(steps, limit=3) as model:
+        told = told_by(model)
+        for _ in range(2):
+            await model.infer(X, id="7")
+        assert ends(told) == [("audit", Overloaded)]
+        assert told[0].id == "7"
+        await model.drained()
+        await model.infer(X)
+    assert sorted(step for step, error in ends(told) if error is type(None)) == ["audit"] * 2 + ["log"] * 3
+
+
+@pytest.mark.parametrize("observed", [False, True])
+async def test_its_failure_is_in_the_log_where_nobody_observes(observed, caplog):
+    async with pipeline({"a": Step(run=same), "log": Step(run=fails, detached=True)}) as model:
+        if observed:
+            told_by(model)
+        await model.infer(X)
+    lines = [(record.name, record.levelname, record.message) for record in caplog.records]
+    expected = [("pipeline_serve", "ERROR", 'detached step "log" of model "test" failed: Boom: ')]
+    assert lines == ([] if observed else expected)
+    assert observed or caplog.records[0].exc_info[0] is Boom
+
+
 async def test_it_has_the_variables_of_its_request():
     name = contextvars.ContextVar("name", default="nobody")
     seen = []

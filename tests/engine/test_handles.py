@@ -11,6 +11,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, Overloaded, WrongAnswer
 from pipeline.observe import RequestDone
@@ -363,6 +364,44 @@ async def test_handles_nest():
         assert (await model.infer(X))["three"].tolist() == [30, 50]
     (done,) = [event for event in told if isinstance(event, RequestDone)]
     assert [(call.step, call.called, call.count) for call in done.calls] == [("two", "one", 1), ("three", "two", 1)]
+
+
+@pytest.mark.parametrize("asks", ["in a step", "in the queue"])
+async def test_a_request_that_outlives_its_pipeline_is_told_so(asks):
+    inside, go_on = trio.Event(), trio.Event()
+
+    async def waits(x):
+        inside.set()
+        await go_on.wait()
+        return x
+
+    async def why(x, f):
+        raise AssertionError("it was called")
+
+    dag = nx.DiGraph()
+    dag.add_node("waits", step=Step(run=waits))
+    dag.add_node("score", step=Step(run=doubling_async))
+    dag.add_node("why", step=Step(run=why, handles={"f": "score"}))
+    dag.add_edge("waits", "why")
+    failed = []
+
+    async def ask():
+        with pytest.raises(InferError) as caught:
+            await model.infer(X)
+        failed.append((caught.value.code, caught.value.message))
+
+    async with trio.open_nursery() as nursery:
+        async with Pipeline("m", dag, limit=1, queue=1) as model:
+            nursery.start_soon(ask)
+            await inside.wait()
+            if asks == "in the queue":
+                nursery.start_soon(ask)
+                await wait_all_tasks_blocked()
+        go_on.set()
+    calls = 'step "why" calls step "score", which was closed while the request ran'
+    queued = "Model with name m is not ready. It was closed while the request waited."
+    expected = [calls, queued] if asks == "in the queue" else [calls]
+    assert failed == [(Code.UNAVAILABLE, message) for message in expected]
 
 
 @pytest.mark.parametrize(("owner", "target"), [(summing, doubling), (summing_async, doubling_async)])

@@ -229,6 +229,37 @@ async def test_whatever_an_author_raises_is_a_reply_with_an_error_and_an_id(erro
     assert "x-evil" not in str(headers)
 
 
+class Full(Exception):
+    """As Starlette's HTTPException, which KServe's models raise."""
+
+    def __init__(self, headers):
+        self.status_code, self.detail, self.headers = 429, "slow down", headers
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"Retry-After": "7", "x-why": "busy"}, {"retry-after": "7", "x-why": "busy"}),
+        ({"Content-Type": "text/html", "content-length": "1", "Connection": "close", "date": "now"}, {}),
+        ({"transfer-encoding": "chunked", "server": "x", "x-request-id": "mine"}, {}),
+        ({"x-a": 5, 7: "x", "x-b": "b\r\nx-evil: 1", "x-c": "c"}, {"x-c": "c"}),
+        (["retry-after"], {}),
+        (None, {}),
+    ],
+)
+async def test_the_headers_of_an_authors_http_error_travel_but_for_those_of_the_body_and_the_connection(given, kept):
+    async def full(x):
+        raise Full(given)
+
+    pipeline, own = service(full)
+    async with pipeline:
+        status, body, headers = await ask(own, Body())
+    assert (status, body) == (429, {"error": "slow down"})
+    assert headers.pop("content-type") == "application/json"
+    assert headers.pop("x-request-id") != "mine"
+    assert headers == kept
+
+
 @pytest.mark.parametrize(
     ("encoding", "status", "says"),
     [

@@ -18,17 +18,7 @@ from server import log
 START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 
 
-@pytest.fixture(autouse=True)
-def restored():
-    """The process's logging is set up by these tests, and put back."""
-    root, access, httpx = map(logging.getLogger, (None, "pipeline_serve.access", "httpx"))
-    level, handlers, disabled = root.level, root.handlers[:], access.disabled
-    yield
-    logging.captureWarnings(capture=False)
-    root.setLevel(level)
-    root.handlers[:] = handlers
-    access.disabled = disabled
-    httpx.setLevel(logging.NOTSET)
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def written(form, act, monkeypatch, *, level="info") -> str:
@@ -64,14 +54,16 @@ def test_a_path_of_any_length_is_a_line_of_a_bounded_one(monkeypatch):
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_failure_of_another_server_is_one_line_with_what_its_caller_was_not_told(monkeypatch, form):
     def act():
-        log.failed_upstream("id-1", "POST /x", "it answered 404", "http://far: \x1b[2J")
+        log.failed_because("id-0", "POST /y", "it took too long")
+        log.failed_because("id-1", "POST /x", "it answered 404", "http://far: \x1b[2J")
 
     text = written(form, act, monkeypatch)
-    assert text.count("\n") == 1
+    assert text.count("\n") == 2
     assert "\x1b" not in text
     if form == "text":
-        line = r"WARNING pipeline_serve: POST /x failed: it answered 404 \(http://far: \\x1b\[2J\) \[id-1\]\n"
-        assert re.fullmatch(START + line, text)
+        first = r"WARNING pipeline_serve: POST /y failed: it took too long \[id-0\]\n"
+        second = r"WARNING pipeline_serve: POST /x failed: it answered 404 \(http://far: \\x1b\[2J\) \[id-1\]\n"
+        assert re.fullmatch(START + first + START + second, text)
 
 
 def test_a_remote_that_turns_is_told_with_the_reason(monkeypatch):
@@ -133,7 +125,7 @@ def test_no_path_message_or_error_can_be_more_than_one_event(form, monkeypatch):
 @pytest.mark.parametrize(
     ("event", "says"),
     [
-        (ModelLoaded("m", "1", 1.234), 'model "m" version 1 is ready after 1.23 s'),
+        (ModelLoaded("m", "1", 1.234), 'model "m" version 1 is loaded after 1.23 s'),
         (ModelFailed("m", "1", OSError("no file")), 'model "m" version 1 failed to load: OSError: no file'),
         (LimitReached("m", "s", 1), 'requests wait for step "s" of model "m": a class runs 1 at a time'),
         (RequestDone("m", "1", "predict", "id", 0.1, None, ()), ""),
@@ -157,7 +149,7 @@ def test_the_level_is_heeded(monkeypatch):
         log.observer(ModelLoaded("m", "1", 0))
 
     assert written("text", act, monkeypatch, level="warning") == ""
-    assert "is ready" in written("text", act, monkeypatch)
+    assert "is loaded" in written("text", act, monkeypatch)
 
 
 class Sloppy(Exception):

@@ -16,7 +16,7 @@ V2 = '{"id": "7", "inputs": [{"name": "rows", "datatype": "FP32", "shape": [1, 2
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, imports, own_logging):
     files = {"v1.json": V1, "v2.json": V2, "bad.json": '{"instances": [[1.0]]}', "boom.json": '{"instances": ["bug"]}'}
     write(tmp_path, {"app.py": APP, "echo.yaml": FILES["echo.yaml"], "fail.yaml": FILES["fail.yaml"], **files})
     return tmp_path

@@ -28,6 +28,7 @@ def pair(a, b): return {"sum": a + b, "difference": a - b}
 def ragged(x): return {"free": [[1], [2, 3]]}
 def body(body: dict): return {"instances": [[2 * n for n in row] for row in body["instances"]], "signature_name": "s"}
 def seen(body: dict): return {"seen": body}
+async def ask(x, f): return await f(x)
 def infinite(x): return x + float('inf')
 async def who(x, context: "Context"):
     return {"id": context.id, "headers": dict(context.headers), "left": context.remaining()}
@@ -166,12 +167,16 @@ def test_a_v1_body_that_a_step_made_travels_as_it_is(graph, remote):
 
     _, _, body = sent_to(V1_ANSWER, front, {"body": {"instances": [[1, 2]]}})
     assert json.loads(body) == {"instances": [[2, 4]], "signature_name": "s"}
+    _, _, body = sent_to(V1_ANSWER, front, {"body": {"instances": [[1, 2]]}}, parameters={"factor": 3})
+    assert json.loads(body) == {"instances": [[2, 4]], "signature_name": "s"}, "and nothing beside it"
 
 
 def test_a_request_that_forms_no_tensor_reaches_a_v1_remote_as_it_came(tmp_path, remote):
     body = {"instances": [[1], [2, 3]]}
     text = f"name: front\nsteps: {{predict: {{call: '{remote.url}/v1/models/seen:predict'}}}}\n"
     with serving(tmp_path, {"graph.yaml": text}, env=LOCAL) as server:
+        assert server.post("/v1/models/front:predict", body).json() == {"seen": body}
+        body["signature_name"] = "s"
         assert server.post("/v1/models/front:predict", body).json() == {"seen": body}
         assert server.post("/v1/models/front:predict", {"free": "form"}).json() == {"seen": {"free": "form"}}
 
@@ -191,7 +196,25 @@ def test_a_header_and_a_parameter_are_tensors_of_one_element(graph):
     _, _, body = sent_to(V2_ANSWER, front, {"x": [1.0]}, headers={"X-User": "anna"}, parameters={"k": 3})
     entries = {entry["name"]: (entry["datatype"], entry["data"]) for entry in json.loads(body)["inputs"]}
     assert entries == {"x": ("FP64", [1.0]), "user": ("BYTES", ["anna"]), "k": ("INT64", [3])}
-    assert "parameters" not in json.loads(body)
+
+
+@pytest.mark.parametrize("answered", [[{"a": 1}, {"a": 2}], [{"a": 1}, {"a": [2]}], [[1], [2]], [], 3])
+def test_with_answer_json_whatever_came_is_what_the_next_step_gets(graph, answered):
+    body = json.dumps({"predictions": answered}).encode()
+    with raw_server(answering(answer(body))) as server:
+        call = f"predict: {{call: {server.url}/v1/models/m:predict, params: {{answer: json}}}}\npost: app.py:seen"
+        assert infer(graph(call), {"x": [1.0]})["post"] == {"seen": {"predictions": answered}}
+
+
+def test_with_answer_json_what_is_no_json_and_what_failed_are_as_without(graph):
+    for reply, code, says in (
+        (answer(b"<p>"), Code.BAD_UPSTREAM, "cannot be read"),
+        (answer(b"{}", status="404 Not Found"), Code.NOT_FOUND, "answered 404"),
+    ):
+        with raw_server(answering(reply)) as server:
+            pipeline = graph(f"predict: {{call: {server.url}/v1/models/m:predict, params: {{answer: json}}}}")
+            error = failure(pipeline, {"x": [1.0]})
+        assert (error.code, says in error.message) == (code, True)
 
 
 def test_large_tensors_travel_too(graph, remote):
@@ -223,6 +246,38 @@ def test_the_headers_that_are_named_travel_and_the_id_always_does(graph, forward
     assert headers["x-request-id"] == "asked"
 
 
+OF_THE_CALLER = {
+    "factor": 3, "rate": 0.5, "lang": "de", "exact": True, "timeout": 5_000_000, "binary_data_output": True,
+    "binary_data": True, "free": {"a": [1]}, "inputs": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "answered", "stay"),
+    [("/v1/models/m:predict", V1_ANSWER, {"inputs"}), ("/v2/models/m/infer", V2_ANSWER, {"free"})],
+)
+def test_the_callers_parameters_travel_but_for_those_of_its_own_hop(graph, path, answered, stay):
+    def front(url):
+        params = "" if "v1" in path else ", params: {binary: false}"
+        return graph(f"predict: {{call: '{url}{path}'{params}}}")
+
+    _, _, body = sent_to(answered, front, {"x": [1.0]}, parameters=OF_THE_CALLER)
+    sent = json.loads(body)
+    found = sent["parameters"] if "parameters" in sent else {key: sent[key] for key in sent if key != "instances"}
+    left = stay | {"timeout", "binary_data_output", "binary_data"}
+    assert found == {name: value for name, value in OF_THE_CALLER.items() if name not in left}
+
+
+@pytest.mark.parametrize("path", ["/v1/models/m:predict", "/v2/models/m/infer"])
+def test_a_parameter_that_json_cannot_carry_is_the_callers_fault(graph, path):
+    pipeline = graph(f"predict: {{call: 'http://127.0.0.1:1{path}'}}")
+    error = failure(pipeline, {"x": [1.0]}, parameters={"k": np.inf})
+    assert type(error) is InvalidInput
+    assert error.message == (
+        'the request cannot be sent on by step "predict": parameter "k" holds an infinity, for which JSON has no word'
+    )
+
+
 def test_a_header_that_no_call_can_carry_is_the_callers_fault(graph):
     pipeline = graph("predict: {call: 'http://127.0.0.1:1/v2/models/m/infer', forward: [x-user]}")
     error = failure(pipeline, {"x": [1.0]}, headers={"x-user": "a\r\nb: c"})
@@ -248,6 +303,22 @@ def test_a_user_in_the_url_is_basic_authentication_and_in_no_line(graph, caplog)
     assert headers["authorization"] == "Basic YW5uYTpzZWNyZXQ="
     error = failure(front("http://127.0.0.1:1"), {"x": [1.0]})
     assert "secret" not in caplog.text + error.message + str(error.internals)
+
+
+@pytest.mark.parametrize(
+    ("top", "timeout", "internals"),
+    [("deadline: 300ms", "", 'time was up in step "why" (it calls {})'), ("", ", timeout: 300ms", "it calls {}")],
+)
+def test_who_calls_a_server_that_hangs_by_a_handle_is_told_with_its_url(graph, top, timeout, internals):
+    with raw_server(lambda connection: read_request(connection) and connection.recv(1)) as server:
+        url = f"{server.url}/v1/models/m:predict"
+        call = f"predict: {{call: '{url}', inputs: request}}"
+        pipeline = graph(
+            f"{call}\nwhy: {{run: app.py:ask, inputs: request, handles: {{f: predict}}{timeout}}}", top=top
+        )
+        error = failure(pipeline, {"x": [1.0]})
+    assert (error.code, error.internals) == (Code.DEADLINE_EXCEEDED, internals.format(url))
+    assert error.__notes__[0] == error.internals
 
 
 def test_two_requests_use_one_connection_and_nothing_stays_open(graph):
@@ -415,7 +486,10 @@ LIKE = "call is a URL like http://host:8080/v1/models/MODEL:predict"
         (f"{{call: '{V2}', params: {{ca: §app.py}}}}", "ca is about https, and the URL is one of http"),
         (f"{{call: '{V2}', params: {{binry: §true}}}}", 'a call has no parameter "binry"; did you mean "binary"?'),
         (f"{{call: '{V2}', params: {{max_reply: §5}}}}", "max_reply: 5 has no unit; write 5B or 5MiB"),
-        (f"{{call: '{V2}', params: §5}}", "params is a map with the keys binary, ca, cert, key, max_reply and verify"),
+        (
+            f"{{call: '{V2}', params: §5}}",
+            "params is a map with the keys answer, binary, ca, cert, key, max_reply and verify",
+        ),
         (
             f"{{call: '{V2}', forward: §x-user}}",
             "forward is a list of the names of headers, like [traceparent, authorization]",
@@ -441,6 +515,14 @@ LIKE = "call is a URL like http://host:8080/v1/models/MODEL:predict"
         (
             "{call: 'https://h/v2/models/m/infer', params: {key: §app.py}}",
             "key goes with cert, the certificate that it belongs to",
+        ),
+        (
+            "{call: 'http://h/v2/models/m/infer', params: {answer: §json}}",
+            "answer does not go with this URL, whose protocol answers in tensors; leave it out",
+        ),
+        (
+            "{call: 'http://h/v1/models/m:predict', params: {answer: §lists}}",
+            'answer is tensors or json, not "lists"',
         ),
         (
             "{call: 'https://h/v2/models/m/infer', params: {ca: app.py, verify: §false}}",
@@ -481,7 +563,7 @@ def test_a_file_that_is_no_certificate_fails_the_load_by_its_name(graph, key):
         async with pipeline:
             raise AssertionError("it is open")
 
-    with pytest.raises(ValueError, match=r"app\.py cannot be used"):
+    with pytest.raises(ValueError, match=rf"^{key}: .*app\.py cannot be used"):
         trio.run(load)
 
 
@@ -556,6 +638,29 @@ def test_a_key_that_needs_a_password_is_refused_and_asks_nobody(graph, write, ce
 
 
 # ---- in a server
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("", 'the request took longer than its deadline of 300 ms (time was up in step "predict" ({url}))'),
+        (", timeout: 200ms", 'step "predict" took longer than its timeout of 200 ms ({url})'),
+        (", detached: true, timeout: 200ms", 'step "predict" took longer than its timeout of 200 ms ({url})'),
+    ],
+)
+def test_where_a_call_hung_is_in_the_log_and_in_no_reply(tmp_path, step, told):
+    with raw_server(lambda connection: read_request(connection) and connection.recv(1)) as remote:
+        url = f"{remote.url}/v2/models/m/infer"
+        secret = url.replace("//", "//anna:secret@")
+        predict = f"{{call: '{secret}'{step}}}"
+        text = f"name: front\ndeadline: 300ms\nsteps:\n  same: {{run: app.py:same}}\n  predict: {predict}\n"
+        with serving(tmp_path, {"app.py": APP, "graph.yaml": text}, env=LOCAL) as server:
+            headers = {"x-request-id": "mine-7"}
+            reply = server.post("/v1/models/front:predict", {"instances": [1.0]}, headers=headers)
+            assert reply.status_code == (200 if "detached" in step else 504)
+            server.wait_for_log(f"failed: {told.format(url=url)} [mine-7]")
+            assert "127.0.0.1" not in reply.text
+            assert "secret" not in server.stderr
 
 
 def test_a_server_is_ready_once_the_remotes_are_that_it_counts_on(tmp_path):

@@ -262,3 +262,12 @@ def test_a_list_of_models_that_is_none_is_not_an_empty_one(codec, body):
     with pytest.raises(InferError) as caught:
         codec.decode_reply(reply(200, body), AskModels())
     assert caught.value.code is Code.BAD_UPSTREAM
+
+
+@pytest.mark.parametrize(("codec", "not_its_own"), [(v1, ("inputs", "instances")), (v2, ("list", "object", "none"))])
+def test_parameters_go_on_to_another_server_but_for_those_of_one_exchange(codec, not_its_own):
+    scalars = {"factor": 3, "rate": 0.5, "lang": "de", "exact": False, "timeouts": 1, "inputs": "a", "instances": 2}
+    of_one_hop = {"timeout": 5, "binary_data": True, "binary_data_output": True, "binary_data_size": 4}
+    given = {**scalars, **of_one_hop, "list": [1], "object": {"a": 1}, "none": None}
+    left = {*of_one_hop, *not_its_own}
+    assert codec.travelling(given) == {name: value for name, value in given.items() if name not in left}
