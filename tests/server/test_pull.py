@@ -111,7 +111,7 @@ def test_a_signal_ends_it_and_says_what_is_kept_and_the_next_pull_goes_on(start,
     slow = threading.Event()
     origin.decide = lambda seen: Fault(wait=slow, after=8 * 2**20)
     process = start("s3://b/m.bin", *where)
-    slowly(lambda: sum(file.stat().st_size for file in tmp_path.rglob("journal")) >= 10 * 20, 30)
+    slowly(lambda: sum(file.stat().st_size for file in tmp_path.rglob("journal")) >= 10 * 20)
     assert not [path for path in tmp_path.iterdir() if path.name not in ("c", "home") and not path.name.startswith(".")]
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

@@ -195,7 +195,7 @@ def serving() -> Iterator[Origin]:
         thread.join()
 
 
-def slowly(condition: Callable[[], Any], patience: float = 10.0) -> None:
+def slowly(condition: Callable[[], Any], patience: float = 60.0) -> None:
     """Polls the real server until it has seen what a test waits for."""
     give_up = time.monotonic() + patience
     while not condition():

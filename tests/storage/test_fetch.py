@@ -14,6 +14,7 @@ import trio
 from storage import Storage
 from storage.errors import Changed, Corrupt, Denied, NotThere, Offline, StorageError, Unsafe
 from storage.events import Fetched, Found, Kept, Listed
+from storage.journal import spans
 from storage.parts import PART
 from storage.pull import Order
 from tests.storage.origin import Fault, slowly
@@ -314,6 +315,12 @@ trio.run(Storage(variables, cache_dir=Path(sys.argv[1])).fetch, "s3://b/m.bin", 
 """
 
 
+def journaled(folder):
+    """Bytes that a pull below this folder has written so far."""
+    written = (spans(file.read_bytes()) for file in folder.glob("cache/work/*/journal"))
+    return sum(stop - start for own in written for file in own.values() for start, stop in file)
+
+
 async def test_what_was_killed_is_taken_up_at_the_byte(storage, origin, told, tmp_path):
     origin.files = {"/b/m.bin": BIG}
     slow = threading.Event()
@@ -321,11 +328,11 @@ async def test_what_was_killed_is_taken_up_at_the_byte(storage, origin, told, tm
     variables = [f"{name}={value}" for name, value in storage.environment.items()]
     command = [sys.executable, "-c", PULL, str(tmp_path / "cache"), *variables]
     process = await trio.lowlevel.open_process(command, cwd=Path(__file__).parents[2])
-    await trio.to_thread.run_sync(
-        slowly, lambda: sum(file.stat().st_size for file in tmp_path.glob("cache/work/*/journal")) >= 48 * 20
-    )
-    process.kill()
-    await process.wait()
+    try:
+        await trio.to_thread.run_sync(slowly, lambda: journaled(tmp_path) >= 12 * 2**20)
+    finally:
+        process.kill()
+        await process.wait()
     assert not list(tmp_path.glob("cache/models/*"))
     slow.set()
     origin.seen.clear()
