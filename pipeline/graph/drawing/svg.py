@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.graph.drawing.face import BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
+from pipeline.graph.drawing.face import BADGE, BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
 from pipeline.graph.drawing.layout import CAPTION_SIZE, MARGIN, Box, Layout, Pill, Point, Route, layout
-from pipeline.graph.drawing.measure import fitted
+from pipeline.graph.drawing.measure import fitted, width
 from pipeline.graph.drawing.picture import ANSWER, SOURCE, Picture
 from pipeline.graph.spec import REQUEST
 
@@ -106,9 +106,11 @@ def _style() -> str:
 
 
 def _caption(picture: Picture, laid: Layout) -> Iterator[str]:
-    version = f"version {picture.version}"
-    name = fitted(picture.name, max(laid.width - 2 * MARGIN - 100, 100), CAPTION_SIZE, bold=True)
-    yield f'<text x="{_n(MARGIN)}" y="{_n(MARGIN + 14)}"><title>{_text(f"{picture.name}, {version}")}</title>'
+    whole = f"version {picture.version}"
+    room = laid.width - 2 * MARGIN
+    version = fitted(whole, max(room / 3, 90), BADGE)
+    name = fitted(picture.name, max(room - width(version, BADGE) - 10, 80), CAPTION_SIZE, bold=True)
+    yield f'<text x="{_n(MARGIN)}" y="{_n(MARGIN + 14)}"><title>{_text(f"{picture.name}, {whole}")}</title>'
     yield f'<tspan class="name">{_text(name)}</tspan>'
     yield f'<tspan class="version badge" dx="10">{_text(version)}</tspan></text>'
 
