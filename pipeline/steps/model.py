@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
+from typing import Any
 
 import trio
 
@@ -12,6 +13,7 @@ from pipeline.code.load import own_names, see
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.graph.interface import Interface, Parameter
+from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import later, meant
@@ -21,17 +23,29 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 
 KEYS = {"model": ("runtime", "params")}
-SCHEMA = {
-    "model": {
-        "type": "string",
-        "minLength": 1,
-        "description": "A path (relative to the graph) or a URI",
-        "examples": ["model.joblib", "s3://models/iris.joblib"],
-    },
-    "runtime": {"type": "string", "description": "What opens the model; guessed from its files by default"},
-    "params": {"type": "object", "description": "Options of the runtime"},
-}
-"""The JSON Schema of each word, for editors."""
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    known = runtimes()
+    params = sorted({param for runtime in known.values() for param in runtime.PARAMS})
+    return {
+        "model": {
+            "type": "string",
+            "minLength": 1,
+            "description": "A path (relative to the graph) or a URI",
+            "examples": ["model.joblib", "s3://models/iris.joblib"],
+        },
+        "runtime": or_variable(
+            {"enum": sorted(known), "description": "What opens the model; guessed from its files by default"}
+        ),
+        "params": {
+            "type": "object",
+            "description": "Options of the runtime",
+            "additionalProperties": False,
+            "properties": dict.fromkeys(params, True),
+        },
+    }
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:

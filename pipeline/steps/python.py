@@ -27,16 +27,17 @@ from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
 
 KEYS = {"run": ("params", "handles")}
-SCHEMA = {
-    "run": {
-        "type": "string",
-        "minLength": 1,
-        "description": "file.py:name (beside the graph) or package.module:name: a function or a class",
-        "examples": ["app.py:clean", "package.module:Class"],
-    },
-    "params": {"type": "object", "description": "Keyword arguments of the class, or of the function's own parameters"},
-}
-"""The JSON Schema of each word, for editors."""
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    return {
+        "run": {"$ref": "#/$defs/function"},
+        "params": {
+            "type": "object",
+            "description": "Keyword arguments of the class, or of the function's own parameters",
+        },
+    }
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | None:
