@@ -47,7 +47,7 @@ class References(HTMLParser):
 
 def needed(path: str, text: str) -> set[str]:
     """The paths that an asset refers to, from where it is itself."""
-    if path == "/docs":
+    if path in ("/docs", "/graph"):
         words = [word for word in References(text).found if not word.startswith("#")]
     elif path.endswith(".js"):
         words = re.findall(r'from "([^"]+)"', text)
@@ -67,7 +67,9 @@ def test_everything_that_an_asset_names_is_served_and_nothing_is_served_that_non
             assert reply.headers["content-type"] == ASSETS[path][1]
             assert reply.content == (PAGE / ASSETS[path][0]).read_bytes()
             waiting |= needed(path, reply.text) - reached
-    assert reached == {*ASSETS, "/openapi.json"}
+        elif path == "/graph":
+            waiting |= needed(path, reply.text) - reached
+    assert reached == {*ASSETS, "/openapi.json", "/graph", "/graph/graph/versions/1"}
     assert {name for name, _ in ASSETS.values()} == {file.name for file in PAGE.iterdir()}
 
 

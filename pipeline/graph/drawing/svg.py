@@ -36,6 +36,7 @@ _DARK = {
     "run": "#56b4e9", "model": "#f0a050", "call": "#3ecf9f", "other": "#d99ac0",
 }  # fmt: skip
 _FORMS = """
+.{h}{{max-width:100%;height:auto}}
 .{h} text{{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}}
 .{h} .mono{{font-family:ui-monospace,"SF Mono","Cascadia Code","DejaVu Sans Mono",Menlo,Consolas,monospace}}
 .{h} .name{{font-weight:650;font-size:17px}}
@@ -79,10 +80,10 @@ def _document(picture: Picture, laid: Layout) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{_HOME}" role="img" '
         f"aria-label={_attribute(_summary(picture))} "
-        f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">'
+        f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}">'
     )
     yield f"<title>{_text(picture.name)}</title>"
-    yield f"<style>{_style()}</style>"
+    yield f"<style>{style()}</style>"
     yield f'<rect class="ground" width="{wide}" height="{high}" rx="12"/>'
     yield from _caption(picture, laid)
     for route in laid.routes:
@@ -100,7 +101,8 @@ def _summary(picture: Picture) -> str:
     return f"The graph {picture.name}: {count} step{'s' if count != 1 else ''}, {names}"
 
 
-def _style() -> str:
+def style() -> str:
+    """What stands in the style element, the same in each: a page with a policy allows it by its hash."""
     light, dark = (_PAINT.format(h=_HOME, **colours) for colours in (_LIGHT, _DARK))
     return f"{_FORMS.format(h=_HOME)}{light.lstrip()}@media (prefers-color-scheme:dark){{{dark}}}\n"
 

@@ -78,8 +78,8 @@ def check(laid: Layout) -> None:
         for (x, y), box in zip(
             (route.points[0], route.points[-1]), ends[:: -1 if route.link.handle else 1], strict=True
         ):
-            assert box.x <= x <= box.x + box.width, route.link
-            assert box.y <= y <= box.y + box.height, route.link
+            assert box.x - 0.01 <= x <= box.x + box.width + 0.01, route.link
+            assert box.y - 0.01 <= y <= box.y + box.height + 0.01, route.link
 
 
 @settings(max_examples=60)
