@@ -43,7 +43,7 @@ _PAGE = """\
 </body>
 </html>
 """
-_LINK = """<li><a href="#{id}">{name}</a></li>"""
+_LINK = """<li><a href="#{id}">{name} <span class="version">{version}</span></a></li>"""
 _SECTION = """\
     <section id="{id}">
       <h2>{name} <span class="version">version {version}</span></h2>

@@ -43,7 +43,7 @@ _FORMS = """
 .{h} .title{{font-weight:600;font-size:14px}}
 .{h} .detail{{font-size:12px}}
 .{h} .kind{{font-weight:600;font-size:10px;letter-spacing:.8px}}
-.{h} .badge{{font-size:10.5px}}
+.{h} .policy{{font-size:10.5px}}
 .{h} .pill{{font-size:11px}}
 .{h} .line{{fill:none;stroke-width:1.6}}
 .{h} .sign{{fill:none;stroke-width:1.5;stroke-linecap:round;stroke-linejoin:round}}
@@ -58,7 +58,7 @@ _PAINT = """
 .{h} .source,.{h} .tag{{fill:{ground};stroke:{edge}}}
 .{h} .chip{{fill:{soft}}}
 .{h} .name,.{h} .title{{fill:{text}}}
-.{h} .detail,.{h} .kind,.{h} .badge,.{h} .pill,.{h} .version{{fill:{quiet}}}
+.{h} .detail,.{h} .kind,.{h} .policy,.{h} .pill,.{h} .version{{fill:{quiet}}}
 .{h} .line{{stroke:{line}}}
 .{h} .head{{fill:{line}}}
 .{h} .sign{{stroke:{on}}}
@@ -114,7 +114,7 @@ def _caption(picture: Picture, laid: Layout) -> Iterator[str]:
     name = fitted(picture.name, max(room - width(version, BADGE) - 10, 80), CAPTION_SIZE, bold=True)
     yield f'<text x="{_n(MARGIN)}" y="{_n(MARGIN + 14)}"><title>{_text(f"{picture.name}, {whole}")}</title>'
     yield f'<tspan class="name">{_text(name)}</tspan>'
-    yield f'<tspan class="version badge" dx="10">{_text(version)}</tspan></text>'
+    yield f'<tspan class="version policy" dx="10">{_text(version)}</tspan></text>'
 
 
 # ---- cards
@@ -144,7 +144,7 @@ def _box(box: Box) -> Iterator[str]:
     for badge in box.face.badges:
         left, top = x + badge.x, y + badge.y
         yield _field("chip", left, top, badge.width, BADGE_HEIGHT)
-        yield _words("badge", left + badge.width / 2, top + 12.3, badge.text, "middle")
+        yield _words("policy", left + badge.width / 2, top + 12.3, badge.text, "middle")
     yield "</g>"
 
 
