@@ -7,7 +7,7 @@ Draft 2020-12. It sees one value at a time; what looks from one to another (cycl
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.graph.spec import HEADERS, PARAMETERS, RESERVED
@@ -20,7 +20,7 @@ Schema = Mapping[str, Any]
 # No address: the schema is printed, not published, and an editor is given the file.
 _ID = "urn:pipeline-serve:graph"
 _VARIABLE = r"(^|[^$])\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"
-_NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
+_NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9][0-9]?)?"
 # A whole zero is no duration, and none of 1e5s.
 _QUANTITY = rf"^\s*(?=[0.]*[1-9]){_NUMBER}\s*({{}})\s*$"
 # Letters, digits and _ of every script, as Python's \w; in ECMA-262 that is ASCII.
@@ -101,6 +101,11 @@ def _by_verb(one: Schema) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": {verb: dict(one) for verb in VERBS}}
 
 
+def _in_any_case(names: Iterable[str]) -> str:
+    """ECMA-262 has no flag for it inside a pattern."""
+    return "|".join("".join(f"[{c}{c.lower()}]" if c.isalpha() else c for c in name) for name in names)
+
+
 _REFERENCE = (
     rf"^(?!({HEADERS}|{PARAMETERS})$)(?=.*\S)[^.]+(\..+)?$"  # what stands before the dot, and after it, is some name
 )
@@ -158,7 +163,7 @@ _DEFS: Schema = {
     "tensor": or_variable(
         {
             "type": "string",
-            "pattern": rf"^\s*({'|'.join(Datatype.__members__)})\s*\[(\s*|{_DIM}(,{_DIM})*)\]\s*\??\s*$",
+            "pattern": rf"^\s*({_in_any_case(Datatype.__members__)})\s*\[(\s*|{_DIM}(,{_DIM})*)\]\s*\??\s*$",
             "description": "DTYPE[dims]; a dimension is a number, -1, or a name that is one size everywhere",
             "examples": ["FP32[n,4]", "BYTES[n]", "FP64[1]?"],
         }
@@ -246,7 +251,7 @@ _STEP: Schema = {
         {"enum": list(PLACES), "description": "Where it runs: async code on the loop, the rest in a thread by default"}
     ),
     "each": or_variable(
-        {"type": "string", "minLength": 1, "description": "The input to loop over: one run per item of its first axis"}
+        {"type": "string", "description": "The input to loop over: one run per item of its first axis"}
     ),
     "handles": {
         "description": "Name → a step that this one calls, as often as it likes",

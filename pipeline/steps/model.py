@@ -73,9 +73,9 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
 
     def open_model() -> Opened:
         known = runtimes()
-        file, runtime = model_file(path, step.options.get("runtime"), known)
+        file, runtime = model_file(path, step.option("runtime"), known)
         with own_names(home.folder):
-            return known[runtime].open_model(file, step.name, step.options.get("params") or {})
+            return known[runtime].open_model(file, step.name, step.option("params", {}))
 
     opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
     blame = Blame(step)
@@ -90,22 +90,24 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
 
 
 def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
-    name = step.options.get("runtime")
+    name = step.option("runtime")
     known = runtimes()
-    params = step.options.get("params") or {}
+    params = step.option("params", {})
     if name is None:
         # A folder has no suffix, and what is in it is seen when it is there.
         if PurePosixPath(step.target).suffix and not runtimes_for(step.target, known):
             there_are = ", ".join(suffixes(known))
             message = f'step "{step.name}": no runtime is known for "{step.target}" (there are {there_are})'
             faults.append(Fault(step.at("model"), f"{message}; add runtime"))
+    elif not isinstance(name, str):
+        faults.append(Fault(step.at("runtime"), f'step "{step.name}": runtime is a text like {min(known)}'))
     elif name not in known:
-        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(str(name), known)}'
+        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(name, known)}'
         faults.append(Fault(step.at("runtime"), f'step "{step.name}": {what}'))
     if not isinstance(params, Mapping):
         faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map'))
         return
-    candidates = [name] if name in known else runtimes_for(step.target, known)
+    candidates = [name] if isinstance(name, str) and name in known else runtimes_for(step.target, known)
     allowed = {param for candidate in candidates for param in known[candidate].PARAMS}
     for param in params:
         if candidates and param not in allowed:

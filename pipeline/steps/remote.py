@@ -64,8 +64,8 @@ def remote_of(step: StepSpec, home: Home, faults: list[Fault]) -> Remote | None:
         read.fault("params.binary", "binary does not go with this URL, whose protocol is JSON; leave it out")
     verify, cert = read.tls(params, secure=url is None or url.scheme == "https")
     most = read.tried("params.max_reply", lambda: _most(params)) or _MAX_REPLY
-    forward = read.tried("forward", lambda: _forwarded(step.options.get("forward"))) or FORWARDED
-    ready = read.truth({"ready": step.options.get("ready") or False}, "ready", default=False, of="")
+    forward = read.tried("forward", lambda: _forwarded(step.option("forward"))) or FORWARDED
+    ready = read.truth({"ready": step.option("ready", False)}, "ready", default=False, of="")
     if url is None or asked is None:
         return None
     if url.username is not None and "authorization" in forward:
@@ -157,7 +157,7 @@ class _Reader:
             return None
 
     def params(self) -> Mapping[str, Any]:
-        params = self._step.options.get("params") or {}
+        params = self._step.option("params", {})
         if not isinstance(params, Mapping):
             self.fault("params", f"params is a map with the keys {listed(_PARAMS)}")
             return {}

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from pipeline.graph.json_schema import words_without_a_schema
 from pipeline.graph.source import GraphFaults, parse, plain
-from pipeline.graph.words import LATER_STEP
+from pipeline.graph.words import HANDLES, LATER_STEP, LATER_TOP, STEP_KEYS, TOP_KEYS
 from pipeline.steps.catalog import step_kinds
 from server.schema import options_of, schema_text
 from tests import test_blueprint
@@ -90,6 +90,7 @@ UNSEEN = {
     "each word has its schema, and these are two that do not go together": [
         "binary does not go with this URL, whose protocol is JSON; leave it out",
         "ca is about https, and the URL is one of http",
+        'no runtime is known for "…" (there are …); add runtime',
         "forward names authorization, and the URL has a user of its own; leave one of them out",
     ],
     "a pattern of ECMA-262 cannot leave the case of letters aside": [
@@ -261,6 +262,37 @@ def test_every_table_of_faults_is_looked_at():
         for name, test in vars(module).items():
             if any(COLUMNS & set(names) for names, _ in rows(test)):
                 assert test in TABLES or test in NO_FAULTS, name
+
+
+ODD = """null | true | 0 | 1 | -1 | 1.5 | '' | ' ' | a | a.b | a. | ' a' | [] | [a] | {} | {a: a} | none | 5 | '5' | 2s
+    | '2 s ' | 2S | 0s | 0.0s | 1e400s | -2s | .5s | 5.s | 1_0s | loop | process | request | headers.x | headers.
+    | request.x | 'a:' | ':b' | explain | {predict: a} | {explain: none} | {predict: 1s} | 'FP32[n]' | 'FP32[]'
+    | 'fp32[n]' | 'FP32 [ n , -1 ]?' | 'FP32[-2]' | 'FP32[0]' | 'FP32[n,]' | 'FP32[é]' | 'FP32[1e]'
+    | 'FP32[99999999999999999999]' | é | v1 | -a | a/b | .a | 2026-01-01 | 0x10 | 1_000 | class | a b"""
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *(f"{key}: §\n{test_read.ONE}" for key in sorted({*TOP_KEYS, *LATER_TOP, "other"} - {"steps"})),
+        *(f"schema: {{{side}: §}}\n{test_read.ONE}" for side in ("inputs", "outputs")),
+        *(f"schema: {{{side}: {{x: §}}}}\n{test_read.ONE}" for side in ("inputs", "outputs")),
+        *(
+            f"steps:\n  a: app.py:f\n  b:\n    run: app.py:f\n    {key}: §\n"
+            for key in sorted({*STEP_KEYS, HANDLES, "graph"})
+        ),
+        "steps: {a: app.py:f, b: {run: app.py:f, inputs: {x: §}}}\n",
+        "steps: {a: app.py:f, b: {run: app.py:f, inputs: [§]}}\n",
+    ],
+)
+def test_schema_and_reader_agree_on_odd_values(form):
+    for odd in ODD.split("|"):
+        text = form.replace("§", odd.strip())
+        try:
+            lines = of_tree(read(text), [], KEYS).lines
+        except GraphFaults:  # no YAML, in a list or a map
+            continue
+        assert taken(text) == all(unseen(line) for line in lines), (text, lines)
 
 
 def graphs():
