@@ -225,7 +225,7 @@ def cases() -> Iterator[tuple[str, Row]]:
     for test, form in TABLES.items():
         for number, (_, row) in enumerate(rows(test)):
             yield f"{test.__module__.rpartition('.')[2]}-{test.__name__[5:]}-{number}", form(*row)
-    for word in LATER_STEP:
+    for word in sorted(LATER_STEP):
         for beside in ("run: app.py:f, ", ""):
             line = f"3:1: {word} is known but not built yet"
             yield (
