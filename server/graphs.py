@@ -105,12 +105,12 @@ async def _page(drawings: Collection[_Drawing], headers: Mapping[str, str]) -> R
 
 
 def _drawn(pipeline: Pipeline) -> str:
-    from pipeline.graph.drawing.catalog import drawn  # noqa: PLC0415  # most servers are never asked
+    from pipeline.drawing.catalog import drawn  # noqa: PLC0415  # most servers are never asked
 
     return drawn(pipeline.blueprint.graph, pipeline.blueprint.interfaces, "svg")
 
 
 def _style() -> str:
-    from pipeline.graph.drawing.svg import style  # noqa: PLC0415
+    from pipeline.drawing.svg import style  # noqa: PLC0415
 
     return style()

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pipeline.graph.drawing.catalog import formats
+from pipeline.drawing.catalog import formats
 from server.cli import _FORMATS
 from tests.serving import PATIENCE, environment, run, write
 

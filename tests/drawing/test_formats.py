@@ -7,9 +7,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from pipeline.graph.drawing.catalog import format_of, formats
-from pipeline.graph.drawing.measure import fitted, width
-from tests.graph.drawing.pictures import explaining, nasty, of
+from pipeline.drawing.catalog import format_of, formats
+from pipeline.drawing.measure import fitted, width
+from tests.drawing.pictures import explaining, nasty, of
 
 FORMATS = sorted(formats())
 EVERY = pytest.mark.parametrize("form", FORMATS)

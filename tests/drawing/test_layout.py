@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.graph.drawing.crossings import crossings, ordered
-from pipeline.graph.drawing.face import PILL_HEIGHT
-from pipeline.graph.drawing.layers import acyclic, layered
-from pipeline.graph.drawing.layout import Layout, layout
-from tests.graph.drawing.pictures import explaining, nasty, of, step
+from pipeline.drawing.crossings import crossings, ordered
+from pipeline.drawing.face import PILL_HEIGHT
+from pipeline.drawing.layers import acyclic, layered
+from pipeline.drawing.layout import Layout, layout
+from tests.drawing.pictures import explaining, nasty, of, step
 
 
 @st.composite

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from pipeline.graph.drawing.columns import columns
-from pipeline.graph.drawing.crossings import ordered
-from pipeline.graph.drawing.face import PILL_HEIGHT, Face, face
-from pipeline.graph.drawing.measure import width
-from pipeline.graph.drawing.picture import Card, Link, Picture
-from pipeline.graph.drawing.ports import Line, Port, Ports, Skeleton, ports_of, skeleton_of
+from pipeline.drawing.columns import columns
+from pipeline.drawing.crossings import ordered
+from pipeline.drawing.face import PILL_HEIGHT, Face, face
+from pipeline.drawing.measure import width
+from pipeline.drawing.picture import Card, Link, Picture
+from pipeline.drawing.ports import Line, Port, Ports, Skeleton, ports_of, skeleton_of
 
 MARGIN, CAPTION, CAPTION_SIZE = 24.0, 44.0, 17.0
 # What a browser's window shows at once; a graph that runs down may be as wide as this.

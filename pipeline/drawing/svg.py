@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.graph.drawing.face import BADGE, BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
-from pipeline.graph.drawing.layout import CAPTION_SIZE, MARGIN, Box, Layout, Pill, Point, Route, layout
-from pipeline.graph.drawing.measure import fitted, width
-from pipeline.graph.drawing.picture import ANSWER, SOURCE, Picture
+from pipeline.drawing.face import BADGE, BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
+from pipeline.drawing.layout import CAPTION_SIZE, MARGIN, Box, Layout, Pill, Point, Route, layout
+from pipeline.drawing.measure import fitted, width
+from pipeline.drawing.picture import ANSWER, SOURCE, Picture
 from pipeline.graph.spec import REQUEST
 
 ENDINGS = (".svg",)

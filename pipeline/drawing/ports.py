@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.graph.drawing.face import PILL_HEIGHT, pill
-from pipeline.graph.drawing.layers import Layers, acyclic, layered
-from pipeline.graph.drawing.picture import Link, Picture
+from pipeline.drawing.face import PILL_HEIGHT, pill
+from pipeline.drawing.layers import Layers, acyclic, layered
+from pipeline.drawing.picture import Link, Picture
 
 _PLAIN, _APART = 12.0, 8.0
 
