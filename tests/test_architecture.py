@@ -49,8 +49,9 @@ PROTOCOL_WORDS = {"server/start.py", "server/flags.py"}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
-    "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py", "server/deadline.py", "server/encoding.py",
-    "server/failure.py", "server/openapi.py", "server/sample.py", "storage/uri.py",
+    "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py",
+    "server/deadline.py", "server/encoding.py", "server/failure.py", "server/openapi.py", "server/sample.py",
+    "storage/uri.py",
 )  # fmt: skip
 IMPURE = {"trio", "time", "os", "socket", "threading", "pathlib", "random", "subprocess", "logging", "anyio"}
 HEAVY = {"sklearn", "joblib", "pandas", "scipy", "torch", "onnxruntime", "xgboost", "lightgbm"}
