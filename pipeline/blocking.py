@@ -170,9 +170,10 @@ def _started(stack: ExitStack) -> BlockingPortal:
     ready: Future[BlockingPortal] = Future()
     # From Python 3.14 on, a thread may inherit a context that says which loop runs.
     thread = threading.Thread(target=Context().run, args=(_run, ready), name="blocking portal", daemon=True)
-    thread.start()
 
     def stop(kind: type[BaseException] | None, *_: object) -> None:
+        if ready.cancel():
+            return  # starting it was interrupted: it has not begun, and it will do nothing
         try:
             if ready.exception() is None:
                 portal = ready.result()
@@ -181,6 +182,7 @@ def _started(stack: ExitStack) -> BlockingPortal:
             thread.join()
 
     stack.push(stop)
+    thread.start()
     return ready.result()
 
 
@@ -190,6 +192,8 @@ def _run(ready: Future[BlockingPortal]) -> None:
             ready.set_result(portal)
             await portal.sleep_until_stopped()
 
+    if not ready.set_running_or_notify_cancel():
+        return
     try:
         anyio.run(serve, backend="trio")
     except OSError as error:  # too many open files

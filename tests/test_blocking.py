@@ -162,6 +162,24 @@ def test_ctrl_c_cancels_the_opening_and_ends_the_thread(under):
     assert threading.active_count() == threads
 
 
+def test_ctrl_c_while_the_thread_is_being_started_ends_it(monkeypatch):
+    threads, start = set(threading.enumerate()), threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    loop = LoopThread(Resource(), "the resource")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            loop.open()
+    ended(threads)
+    loop.open()
+    loop.close()
+    assert loop.subject.notes == ["opened", "closed"]
+
+
 @pytest.mark.parametrize("under", [plainly, in_asyncio])
 def test_ctrl_c_cancels_the_closing_and_ends_the_thread(under):
     threads = threading.active_count()
