@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from pipeline.asking import budget_of, headers_of, named, request_of, size_of
-from pipeline.blocking import LoopThread, blocking
+from pipeline.blocking import LoopThread, blocking, entered, left
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, retold
 from pipeline.exchange import Cert, Peer, Verify, beside
 from pipeline.graph.units import format_duration, seconds_of, size
@@ -275,18 +275,14 @@ class BlockingClient:
 
     def open(self) -> Self:
         """Starts the thread. Raises RuntimeError where it is open already, ValueError for unusable certificates."""
-        self.loop.open()
-        return self
+        return entered(self)
 
     def close(self) -> None:
         """Closes every connection and ends the thread; calls that other threads wait for end as cancelled."""
         self.loop.close()
 
-    def __enter__(self) -> Self:
-        return self.open()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    __enter__ = entered
+    __exit__ = left
 
     infer = blocking(Client.infer)
     explain = blocking(Client.explain)
