@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -94,6 +95,8 @@ class Peer:
             auth=self._auth,
             # Compressed tensors cannot be read in place.
             headers={"accept-encoding": "identity", "user-agent": "pipeline-serve"},
+            # A cookie is set for the caller of one call, and the next call is another caller's.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             verify=tls,
             transport=httpx.AsyncHTTPTransport(uds=self._socket, limits=limits) if self._socket else None,
             limits=limits,

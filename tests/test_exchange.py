@@ -79,6 +79,21 @@ def test_a_call_is_sent_as_it_is_and_its_reply_is_one_read_only_buffer(run):
     assert b"x-request-timeout" not in seen[0].lower()
 
 
+@pytest.mark.parametrize("user", ["", "anna:secret@"])
+def test_a_cookie_of_one_caller_goes_with_no_other_call_and_one_that_is_given_goes_as_it_is(run, user):
+    seen = []
+    with raw_server(answering(answer(head="set-cookie: session=anna; Path=/\r\n"), seen=seen)) as server:
+
+        async def ask():
+            async with peer(server.url.replace("//", f"//{user}")) as there:
+                for headers in ({}, {}, {"cookie": "session=ben"}, {}):
+                    await there.exchange(Call("GET", "/live", headers))
+
+        run(ask)
+    cookies = [[line for line in request.lower().split(b"\r\n") if line.startswith(b"cookie:")] for request in seen]
+    assert cookies == [[], [], [b"cookie: session=ben"], []]
+
+
 def test_a_base_path_stands_before_every_path(run):
     seen = []
     with raw_server(answering(answer(), seen=seen)) as server:
