@@ -17,7 +17,7 @@ from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
 from pipeline.steps.readiness import watched
 from pipeline.steps.remote import Remote, remote_of
-from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.steps.upstream import lost, refused, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
 from pipeline.tensors.message import (
@@ -175,12 +175,11 @@ class _Asking:
         """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
         command = AskModelReady(self._asked.model, self._asked.version)
         call = self._codec.encode_request(command, self._options)
-        where = f"{self._peer.url}{call.path}"
         try:
             result = self._codec.decode_reply(await self._peer.exchange(call), command)
         except InferError as error:
-            return error.message if self._peer.url in error.message else f"{where}: {error.message}"
-        return None if isinstance(result, ModelReady) and result.ready else f"{where} says no"
+            return unready(self._peer.url, call, error)
+        return None if isinstance(result, ModelReady) and result.ready else f"{self._peer.url}{call.path} says no"
 
     def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
         own = {name: text for name in self._remote.forward if (text := context.headers.get(name)) is not None}
