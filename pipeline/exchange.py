@@ -141,10 +141,8 @@ class Peer:
             request = http.build_request(call.method, path, headers=headers)
             request.stream = _Body(call.body)
             response = await http.send(request, stream=True)
-            try:
-                body = await self._body(call, response)
-            finally:
-                await response.aclose()
+            # httpx closes it, at its end and where reading it raises or is cancelled.
+            body = await self._body(call, response)
             if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
                 _spend(response)
         except (httpx.HTTPError, OSError, UnicodeError) as error:  # anyio lets an alert of TLS through as it is
