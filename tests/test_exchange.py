@@ -373,12 +373,9 @@ def test_a_cancelled_call_closes_its_connection_at_once_and_the_next_call_goes_w
 
         async def ask():
             async with peer(server.url) as there:
-                if by == "deadline":
-                    with anyio.move_on_after(0.05) as scope:
-                        await there.exchange(GET)
-                else:
-                    scope = await cancelled(there, server)
-                assert scope.cancelled_caught
+                under_way, left = await cancelled(there, server, by)
+                # The server's end of it closes after the client's: one less is the client's.
+                assert left < under_way
                 # Seen by the server while the client is still open, and does something else.
                 await anyio.to_thread.run_sync(server.wait_until_left)
                 assert body_of(await there.exchange(GET)) == GOOD
@@ -388,18 +385,25 @@ def test_a_cancelled_call_closes_its_connection_at_once_and_the_next_call_goes_w
         wait_for_files(before)
 
 
-async def cancelled(there, server):
-    """The scope of a call that was cancelled from another task, once the server had it."""
+async def cancelled(there, server, by):
+    """(open files while the call was under way, and when its scope was left) of one that is ended from outside."""
+    counts = []
 
-    async def watch(scope):
+    async def end(scope):
         await anyio.to_thread.run_sync(server.wait_until_came)
-        scope.cancel()
+        counts.append(open_files())
+        if by == "deadline":
+            scope.deadline = anyio.current_time()
+        else:
+            scope.cancel()
 
     async with anyio.create_task_group() as tasks:
         with anyio.CancelScope() as scope:
-            tasks.start_soon(watch, scope)
+            tasks.start_soon(end, scope)
             await there.exchange(GET)
-    return scope
+        counts.append(open_files())  # with nothing awaited in between
+        assert scope.cancelled_caught
+    return counts
 
 
 def test_a_call_cancelled_while_it_sends_closes_its_connection(run):
