@@ -372,13 +372,22 @@ def test_a_caller_that_leaves_closes_the_connection_of_the_call(front):
         async def run():
             async with pipeline:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(ask, service)
-                    await trio.to_thread.run_sync(server.wait_until_came)
-                    nursery.cancel_scope.cancel()
+                    with trio.CancelScope() as scope:
+                        nursery.start_soon(leave, scope)
+                        await ask(service)
+                    left = open_files()  # with nothing awaited since
                 await trio.to_thread.run_sync(server.wait_until_left)
-                return await ask(service)
+                return left, await ask(service)
 
-        code, _, body = trio.run(run)
+        async def leave(scope):
+            await trio.to_thread.run_sync(server.wait_until_came)
+            under_way.append(open_files())
+            scope.cancel()
+
+        under_way = []
+        left, (code, _, body) = trio.run(run)
+    # The remote's end of it closes after ours: one less is ours.
+    assert left < under_way[0]
     assert (code, body) == (200, {"predictions": [1.5]})
 
 
@@ -437,7 +446,8 @@ def transformer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("transformer")
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    hung = f"name: hung\ndeadline: 300ms\nsteps: {{predict: {{call: '{url}/v2/models/far/infer'}}}}\n"
+    # Long enough for a busy machine to make the call.
+    hung = f"name: hung\ndeadline: 5s\nsteps: {{predict: {{call: '{url}/v2/models/far/infer'}}}}\n"
     with serving(tmp_path_factory.mktemp("predictor"), {"app.py": APP, "far.yaml": "steps: {far: app.py:far}\n"},
                  graphs=["far.yaml"]) as predictor:  # fmt: skip
         front = f"name: front\ndeadline: 30s\nsteps: {{predict: {{call: '{predictor.url}/v2/models/far/infer'}}}}\n"
@@ -451,7 +461,7 @@ def test_a_hung_predictor_is_a_504_on_time_and_sees_the_connection_close(transfo
     with raw_server(hanging(), listener=listener) as remote:
         reply = server.post("/v1/models/hung:predict", {"instances": [1]})
         remote.wait_until_left()
-    assert (reply.status_code, reply.json()) == (504, {"error": SLOW})
+    assert (reply.status_code, reply.json()) == (504, {"error": SLOW.replace("300 ms", "5 s")})
 
 
 def test_a_killed_predictor_is_a_502_and_no_url_is_told(transformer):
