@@ -35,7 +35,7 @@ _SHORTEST = 1e-6
 _LARGE = 2**20
 
 
-async def beside(size: int, work: Callable[[], T]) -> T:
+async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:
     """What ``work`` makes of so many bytes. Large ones are worked on in a thread: the loop's other tasks would notice.
 
     Cancelled, the thread ends by itself, and what it made is dropped.

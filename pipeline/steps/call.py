@@ -10,7 +10,7 @@ from pipeline.asking import headers_of, size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
-from pipeline.exchange import Peer, beside
+from pipeline.exchange import Peer, in_thread_if_large
 from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
@@ -148,7 +148,7 @@ class _Asking:
         values = {name: self._value(name, given, context) for name, given in inputs.items()}
         request = self._request(values, context)
         command = Infer(request, self._asked.verb)
-        call = await beside(size_of(command), lambda: self._written(command, context))
+        call = await in_thread_if_large(size_of(command), lambda: self._written(command, context))
         try:
             reply = await self._peer.exchange(call)
         except InferError as error:
@@ -156,7 +156,7 @@ class _Asking:
         if reply.status >= 400:
             raise refused(self._name, self._peer.url, call, reply, command)
         try:
-            return await beside(sum(map(len, reply.body)), lambda: self._read(reply, command))
+            return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
             raise unreadable(self._name, error, self._peer.url, call, reply) from None
 
