@@ -16,7 +16,7 @@ from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
 from pipeline.steps.readiness import watched
-from pipeline.steps.remote import Remote, remote_of
+from pipeline.steps.remote import WORDS, Remote, remote_of
 from pipeline.steps.upstream import lost, refused, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
@@ -34,45 +34,10 @@ from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
 from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
-from pipeline.wire.paths import EXAMPLES
 from pipeline.wire.statuses import body_of
 
 KEYS = {"call": ("params", "forward", "ready")}
-SCHEMA = {
-    "call": {
-        "type": "string",
-        "pattern": r"^https?://|\$\{",
-        "description": "Another server's URL for inference, of any of its protocols",
-        "examples": EXAMPLES,
-    },
-    "params": {
-        "type": "object",
-        "description": "How it is asked",
-        "additionalProperties": False,
-        "properties": {
-            "answer": {
-                "enum": ["tensors", "json"],
-                "description": "json: always the JSON that came, where the protocol answers in JSON",
-                "default": "tensors",
-            },
-            "binary": {
-                "type": ["boolean", "string"],
-                "description": "Tensors as raw bytes; by default where they can",
-            },
-            "ca": {"type": "string", "description": "PEM file, or folder, of the authorities that are trusted"},
-            "cert": {"type": "string", "description": "PEM file of the client's certificate"},
-            "key": {"type": "string", "description": "PEM file of the certificate's key"},
-            "max_reply": {"type": "string", "description": "The largest answer that is read", "default": "1GiB"},
-            "verify": {"type": ["boolean", "string"], "description": "Whether the server's certificate is checked"},
-        },
-    },
-    "forward": {
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "Headers of the request that travel along; authorization only where it is named",
-    },
-    "ready": {"type": ["boolean", "string"], "default": False, "description": "Ready only while the remote is"},
-}
+SCHEMA = WORDS
 """The JSON Schema of each word, for editors."""
 
 
