@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from functools import partial
 
@@ -26,6 +24,7 @@ from tests.raw import (
     resetting,
     wait_for_files,
 )
+from tests.tls import over_tls, self_signed
 
 GET = Call("GET", "/live")
 GOOD = b'{"live":true}'
@@ -560,30 +559,14 @@ def test_proxies_of_the_environment_are_used_where_they_are_trusted(run, monkeyp
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """(certificate, key) of 127.0.0.1, signed by itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
-    ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return str(folder / "cert.pem"), str(folder / "key.pem")
+    return tuple(map(str, self_signed(tmp_path_factory.mktemp("tls"))))
 
 
 def secure(certificate, verify_mode=ssl.CERT_OPTIONAL, status="200 OK"):
     """Answers over TLS; says in its body whether the client showed a certificate."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
-    context.load_verify_locations(certificate[0])
-    context.verify_mode = verify_mode
-
-    def behave(connection):
-        with context.wrap_socket(connection, server_side=True) as stream:
-            answering(answer(json.dumps(bool(stream.getpeercert())).encode(), status=status))(stream)
-
-    return behave
+    return over_tls(
+        certificate, lambda shown: answering(answer(json.dumps(shown).encode(), status=status)), verify_mode
+    )
 
 
 @pytest.mark.parametrize("way", ["file", "context", "off"])
