@@ -6,19 +6,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipeline.asking import HEADER_NAME, headers_of, size_of
+from pipeline.asking import headers_of, size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
-from pipeline.exchange import Peer, beside
+from pipeline.exchange import Peer, in_thread_if_large
 from pipeline.graph.interface import Interface, Parameter
-from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
 from pipeline.steps.readiness import watched
-from pipeline.steps.remote import ANSWERS, Remote, remote_of
-from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.steps.remote import Remote, remote_of, words
+from pipeline.steps.upstream import lost, refused, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
 from pipeline.tensors.message import (
@@ -35,7 +34,6 @@ from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
 from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
-from pipeline.wire.paths import EXAMPLES, url_pattern
 from pipeline.wire.statuses import body_of
 
 KEYS = {"call": ("params", "forward", "ready")}
@@ -43,42 +41,7 @@ KEYS = {"call": ("params", "forward", "ready")}
 
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of each word, for editors."""
-    file = {"type": "string", "minLength": 1}
-    truth = {"type": "boolean"}
-    params = {
-        "answer": or_variable(
-            {
-                "enum": list(ANSWERS),
-                "description": "json: always the JSON that came, where the protocol answers in JSON",
-                "default": ANSWERS[0],
-            }
-        ),
-        "binary": or_variable({**truth, "description": "Tensors as raw bytes; by default where they can"}),
-        "ca": {**file, "description": "PEM file, or folder, of the authorities that are trusted"},
-        "cert": {**file, "description": "PEM file of the client's certificate"},
-        "key": {**file, "description": "PEM file of the certificate's key"},
-        "max_reply": {"$ref": "#/$defs/size", "description": "The largest answer that is read", "default": "1GiB"},
-        "verify": or_variable({**truth, "description": "Whether the server's certificate is checked"}),
-    }
-    url = {"type": "string", "pattern": url_pattern(), "examples": EXAMPLES}
-    header = or_variable({"type": "string", "pattern": HEADER_NAME})
-    return {
-        "call": or_variable({**url, "description": "Another server's URL for inference, of any of its protocols"}),
-        "params": {
-            "type": "object",
-            "description": "How it is asked",
-            "additionalProperties": False,
-            "properties": params,
-            "dependentRequired": {"key": ["cert"]},
-            "not": {"required": ["ca", "verify"], "properties": {"verify": {"const": False}}},
-        },
-        "forward": {
-            "type": "array",
-            "items": header,
-            "description": "Headers of the request that travel along; authorization only where it is named",
-        },
-        "ready": or_variable({**truth, "default": False, "description": "Ready only while the remote is"}),
-    }
+    return words()
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
@@ -153,7 +116,7 @@ class _Asking:
         values = {name: self._value(name, given, context) for name, given in inputs.items()}
         request = self._request(values, context)
         command = Infer(request, self._asked.verb)
-        call = await beside(size_of(command), lambda: self._written(command, context))
+        call = await in_thread_if_large(size_of(command), lambda: self._written(command, context))
         try:
             reply = await self._peer.exchange(call)
         except InferError as error:
@@ -161,7 +124,7 @@ class _Asking:
         if reply.status >= 400:
             raise refused(self._name, self._peer.url, call, reply, command)
         try:
-            return await beside(sum(map(len, reply.body)), lambda: self._read(reply, command))
+            return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
             raise unreadable(self._name, error, self._peer.url, call, reply) from None
 
@@ -180,12 +143,11 @@ class _Asking:
         """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
         command = AskModelReady(self._asked.model, self._asked.version)
         call = self._codec.encode_request(command, self._options)
-        where = f"{self._peer.url}{call.path}"
         try:
             result = self._codec.decode_reply(await self._peer.exchange(call), command)
         except InferError as error:
-            return error.message if self._peer.url in error.message else f"{where}: {error.message}"
-        return None if isinstance(result, ModelReady) and result.ready else f"{where} says no"
+            return unready(self._peer.url, call, error)
+        return None if isinstance(result, ModelReady) and result.ready else f"{self._peer.url}{call.path} says no"
 
     def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
         own = {name: text for name in self._remote.forward if (text := context.headers.get(name)) is not None}
