@@ -55,6 +55,8 @@ _B64 = "b64"
 _ANSWERS: Mapping[Verb, str] = {"predict": "predictions", "explain": "explanations"}
 UNNAMED: Collection[str] = frozenset({*_ANSWERS.values(), _OUTPUTS})
 _SHOWN_KEYS = 4
+# A server writes NaN as null, and every number of a small answer can be NaN.
+_NAN = TensorSpec(Datatype.FP64, ())
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -207,14 +209,15 @@ def _from_rows(rows: list[Any], expectation: Expectation) -> dict[str, Value]:
             if row.keys() != names:
                 raise InvalidInput(f"row {position} has the keys {_keys(row)}, row 0 has {_keys(names)}")
         _refuse_many(names)
-        return {name: _tensor(name, [row[name] for row in rows], specs.get(name)) for name in names}
+        return {name: _tensor(name, [row[name] for row in rows], specs.get(name), expectation.blank) for name in names}
     return _only(_ROWS, rows, expectation)
 
 
 def _from_columns(columns: Any, expectation: Expectation) -> dict[str, Value]:
     if _is_record(columns):
         _refuse_many(columns)
-        return {name: _tensor(name, data, expectation.signature.inputs.get(name)) for name, data in columns.items()}
+        specs, blank = expectation.signature.inputs, expectation.blank
+        return {name: _tensor(name, data, specs.get(name), blank) for name, data in columns.items()}
     return _only(_COLUMNS, columns, expectation)
 
 
@@ -227,7 +230,7 @@ def _only(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
         raise InvalidInput(f'"{form}" is one tensor, and this model reads {several}; {way_out}, with a key for each')
     specs = expectation.signature.inputs
     spec = specs.get(name) if name is not None else next(iter(specs.values())) if len(specs) == 1 else None
-    return {name or form: _tensor(name or form, data, spec)}
+    return {name or form: _tensor(name or form, data, spec, expectation.blank)}
 
 
 def _refuse_many(names: Collection[str]) -> None:
@@ -245,11 +248,17 @@ def _is_record(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() != {_B64}
 
 
-def _tensor(name: str, data: Any, spec: TensorSpec | None) -> Tensor:
-    """In the datatype that is expected, which the values must fit; where none is, in the one they have by nature."""
+def _tensor(name: str, data: Any, spec: TensorSpec | None, blank: TensorSpec | None) -> Tensor:
+    """In the datatype that is expected, which the values must fit; where none is, in the one they have by nature.
+
+    That of nothing but null is ``blank``'s, if any.
+    """
     try:
         elements, shape = flatten(data)
-        if dict in set(map(type, elements)):
+        kinds = set(map(type, elements))
+        if kinds == {type(None)}:
+            spec = spec or blank
+        if dict in kinds:
             elements = [_bytes(element) if isinstance(element, dict) else element for element in elements]
         return fitting(elements, shape, spec)
     except ValueError as error:
@@ -341,9 +350,9 @@ def _read(body: Any, key: str) -> dict[str, Value]:
     found = body if isinstance(body, dict) else {}
     try:
         if isinstance(rows := found.get(key), list):
-            return dict(_from_rows(rows, Expectation(only_input=key)))
+            return dict(_from_rows(rows, Expectation(only_input=key, blank=_NAN)))
         if _OUTPUTS in found:
-            return dict(_from_columns(found[_OUTPUTS], Expectation(only_input=_OUTPUTS)))
-    except InvalidInput:
-        pass
-    return {key: Json(body)}
+            return dict(_from_columns(found[_OUTPUTS], Expectation(only_input=_OUTPUTS, blank=_NAN)))
+    except InvalidInput as error:
+        return {key: Json(body, error.message)}
+    return {key: Json(body, f'it has no list "{key}" and no "{_OUTPUTS}"')}

@@ -29,11 +29,13 @@ def ragged(x): return {"free": [[1], [2, 3]]}
 def body(body: dict): return {"instances": [[2 * n for n in row] for row in body["instances"]], "signature_name": "s"}
 def seen(body: dict): return {"seen": body}
 async def ask(x, f): return await f(x)
+def same_array(x: np.ndarray): return x
+def typed_array(x: Annotated[np.ndarray, "FP64[n]"]): return x
 def infinite(x): return x + float('inf')
 async def who(x, context: "Context"):
     return {"id": context.id, "headers": dict(context.headers), "left": context.remaining()}
 """.replace('"Context"', "Context")
-APP = "from pipeline_serve import Context\n" + APP
+APP = "from typing import Annotated\nimport numpy as np\nfrom pipeline_serve import Context\n" + APP
 REMOTE = {
     "app.py": APP,
     "double.yaml": "schema: {inputs: {x: 'FP32[n]'}, outputs: {double: 'FP32[n]'}}\nsteps: {double: app.py:double}\n",
@@ -349,6 +351,32 @@ def test_what_json_cannot_carry_is_the_fault_of_who_gave_it(graph, source, kind)
     error = failure(pipeline, {"x": [np.inf if source == "request" else 1.0]})
     assert type(error) is kind
     assert "infinity" in error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"predictions":[[1],[2,3]]}', "row 1 has shape [2], row 0 has [1]"),
+        (b'{"predictions":[1.0,"secret"]}', "row 1 holds 'secret'"),
+        (b'{"free":"form"}', 'it has no list "predictions"'),
+    ],
+)
+@pytest.mark.parametrize("reader", ["same", "typed"])
+def test_who_wants_a_tensor_of_an_answer_that_is_none_is_told_whose_it_is_and_why(graph, reader, body, why):
+    with raw_server(answering(answer(body))) as server:
+        pipeline = graph(f"predict: {{call: {server.url}/v1/models/m:predict}}\npost: app.py:{reader}_array")
+        error = failure(pipeline, {"x": [1.0]})
+    assert type(error) is WrongAnswer
+    assert 'the answer of step "predict" is no tensor: ' in error.message
+    assert why in error.message
+
+
+def test_an_answer_of_nothing_but_nan_is_a_tensor(graph):
+    with raw_server(answering(answer(b'{"predictions":[null]}'))) as server:
+        pipeline = graph(f"predict: {{call: {server.url}/v1/models/m:predict}}\npost: app.py:same_array")
+        response = infer(pipeline, {"x": [1.0]})
+    assert np.isnan(response["post"]).all()
+    assert response["post"].shape == (1,)
 
 
 def test_a_step_with_several_tensors_is_no_one_input(graph):
