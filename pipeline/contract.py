@@ -54,7 +54,8 @@ class Contract:
         optional = {name for name, spec in declared.items() if spec.optional} or {
             name for name, parameter in self._parameters.items() if not parameter.required
         }
-        only = tuple(declared) or names
+        # Who takes the only tensor whatever its name takes the one that another step reads by name.
+        only = tuple(declared) or names or tuple(reads.named)
         needed = tuple(name for name in only if name not in optional)
         interfaces = [self._interfaces[step.name] for step in self._readers]
         return Expectation(
