@@ -198,6 +198,10 @@ class Pipeline:
         self.failure = told(error)
         self.tell(ModelFailed(self.name, self.version, error))
 
+    def own_interrupts(self) -> None:
+        """From now on Ctrl-C is heard elsewhere: a KeyboardInterrupt of a detached step is its own failure."""
+        self._detached.owns_interrupts = True
+
     async def drained(self) -> None:
         """Returns once no detached step runs. Cancelled, they run on."""
         await self._detached.idle()

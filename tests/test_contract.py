@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import networkx as nx
-import numpy as np
+import numpy as np  # noqa: TC002  # a step's annotation, which is read
 import pytest
 
 from pipeline.errors import InvalidInput

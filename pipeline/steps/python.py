@@ -200,6 +200,8 @@ def _is_plain(target: Any) -> bool:
 def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *, blocking: bool) -> Call:
     name = step.name
     values = values_of if signature.returns is None else functools.partial(_held, signature.returns)
+    if step.detached:
+        values = functools.partial(_unread, values)
     match binder(step, signature):
         case One(argument):
 
@@ -221,6 +223,16 @@ def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *,
                 return values(name, await function(*positional, **keyword))
 
             return Call(run_many if blocking else await_many, blocking=blocking)
+
+
+def _unread(values: Callable[[str, Any], Mapping[str, Value]], step: str, answer: Any) -> Mapping[str, Value]:
+    """Nothing: nobody reads it, and most such steps return None. What is no answer of a step is refused all the same.
+
+    It may be a coroutine that its author forgot to await.
+    """
+    if answer is not None:
+        values(step, answer)
+    return {}
 
 
 def _held(spec: TensorSpec, step: str, answer: Any) -> Mapping[str, Value]:
