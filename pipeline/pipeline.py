@@ -245,9 +245,11 @@ class Pipeline:
         or with a unit (``"300ms"``). An array has its own datatype; a list or a number has the one that is expected, as
         far as its values fit that without loss.
 
-        Raises InvalidInput and its siblings as a caller on the wire would see them, DeadlineExceeded when time is up,
-        and what a step raised, as it was raised. Cancelled, every step below is cancelled.
+        Raises InvalidInput and its siblings as a caller on the wire would see them, InferError (UNIMPLEMENTED) where no
+        step answers the ``verb``, DeadlineExceeded when time is up, and what a step raised, as it was raised.
+        Cancelled, every step below is cancelled.
         """
+        self._contract.require_in_process(verb)
         budget = math.inf if timeout is None else budget_of(timeout)
         specs = self.expectation.signature.inputs
         told = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}
