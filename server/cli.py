@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BAD_USE = 2
 # Commands of the contract whose work is not built yet: refused by name, never taken for a graph file.
 _LATER = frozenset({"bench", "export", "pull"})
-# How `draw` writes: the files of pipeline/graph/drawing/, which only it has to import.
+# How `draw` writes: the files of pipeline/drawing/, which only it has to import.
 _FORMATS = ("svg", "dot", "mermaid", "markdown")
 
 

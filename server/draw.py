@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pipeline.graph.drawing.catalog import drawn, format_of
+from pipeline.drawing.catalog import drawn, format_of
 from server.report import FAULTS, blueprints
 
 _DEFAULT = "svg"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pipeline.graph.fields import is_model_name
@@ -27,21 +28,33 @@ def make_project(folder: Path) -> int:
         return _refuse(
             f"{folder}: {listed(there)} {'is' if len(there) == 1 else 'are'} there already; nothing is written"
         )
-    made: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            with (folder / name).open("x", encoding="utf-8", newline="\n") as file:
-                made.append(folder / name)
-                file.write(text)
+        _write(folder, files)
     except OSError as error:
-        for path in made:
-            path.unlink(missing_ok=True)
         return _refuse(f"{error.filename or folder}: cannot be written: {error.strerror or error}")
     into = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     print("\n".join([f"made {folder / name}" for name in files]))  # noqa: T201
     print(f"next:\n  {into}pipeline-serve run graph.yaml request.json\n  {into}pipeline-serve graph.yaml")  # noqa: T201
     return 0
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    """The files, and the folders that they need; where that fails or is interrupted, none that was not there before."""
+    with ExitStack() as undo:
+        for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+            missing.mkdir()
+            undo.callback(_removed, missing.rmdir)
+        for name, text in files.items():
+            with (folder / name).open("x", encoding="utf-8", newline="\n") as file:
+                undo.callback(_removed, (folder / name).unlink)
+                file.write(text)
+        undo.pop_all()
+
+
+def _removed(remove: Callable[[], None]) -> None:
+    # What somebody else has removed meanwhile, or put there, is theirs.
+    with suppress(OSError):
+        remove()
 
 
 def model_name(folder: str) -> str:

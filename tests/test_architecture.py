@@ -22,9 +22,8 @@ MAY_IMPORT = {
 }
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
-    "plugins", "errors", "observe", "tensors", "wire", "exchange", "graph", "asking", "contract", "engine", "code",
-    "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking", "blocking_pipeline",
-    "client",
+    "plugins", "errors", "observe", "tensors", "wire", "exchange", "graph", "drawing", "asking", "contract", "engine",
+    "code", "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
@@ -49,14 +48,14 @@ ENVIRONMENT = {"server/config.py", "pipeline_serve/_pipeline.py"}
 PROTOCOL_WORDS = {"server/start.py", "server/flags.py"}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
-    "pipeline/tensors/", "pipeline/graph/", "pipeline/wire/", "pipeline/errors.py", "pipeline/observe.py",
-    "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py", "server/deadline.py", "server/encoding.py",
+    "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
+    "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py", "server/deadline.py", "server/encoding.py",
     "server/failure.py", "server/openapi.py", "server/sample.py", "storage/uri.py",
 )  # fmt: skip
 IMPURE = {"trio", "time", "os", "socket", "threading", "pathlib", "random", "subprocess", "logging", "anyio"}
 HEAVY = {"sklearn", "joblib", "pandas", "scipy", "torch", "onnxruntime", "xgboost", "lightgbm"}
 AT_HOME = {
-    "networkx": {"pipeline/graph/"},
+    "networkx": {"pipeline/graph/", "pipeline/drawing/"},
     "ruamel": {"pipeline/graph/"},
     "quart": {"server/app.py"},
     "quart_trio": {"server/app.py"},

@@ -137,6 +137,10 @@ def step(text: str) -> str:
           for runtime in ("xgboost", "lightgbm", "onnx", "torch")],
         # ---- models
         (step("{model: 6}"), ['2:14: step "a": model is a path or a URI']),
+        (step("{model: m.bin}"),
+         ['2:14: step "a": no runtime is known for "m.bin" (there are .joblib, .pickle, .pkl); add runtime']),
+        (step("{model: m.joblib, runtime: [sklearn]}"), ['2:33: step "a": runtime is a text like sklearn']),
+        (step("{model: m.joblib, params: 0}"), ['2:32: step "a": params is a map']),
         (step("{model: m.joblib, runtime: sklern}"),
          ['2:33: step "a": there is no runtime "sklern"; did you mean "sklearn"?']),
         (step("{model: m.joblib, params: {methd: predict}}"),

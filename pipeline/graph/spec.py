@@ -88,6 +88,11 @@ class StepSpec:
         """Where that key's value stands; the step's own place where the key was not written."""
         return self.places.get(key, self.place)
 
+    def option(self, key: str, default: Any = None) -> Any:
+        """The value of an option; ``default`` where it was not written, or nothing was written there."""
+        value = self.options.get(key)
+        return default if value is None else value
+
     @property
     def references(self) -> tuple[Reference, ...]:
         match self.inputs:

@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipeline.asking import headers_of, size_of
+from pipeline.asking import HEADER_NAME, headers_of, size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
 from pipeline.exchange import Peer, beside
 from pipeline.graph.interface import Interface, Parameter
+from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
 from pipeline.steps.readiness import watched
-from pipeline.steps.remote import Remote, remote_of
+from pipeline.steps.remote import ANSWERS, Remote, remote_of
 from pipeline.steps.upstream import lost, refused, unreadable
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
@@ -34,46 +35,50 @@ from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
 from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
-from pipeline.wire.paths import EXAMPLES
+from pipeline.wire.paths import EXAMPLES, url_pattern
 from pipeline.wire.statuses import body_of
 
 KEYS = {"call": ("params", "forward", "ready")}
-SCHEMA = {
-    "call": {
-        "type": "string",
-        "pattern": r"^https?://|\$\{",
-        "description": "Another server's URL for inference, of any of its protocols",
-        "examples": EXAMPLES,
-    },
-    "params": {
-        "type": "object",
-        "description": "How it is asked",
-        "additionalProperties": False,
-        "properties": {
-            "answer": {
-                "enum": ["tensors", "json"],
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    file = {"type": "string", "minLength": 1}
+    truth = {"type": "boolean"}
+    params = {
+        "answer": or_variable(
+            {
+                "enum": list(ANSWERS),
                 "description": "json: always the JSON that came, where the protocol answers in JSON",
-                "default": "tensors",
-            },
-            "binary": {
-                "type": ["boolean", "string"],
-                "description": "Tensors as raw bytes; by default where they can",
-            },
-            "ca": {"type": "string", "description": "PEM file, or folder, of the authorities that are trusted"},
-            "cert": {"type": "string", "description": "PEM file of the client's certificate"},
-            "key": {"type": "string", "description": "PEM file of the certificate's key"},
-            "max_reply": {"type": "string", "description": "The largest answer that is read", "default": "1GiB"},
-            "verify": {"type": ["boolean", "string"], "description": "Whether the server's certificate is checked"},
+                "default": ANSWERS[0],
+            }
+        ),
+        "binary": or_variable({**truth, "description": "Tensors as raw bytes; by default where they can"}),
+        "ca": {**file, "description": "PEM file, or folder, of the authorities that are trusted"},
+        "cert": {**file, "description": "PEM file of the client's certificate"},
+        "key": {**file, "description": "PEM file of the certificate's key"},
+        "max_reply": {"$ref": "#/$defs/size", "description": "The largest answer that is read", "default": "1GiB"},
+        "verify": or_variable({**truth, "description": "Whether the server's certificate is checked"}),
+    }
+    url = {"type": "string", "pattern": url_pattern(), "examples": EXAMPLES}
+    header = or_variable({"type": "string", "pattern": HEADER_NAME})
+    return {
+        "call": or_variable({**url, "description": "Another server's URL for inference, of any of its protocols"}),
+        "params": {
+            "type": "object",
+            "description": "How it is asked",
+            "additionalProperties": False,
+            "properties": params,
+            "dependentRequired": {"key": ["cert"]},
+            "not": {"required": ["ca", "verify"], "properties": {"verify": {"const": False}}},
         },
-    },
-    "forward": {
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "Headers of the request that travel along; authorization only where it is named",
-    },
-    "ready": {"type": ["boolean", "string"], "default": False, "description": "Ready only while the remote is"},
-}
-"""The JSON Schema of each word, for editors."""
+        "forward": {
+            "type": "array",
+            "items": header,
+            "description": "Headers of the request that travel along; authorization only where it is named",
+        },
+        "ready": or_variable({**truth, "default": False, "description": "Ready only while the remote is"}),
+    }
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:

@@ -65,7 +65,7 @@ class Call:
 class StepKind(Protocol):
     """A file of ``pipeline/steps/``. ``KEYS``: action word → the option words that go with it.
 
-    It may have ``SCHEMA`` as well: each of these words → the JSON Schema of its value, which editors show.
+    It may have ``schema()`` as well: each of these words → the JSON Schema of its value, which editors show.
     """
 
     KEYS: Mapping[str, Collection[str]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
+from typing import Any
 
 import trio
 
@@ -12,6 +13,7 @@ from pipeline.code.load import own_names, see
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.graph.interface import Interface, Parameter
+from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import later, meant
@@ -21,17 +23,29 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 
 KEYS = {"model": ("runtime", "params")}
-SCHEMA = {
-    "model": {
-        "type": "string",
-        "minLength": 1,
-        "description": "A path (relative to the graph) or a URI",
-        "examples": ["model.joblib", "s3://models/iris.joblib"],
-    },
-    "runtime": {"type": "string", "description": "What opens the model; guessed from its files by default"},
-    "params": {"type": "object", "description": "Options of the runtime"},
-}
-"""The JSON Schema of each word, for editors."""
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    known = runtimes()
+    params = sorted({param for runtime in known.values() for param in runtime.PARAMS})
+    return {
+        "model": {
+            "type": "string",
+            "minLength": 1,
+            "description": "A path (relative to the graph) or a URI",
+            "examples": ["model.joblib", "s3://models/iris.joblib"],
+        },
+        "runtime": or_variable(
+            {"enum": sorted(known), "description": "What opens the model; guessed from its files by default"}
+        ),
+        "params": {
+            "type": "object",
+            "description": "Options of the runtime",
+            "additionalProperties": False,
+            "properties": dict.fromkeys(params, True),
+        },
+    }
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
@@ -59,9 +73,9 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
 
     def open_model() -> Opened:
         known = runtimes()
-        file, runtime = model_file(path, step.options.get("runtime"), known)
+        file, runtime = model_file(path, step.option("runtime"), known)
         with own_names(home.folder):
-            return known[runtime].open_model(file, step.name, step.options.get("params") or {})
+            return known[runtime].open_model(file, step.name, step.option("params", {}))
 
     opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
     blame = Blame(step)
@@ -76,22 +90,24 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
 
 
 def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
-    name = step.options.get("runtime")
+    name = step.option("runtime")
     known = runtimes()
-    params = step.options.get("params") or {}
+    params = step.option("params", {})
     if name is None:
         # A folder has no suffix, and what is in it is seen when it is there.
         if PurePosixPath(step.target).suffix and not runtimes_for(step.target, known):
             there_are = ", ".join(suffixes(known))
             message = f'step "{step.name}": no runtime is known for "{step.target}" (there are {there_are})'
             faults.append(Fault(step.at("model"), f"{message}; add runtime"))
+    elif not isinstance(name, str):
+        faults.append(Fault(step.at("runtime"), f'step "{step.name}": runtime is a text like {min(known)}'))
     elif name not in known:
-        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(str(name), known)}'
+        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(name, known)}'
         faults.append(Fault(step.at("runtime"), f'step "{step.name}": {what}'))
     if not isinstance(params, Mapping):
         faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map'))
         return
-    candidates = [name] if name in known else runtimes_for(step.target, known)
+    candidates = [name] if isinstance(name, str) and name in known else runtimes_for(step.target, known)
     allowed = {param for candidate in candidates for param in known[candidate].PARAMS}
     for param in params:
         if candidates and param not in allowed:

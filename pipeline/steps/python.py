@@ -27,16 +27,17 @@ from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
 
 KEYS = {"run": ("params", "handles")}
-SCHEMA = {
-    "run": {
-        "type": "string",
-        "minLength": 1,
-        "description": "file.py:name (beside the graph) or package.module:name: a function or a class",
-        "examples": ["app.py:clean", "package.module:Class"],
-    },
-    "params": {"type": "object", "description": "Keyword arguments of the class, or of the function's own parameters"},
-}
-"""The JSON Schema of each word, for editors."""
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    return {
+        "run": {"$ref": "#/$defs/function"},
+        "params": {
+            "type": "object",
+            "description": "Keyword arguments of the class, or of the function's own parameters",
+        },
+    }
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | None:
@@ -72,7 +73,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     """
     faults: list[Fault] = []
     target = _target(step, home, faults)
-    params = step.options.get("params") or {}
+    params = step.option("params", {})
     signature = _signature(step, target, params, faults) if target is not None else None
     if target is None or signature is None:
         raise NotLoaded(faults[0].message)
@@ -122,7 +123,7 @@ def _target(step: StepSpec, home: Home, faults: list[Fault]) -> Any:
 
 def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, Any]:
     """The step's params, checked against what takes them: ``__init__`` of a class, else the function itself."""
-    params = step.options.get("params") or {}
+    params = step.option("params", {})
     if not isinstance(params, Mapping):
         faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map of keyword arguments'))
         return {}

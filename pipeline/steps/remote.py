@@ -25,7 +25,7 @@ FORWARDED = ("traceparent", "tracestate", REQUEST_ID_HEADER)
 """The headers of a request that travel where the step does not say which (https://www.w3.org/TR/trace-context)."""
 _PARAMS = ("answer", "binary", "ca", "cert", "key", "max_reply", "verify")
 _OF_TLS = ("ca", "cert", "key", "verify")
-_ANSWERS = ("tensors", "json")
+ANSWERS = ("tensors", "json")
 # As the client's: no answer is that large, and what is has no end.
 _MAX_REPLY = 2**30
 
@@ -75,8 +75,8 @@ def remote_of(step: StepSpec, home: Home, faults: list[Fault]) -> Remote | None:
     as_json = read.tried("params.answer", lambda: _as_json(params, asked)) or False
     verify, ca, cert = read.tls(params, secure=url is None or url.scheme == "https")
     most = read.tried("params.max_reply", lambda: _most(params)) or _MAX_REPLY
-    forward = read.tried("forward", lambda: _forwarded(step.options.get("forward"))) or FORWARDED
-    ready = read.truth({"ready": step.options.get("ready") or False}, "ready", default=False, of="")
+    forward = read.tried("forward", lambda: _forwarded(step.option("forward"))) or FORWARDED
+    ready = read.truth({"ready": step.option("ready", False)}, "ready", default=False, of="")
     if url is None or asked is None:
         return None
     if url.username is not None and "authorization" in forward:
@@ -136,10 +136,10 @@ def _has_binary(asked: Asked) -> bool:
 
 
 def _as_json(params: Mapping[str, Any], asked: Asked | None) -> bool:
-    form = params.get("answer", _ANSWERS[0])
-    if form not in _ANSWERS:
+    form = params.get("answer", ANSWERS[0])
+    if form not in ANSWERS:
         raise ValueError(
-            f"answer is {' or '.join(_ANSWERS)}, not {quoted(form) if isinstance(form, str) else kind(form)}"
+            f"answer is {' or '.join(ANSWERS)}, not {quoted(form) if isinstance(form, str) else kind(form)}"
         )
     if "answer" in params and asked is not None and not asked.codec.UNNAMED:
         raise ValueError("answer does not go with this URL, whose protocol answers in tensors; leave it out")
@@ -190,7 +190,7 @@ class _Reader:
             return None
 
     def params(self) -> Mapping[str, Any]:
-        params = self._step.options.get("params") or {}
+        params = self._step.option("params", {})
         if not isinstance(params, Mapping):
             self.fault("params", f"params is a map with the keys {listed(_PARAMS)}")
             return {}
