@@ -68,6 +68,12 @@ class Expectation(msgspec.Struct, frozen=True):
     hints: Mapping[str, TensorSpec] = {}
     blank: TensorSpec | None = None
 
+    @property
+    def sole_spec(self) -> TensorSpec | None:
+        """What is expected of the only input that is known, whatever its name."""
+        specs = self.signature.inputs
+        return next(iter(specs.values())) if len(specs) == 1 else None
+
 
 def parse_spec(text: str) -> TensorSpec:
     """``"FP32[n,4]?"`` → TensorSpec. Raises ValueError that says what was expected and what came."""

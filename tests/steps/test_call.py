@@ -504,7 +504,7 @@ LIKE = "call is a URL like http://host:8080/v1/models/MODEL:predict"
         ("{call: §'http://u:secret@h:port/v2/models/m/infer'}", f"{LIKE}; this one names no server"),
         ("{call: §'http://u:secret@h:65536/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
         ("{call: §'http://h:0/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
-        ("{call: §'http://[::1]:-1/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
+        ("{call: §'http://[::1]:99999/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
         ("{call: §'grpc://h:8081/m'}", "call grpc://… is known but not built yet"),
         (f"{{call: §'{V2}?a=b'}}", 'a call has neither "?" nor "#": what is asked stands in the request'),
         (f"{{call: §'{V2}#a'}}", 'a call has neither "?" nor "#": what is asked stands in the request'),
