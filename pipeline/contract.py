@@ -9,7 +9,7 @@ from pipeline.graph.dag import Graph
 from pipeline.graph.edges import Interfaces, request_parameters, request_reads
 from pipeline.graph.interface import Parameter
 from pipeline.graph.spec import REQUEST
-from pipeline.graph.words import meant
+from pipeline.graph.words import VERBS, listed, meant
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Form
 from pipeline.tensors.message import InferRequest, Verb
@@ -54,7 +54,8 @@ class Contract:
         optional = {name for name, spec in declared.items() if spec.optional} or {
             name for name, parameter in self._parameters.items() if not parameter.required
         }
-        only = tuple(declared) or names
+        # Who takes the only tensor whatever its name takes the one that another step reads by name.
+        only = tuple(declared) or names or tuple(reads.named)
         needed = tuple(name for name in only if name not in optional)
         interfaces = [self._interfaces[step.name] for step in self._readers]
         return Expectation(
@@ -82,6 +83,14 @@ class Contract:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
         if verb not in self._graph.output:
             raise InferError(Code.UNIMPLEMENTED, "Could not find explainer_host.")
+
+    def require_in_process(self, verb: Verb) -> None:
+        """As ``require``, in words for whoever holds the pipeline; InvalidInput where there is no such verb."""
+        if verb not in VERBS:
+            raise InvalidInput(f"unknown verb {shown(verb)}; there are {listed(VERBS)}")
+        if verb not in self._graph.output:
+            way_out = f"output: {{{verb}: STEP}} in the graph says which step answers"
+            raise InferError(Code.UNIMPLEMENTED, f'model "{self._model}" has no answer to {verb}; {way_out}')
 
     def steps_for(self, verb: Verb, outputs: Sequence[str]) -> frozenset[str]:
         """The output steps that can give these tensors; all of them where that cannot be told, or none is named."""

@@ -198,6 +198,10 @@ class Pipeline:
         self.failure = told(error)
         self.tell(ModelFailed(self.name, self.version, error))
 
+    def own_interrupts(self) -> None:
+        """From now on Ctrl-C is heard elsewhere: a KeyboardInterrupt of a detached step is its own failure."""
+        self._detached.owns_interrupts = True
+
     async def drained(self) -> None:
         """Returns once no detached step runs. Cancelled, they run on."""
         await self._detached.idle()
@@ -241,9 +245,11 @@ class Pipeline:
         or with a unit (``"300ms"``). An array has its own datatype; a list or a number has the one that is expected, as
         far as its values fit that without loss.
 
-        Raises InvalidInput and its siblings as a caller on the wire would see them, DeadlineExceeded when time is up,
-        and what a step raised, as it was raised. Cancelled, every step below is cancelled.
+        Raises InvalidInput and its siblings as a caller on the wire would see them, InferError (UNIMPLEMENTED) where no
+        step answers the ``verb``, DeadlineExceeded when time is up, and what a step raised, as it was raised.
+        Cancelled, every step below is cancelled.
         """
+        self._contract.require_in_process(verb)
         budget = math.inf if timeout is None else budget_of(timeout)
         specs = self.expectation.signature.inputs
         told = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}

@@ -20,6 +20,7 @@ APP = """
 from typing import Annotated
 
 import numpy as np
+from pipeline_serve import Context
 
 def f(x): return x
 def g(x): return x
@@ -36,6 +37,10 @@ class Scaler:
     def __init__(self, factor): self.factor = factor
     def __call__(self, x): return x * self.factor
 class NoCall: pass
+class Pair:
+    def __call__(self, a, b): return a
+def aware(x, context: Context): return x
+def rest(x, **others): return x
 thing = 3
 """
 
@@ -64,6 +69,10 @@ def lines(write: Write, monkeypatch: pytest.MonkeyPatch) -> Lines:
 
 def draw() -> Blueprint:
     return blueprint.from_file(Path("graph.yaml"), {"N": "3"}, storage)
+
+
+CALLED = "steps:\n  a: app.py:f\n  why: {{run: app.py:{}}}\noutput: {{predict: a, explain: why}}\n"
+"""A step that calls another by a handle."""
 
 
 def step(text: str) -> str:
@@ -95,6 +104,22 @@ def step(text: str) -> str:
           "place: loop")]),
         ("steps:\n  a: app.py:f\n  b: {run: app.py:opt, params: {t: 2}, handles: {t: a}}\n",
          ['3:53: step "b": "t" is a handle and one of its params; name the handle otherwise']),
+        (CALLED.format("f, handles: {score: a}"),
+         [('3:41: step "why": handle "score" is no parameter of f, which has no Context to look for it in either: '
+          "take it by name")]),
+        (CALLED.format("two, inputs: request.a, handles: {bb: a}"),
+         ['3:59: step "why": handle "bb" is no parameter of two; did you mean "b"?']),
+        (CALLED.format("two, inputs: {a: request, b: request}, handles: {bb: a}"),
+         [('3:74: step "why": handle "bb" is no parameter of two, which has no Context to look for it in either: '
+          "take it by name")]),
+        (CALLED.format("Pair, inputs: request.a, handles: {bb: a}"),
+         ['3:60: step "why": handle "bb" is no parameter of Pair; did you mean "b"?']),
+        (CALLED.format("aware, handles: {score: a}"), []),
+        (CALLED.format("rest, handles: {score: a}"), []),
+        (CALLED.format("two, inputs: request.a, handles: [b]"),
+         ["3:54: handles is a map name → step, not a list"]),
+        (CALLED.format("nump"), ['3:14: step "why": "app.py" has no "nump"']),
+        (CALLED.format("Pai"), ['3:14: step "why": "app.py" has no "Pai"; did you mean "Pair"?']),
         (step("{run: app.py:f, each: y}"),
          ['2:28: step "a": each is "y", and it has no parameter of that name; there are none but x']),
         ("steps:\n  a: app.py:square\n  b: {run: app.py:wide, each: x}\n",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import trio
 
+from pipeline.engine.failure import contained
 from pipeline.engine.place import alone
 from pipeline.engine.step import Context, OpenStep
 from pipeline.errors import Code, InferError, ModelNotReady, Overloaded, told
@@ -32,6 +34,8 @@ class Detached:
         self._threads = threads
         self._nursery: trio.Nursery | None = None
         self._running = 0
+        self.owns_interrupts = False
+        """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt of a job is its own, and ends nothing else."""
         self._none_left = trio.lowlevel.ParkingLot()
 
     def opened(self, nursery: trio.Nursery) -> None:
@@ -80,6 +84,11 @@ class Detached:
             raise
         except Exception as error:  # noqa: BLE001  # its request is answered: it has nobody to fail but the log
             failed = error
+        except KeyboardInterrupt as error:
+            # No signal reaches another thread than the main one.
+            if not self.owns_interrupts and threading.current_thread() is threading.main_thread():
+                raise
+            failed = contained(error, step.name)
         finally:
             self._told(step.name, context.id, perf_counter() - start, failed)
             self._running -= 1

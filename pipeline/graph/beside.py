@@ -15,22 +15,22 @@ from pipeline.graph.spec import RESERVED, UNREAD, Reference, StepSpec
 from pipeline.graph.words import HANDLES, listed, meant, near
 
 
-def handled(steps: Sequence[StepSpec], names: Collection[str], faults: list[Fault]) -> list[tuple[str, str]]:
+def handled(steps: Sequence[StepSpec], names: Collection[str], faults: list[Fault]) -> list[tuple[str | None, str]]:
     """(target, owner) of every handle, a misspelt one as it was meant; faults are appended.
 
-    Handles in a circle are one: steps could call each other without end.
+    The target is None where a fault hides which step it is. Handles in a circle are a fault too: steps could call each
+    other without end.
     """
     by_name = {step.name: step for step in steps}
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str | None, str]] = []
     for step in steps:
         for name, reference in step.handles.items():
             problem = _problem(step, reference, by_name)
             if problem:
                 faults.append(Fault(reference.place, f'step "{step.name}": handle "{name}" is "{reference}"{problem}'))
             target = reference.source if reference.source in by_name else near(reference.source, names)
-            if target is not None and target != step.name:
-                found.append((target, step.name))
-    calls = nx.DiGraph((owner, target) for target, owner in found)
+            found.append((None if target == step.name else target, step.name))
+    calls = nx.DiGraph((owner, target) for target, owner in found if target is not None)
     order = {step.name: position for position, step in enumerate(steps)}
     for knot in nx.strongly_connected_components(calls):
         if len(knot) > 1:
@@ -44,7 +44,7 @@ def handled(steps: Sequence[StepSpec], names: Collection[str], faults: list[Faul
 def _problem(step: StepSpec, reference: Reference, steps: Mapping[str, StepSpec]) -> str:
     """The end of a sentence, empty where there is nothing to say."""
     source = reference.source
-    if source == UNREAD:
+    if source == UNREAD or reference.guessed:
         return ""
     if source in RESERVED:
         return ": a handle calls a step, not what was asked"

@@ -44,11 +44,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """``step``, ``step.tensor``, ``request``, ``request.tensor``, ``headers.NAME``, ``parameters.NAME``."""
+    """``step``, ``step.tensor``, ``request``, ``request.tensor``, ``headers.NAME``, ``parameters.NAME``.
+
+    ``guessed``: what a fault that is told was likely to mean; no other follows from it.
+    """
 
     source: str
     name: str | None
     place: object
+    guessed: bool = False
 
     def __str__(self) -> str:
         return self.source if self.name is None else f"{self.source}.{self.name}"

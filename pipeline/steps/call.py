@@ -135,6 +135,8 @@ class _Asking:
         if not isinstance(result, InferResponse):
             raise AssertionError(f"a request was answered with a {type(result).__name__}")
         match list(result.outputs.items()):
+            case [(name, Json(body, reason))] if name in self._codec.UNNAMED:
+                return {self._name: Json(body, f'the answer of step "{self._name}" is no tensor: {reason}')}
             case [(name, only)] if name in self._codec.UNNAMED:
                 return {self._name: only}
         return result.outputs

@@ -151,9 +151,19 @@ def _server(text: Any) -> SplitResult:
         Peer(f"{url.scheme}://{url.netloc.rpartition('@')[2]}")
     except ValueError:
         raise ValueError(f"{like}; this one names no server") from None
+    if not _has_port(url):
+        raise ValueError(f"{like}; a port is a number from 1 to 65535")
     if "?" in text or "#" in text:
         raise ValueError('a call has neither "?" nor "#": what is asked stands in the request')
     return url
+
+
+def _has_port(url: SplitResult) -> bool:
+    """Whether its port is one that a server can have, where it names one."""
+    try:
+        return url.port != 0
+    except ValueError:
+        return False
 
 
 def _asked(url: SplitResult) -> Asked:

@@ -11,7 +11,15 @@ import trio
 import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
-from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, Overloaded
+from pipeline.errors import (
+    Code,
+    DeadlineExceeded,
+    InferError,
+    InvalidInput,
+    ModelNotReady,
+    Overloaded,
+    WrongAnswer,
+)
 from pipeline.observe import DetachedDone, RequestDone
 from pipeline_serve import Context, Step
 from tests.engine.graphs import pipeline
@@ -349,6 +357,68 @@ async def test_ctrl_c_in_the_body_cancels_it_and_an_error_of_the_body_stays_bare
         with pytest.raises(error):
             await asked_and_then(model, error)
         assert trio.current_time() - began == seconds
+
+
+async def interrupted(x):
+    raise KeyboardInterrupt
+
+
+async def interrupted_in_a_nursery(x):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(interrupted, x)
+
+
+@pytest.mark.parametrize("step", [interrupted, interrupted_in_a_nursery])
+async def test_an_interrupt_of_its_own_ends_nothing_else_where_ctrl_c_is_heard_elsewhere(step):
+    async with pipeline({"a": Step(run=same), "log": Step(run=step, detached=True)}) as model:
+        told = told_by(model)
+        model.own_interrupts()
+        await model.infer(X)
+        await model.drained()
+        assert (await model.infer(X))["a"].tolist() == [1, 2]
+    assert ends(told) == [("log", WrongAnswer)] * 2
+    assert "raised KeyboardInterrupt" in told[0].error.message
+
+
+def test_an_interrupt_of_its_own_ends_nothing_else_in_a_thread_which_no_signal_reaches():
+    model = pipeline({"a": Step(run=same), "log": Step(run=interrupted, detached=True)})
+    told = told_by(model)
+    with model.blocking() as open_model:
+        open_model.infer(X)
+        assert open_model.infer(X)["a"].tolist() == [1, 2]
+    assert ends(told) == [("log", WrongAnswer)] * 2
+
+
+async def test_an_interrupt_that_may_be_ctrl_c_passes():
+    with pytest.RaisesGroup(KeyboardInterrupt):
+        async with pipeline({"a": Step(run=same), "log": Step(run=interrupted, detached=True)}) as model:
+            await model.infer(X)
+            await trio.sleep_forever()
+
+
+def nothing(x):
+    return None
+
+
+async def nothing_async(x):
+    return None
+
+
+@pytest.mark.parametrize("step", [nothing, nothing_async, lambda x: None if x.sum() > 1 else x, lambda x: np.ones(3)])
+@pytest.mark.parametrize("each", [None, "x"])
+async def test_what_it_returns_is_nobodys_and_may_be_none(step, each):
+    async with pipeline({"a": Step(run=same), "log": Step(run=step, inputs="request", detached=True, each=each)}) as m:
+        told = told_by(m)
+        await m.infer(X)
+        await m.drained()
+    assert ends(told) == [("log", type(None))]
+
+
+async def test_what_no_step_can_return_is_told_all_the_same():
+    async with pipeline({"a": Step(run=same), "log": Step(run=lambda x: object(), detached=True)}) as model:
+        told = told_by(model)
+        await model.infer(X)
+    assert ends(told) == [("log", WrongAnswer)]
 
 
 async def test_none_begins_once_the_pipeline_closes(autojump_clock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -649,3 +650,53 @@ async def test_a_detached_step_may_have_handles():
         await model.infer(X)
         await done.wait()
     assert found == [[2, 4]]
+
+
+# ---- an explainer with a nursery of its own
+
+
+async def beside_each_other(x, f):
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(f, x + number)
+    return x
+
+
+async def held(x):
+    await trio.sleep_forever()
+
+
+async def refused(x):
+    raise InvalidInput("no such flower")
+
+
+async def broken(x):
+    raise ValueError("secret")
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        (Step(run=held, limit=1, queue=0), Overloaded),
+        (Step(run=held, timeout="1s"), DeadlineExceeded),
+        (Step(run=refused), InvalidInput),
+        (Step(run=lambda x: object()), WrongAnswer),
+    ],
+    ids=["overloaded", "too slow", "refused", "wrong"],
+)
+async def test_what_tasks_of_an_explainer_are_refused_is_told_as_it_is_and_in_no_group(target, error, autojump_clock):
+    told = []
+    model = made(beside_each_other, target)
+    model.observers.append(lambda event: told.append(event.code) if isinstance(event, RequestDone) else None)
+    async with model:
+        with pytest.raises(error) as caught:
+            await model.infer(X)
+    assert told == [caught.value.code]
+    assert 'in step "why"' in caught.value.__notes__
+    # The log shows where in the explainer it was.
+    assert "in beside_each_other\n" in "".join(traceback.format_exception(caught.value))
+
+
+async def test_what_failed_in_tasks_of_an_explainer_stays_a_group():
+    with pytest.RaisesGroup(ValueError, allow_unwrapped=False):
+        await asked(beside_each_other, Step(run=broken, limit=1))

@@ -70,6 +70,7 @@ UNSEEN = {
         'step "…" is async and runs on the loop; place: thread is for synchronous code',
         'step "…" waits for what its handles call, and on the loop everybody would wait; leave out place: loop',
         'each is "…", and it has no parameter of that name; …',
+        'handle "…" is no parameter of …',
         'each is "…", which takes all tensors by name (…); loop over a parameter that takes one',
         '"app.py" has no "…',
         "… is a class without __call__; that is what a request runs",
@@ -99,6 +100,7 @@ UNSEEN = {
         'forward cannot name "…": the time that is left travels by itself',
     ],
     "which URIs are fetched is known to storage alone": ["…:// is known but not built yet; a path or file:// works"],
+    "a pattern does not compare numbers": ["call is a URL like …; a port is a number from 1 to 65535"],
     "to JSON 1.0 is a whole number": [
         "k is a whole number, 0 or more, not 1.0",
         "version is a whole number, …, not 1.0",

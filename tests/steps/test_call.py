@@ -28,11 +28,13 @@ def ragged(x): return {"free": [[1], [2, 3]]}
 def body(body: dict): return {"instances": [[2 * n for n in row] for row in body["instances"]], "signature_name": "s"}
 def seen(body: dict): return {"seen": body}
 async def ask(x, f): return await f(x)
+def same_array(x: np.ndarray): return x
+def typed_array(x: Annotated[np.ndarray, "FP64[n]"]): return x
 def infinite(x): return x + float('inf')
 async def who(x, context: "Context"):
     return {"id": context.id, "headers": dict(context.headers), "left": context.remaining()}
 """.replace('"Context"', "Context")
-APP = "from pipeline_serve import Context\n" + APP
+APP = "from typing import Annotated\nimport numpy as np\nfrom pipeline_serve import Context\n" + APP
 REMOTE = {
     "app.py": APP,
     "double.yaml": "schema: {inputs: {x: 'FP32[n]'}, outputs: {double: 'FP32[n]'}}\nsteps: {double: app.py:double}\n",
@@ -350,6 +352,32 @@ def test_what_json_cannot_carry_is_the_fault_of_who_gave_it(graph, source, kind)
     assert "infinity" in error.message
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"predictions":[[1],[2,3]]}', "row 1 has shape [2], row 0 has [1]"),
+        (b'{"predictions":[1.0,"secret"]}', "row 1 holds 'secret'"),
+        (b'{"free":"form"}', 'it has no list "predictions"'),
+    ],
+)
+@pytest.mark.parametrize("reader", ["same", "typed"])
+def test_who_wants_a_tensor_of_an_answer_that_is_none_is_told_whose_it_is_and_why(graph, reader, body, why):
+    with raw_server(answering(answer(body))) as server:
+        pipeline = graph(f"predict: {{call: {server.url}/v1/models/m:predict}}\npost: app.py:{reader}_array")
+        error = failure(pipeline, {"x": [1.0]})
+    assert type(error) is WrongAnswer
+    assert 'the answer of step "predict" is no tensor: ' in error.message
+    assert why in error.message
+
+
+def test_an_answer_of_nothing_but_nan_is_a_tensor(graph):
+    with raw_server(answering(answer(b'{"predictions":[null]}'))) as server:
+        pipeline = graph(f"predict: {{call: {server.url}/v1/models/m:predict}}\npost: app.py:same_array")
+        response = infer(pipeline, {"x": [1.0]})
+    assert np.isnan(response["post"]).all()
+    assert response["post"].shape == (1,)
+
+
 def test_a_step_with_several_tensors_is_no_one_input(graph):
     pipeline = graph("pre: app.py:pair\npredict: {call: 'http://127.0.0.1:1/v2/models/m/infer', inputs: {x: pre}}")
     error = failure(pipeline, {"a": [1], "b": [1]})
@@ -473,6 +501,9 @@ LIKE = "call is a URL like http://host:8080/v1/models/MODEL:predict"
         ("{call: §'http://h/v1/models/a b:predict'}", f"{LIKE}, without spaces"),
         ("{call: §'http:///v1/models/m:predict'}", f"{LIKE}; this one names no server"),
         ("{call: §'http://u:secret@h:port/v2/models/m/infer'}", f"{LIKE}; this one names no server"),
+        ("{call: §'http://u:secret@h:65536/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
+        ("{call: §'http://h:0/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
+        ("{call: §'http://[::1]:99999/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
         ("{call: §'grpc://h:8081/m'}", "call grpc://… is known but not built yet"),
         (f"{{call: §'{V2}?a=b'}}", 'a call has neither "?" nor "#": what is asked stands in the request'),
         (f"{{call: §'{V2}#a'}}", 'a call has neither "?" nor "#": what is asked stands in the request'),
