@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from functools import partial
 
@@ -280,22 +278,6 @@ def test_a_reply_in_an_encoding_that_was_not_asked_for_is_refused(run):
     assert (error.code, "was answered in content-encoding gzip" in error.message) == (Code.BAD_UPSTREAM, True)
 
 
-def test_bytes_past_the_end_of_a_reply_reach_no_later_call(run):
-    with raw_server(answering(answer() + b"and more"), answering(answer(b"second"))) as server:
-
-        async def ask():
-            async with peer(server.url) as there:
-                assert body_of(await there.exchange(GET)) == GOOD
-                try:
-                    second = body_of(await there.exchange(GET))
-                except InferError as error:
-                    assert error.code is Code.BAD_UPSTREAM
-                    second = body_of(await there.exchange(GET))
-                assert second in (b"second", GOOD)
-
-        run(ask)
-
-
 def endless(connection):
     read_request(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -537,20 +519,6 @@ def test_proxies_of_the_environment_are_used_where_they_are_trusted(run, monkeyp
 
 
 # ---- TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """(certificate, key) of 127.0.0.1, signed by itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
-    ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return str(folder / "cert.pem"), str(folder / "key.pem")
 
 
 def secure(certificate, verify_mode=ssl.CERT_OPTIONAL, status="200 OK"):
