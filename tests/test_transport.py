@@ -18,7 +18,7 @@ from pipeline.errors import Code, InferError
 from pipeline.exchange import Peer
 from pipeline.transport import environments_proxy
 from pipeline.wire.codec import Call
-from tests.raw import answer, answering, open_files, raw_server, read_request, wait_for_files
+from tests.raw import answer, answering, answering_and_closing, open_files, raw_server, read_request, wait_for_files
 
 GET = Call("GET", "/live")
 GOOD = b'{"live":true}'
@@ -251,12 +251,11 @@ def test_idle_connections_are_closed_by_the_clock_and_by_their_server():
 
 
 def test_a_connection_that_its_server_closed_is_closed_here_within_a_second():
-    clock = MockClock()
+    clock, closed = MockClock(), threading.Event()
 
     def closing(connection):
-        read_request(connection)
-        connection.sendall(answer())
-        connection.shutdown(socket.SHUT_WR)
+        answering_and_closing(answer())(connection)
+        closed.set()
 
     with raw_server(closing) as server:
 
@@ -264,6 +263,7 @@ def test_a_connection_that_its_server_closed_is_closed_here_within_a_second():
             async with Peer(server.url, trust_env=False) as there, trio.open_nursery() as nursery:
                 nursery.start_soon(there.close_idle)
                 assert await asked(there) == GOOD
+                await trio.to_thread.run_sync(closed.wait)
                 await wait_all_tasks_blocked()
                 clock.jump(1)
                 await trio.to_thread.run_sync(server.wait_until_left)
