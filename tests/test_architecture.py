@@ -35,7 +35,7 @@ BLIND = {
     "pipeline/engine/place.py": "notes the step on whatever it raised",
     "pipeline/repository.py": "a model that cannot be opened must not end the others",
     "pipeline/runtimes/sklearn.py": "unpickling may raise anything",
-    "pipeline/steps/readiness.py": "it is raised again, outside of the nursery that would put it into a group",
+    "pipeline/steps/meanwhile.py": "it is raised again, outside of the nursery that would put it into a group",
     "pipeline/wire/statuses.py": "an author's text may have none",
     "server/failure.py": "an author's text may have none",
     "server/handle.py": "the one of the request path: a failure is a reply",

@@ -15,6 +15,7 @@ from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
+from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.readiness import watched
 from pipeline.steps.remote import Remote, remote_of
 from pipeline.steps.upstream import lost, refused, unreadable
@@ -87,7 +88,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
 
 @asynccontextmanager
 async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
-    """The step, its connections kept from call to call; with ``ready`` its server is watched meanwhile.
+    """The step, its connections kept from call to call, idle ones 4 s; with ``ready`` its server is watched meanwhile.
 
     Raises ValueError for faults and for certificates that cannot be used, naming the file. Cancelled, every connection
     is closed.
@@ -95,7 +96,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     remote = _remote(step, home)
     # The step's limit bounds its calls, and without one that of the graph does. A probe waits for none of them.
     connections = None if step.limit is None else step.limit + 1
-    async with remote.peer(connections) as peer:
+    async with remote.peer(connections) as peer, meanwhile(peer.close_idle):
         asking = _Asking(step, remote, peer)
         if not remote.ready:
             yield Call(asking.call, blocking=False, where=remote.where)
