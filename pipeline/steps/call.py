@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipeline.asking import headers_of, size_of
+from pipeline.asking import size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
@@ -15,6 +15,7 @@ from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
+from pipeline.steps.forwarding import travelling
 from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.readiness import watched
 from pipeline.steps.remote import Remote, remote_of
@@ -34,7 +35,6 @@ from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
-from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
 from pipeline.wire.paths import EXAMPLES
 from pipeline.wire.statuses import body_of
 
@@ -184,16 +184,13 @@ class _Asking:
         return None if isinstance(result, ModelReady) and result.ready else f"{where} says no"
 
     def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
-        own = {name: text for name in self._remote.forward if (text := context.headers.get(name)) is not None}
-        if is_request_id(context.id):
-            own.setdefault(REQUEST_ID_HEADER, context.id)
         return InferRequest(
             model=self._asked.model,
             version=self._asked.version,
             inputs=values,
             id=context.id,
             parameters=self._parameters(values, context),
-            headers=headers_of(own),
+            headers=travelling(self._name, self._remote.forward, context.headers, context.id),
         )
 
     def _parameters(self, values: Mapping[str, Value], context: Context) -> Mapping[str, Any]:

@@ -242,7 +242,7 @@ def test_a_connection_that_is_idle_for_long_is_closed_though_nobody_calls_again(
 # ---- what travels beside them
 
 
-SENT = {"traceparent": "00-1-2-01", "tracestate": "a=b", "authorization": "Bearer t", "x-user": "anna"}
+SENT = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "a=b", "authorization": "Bearer t", "x-user": "anna"}
 
 
 @pytest.mark.parametrize(
