@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -32,7 +33,7 @@ _SHORTEST = 1e-6
 _LARGE = 2**20
 
 
-async def beside(size: int, work: Callable[[], T]) -> T:
+async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:
     """What ``work`` makes of so many bytes. Large ones are worked on in a thread: the loop's other tasks would notice.
 
     Cancelled, the thread ends by itself, and what it made is dropped.
@@ -90,6 +91,8 @@ class Peer:
             auth=self._auth,
             # Compressed tensors cannot be read in place.
             headers={"accept-encoding": "identity", "user-agent": "pipeline-serve"},
+            # A cookie is set for the caller of one call, and the next call is another caller's.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             transport=self._transport,
             timeout=None,  # noqa: S113  # the caller's scope bounds the whole
             follow_redirects=False,
@@ -142,10 +145,8 @@ class Peer:
             request = http.build_request(call.method, path, headers=headers)
             request.stream = _Body(call.body)
             response = await http.send(request, stream=True)
-            try:
-                body = await self._body(call, response)
-            finally:
-                await response.aclose()
+            # httpx closes it, at its end and where reading it raises or is cancelled.
+            body = await self._body(call, response)
         except (httpx.HTTPError, OSError, UnicodeError) as error:  # anyio lets an alert of TLS through as it is
             raise self._failed(call, error) from None
         except httpx.InvalidURL as error:

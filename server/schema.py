@@ -12,5 +12,5 @@ def schema_text() -> str:
     """As a file: indented JSON."""
     kinds = step_kinds()
     keys = {action: kind.KEYS[action] for action, kind in kinds.items()}
-    options = {action: getattr(kind, "SCHEMA", {}) for action, kind in kinds.items()}
+    options = {action: kind.SCHEMA for action, kind in kinds.items()}
     return json.dumps(json_schema(keys, options), indent=2, ensure_ascii=False) + "\n"

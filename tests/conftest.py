@@ -1,8 +1,6 @@
 """What every test may use: a place for user code whose imports are undone, and a logging that is."""
 
 import logging
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,17 +53,3 @@ def write(tmp_path: Path, imports: None) -> Write:
         return tmp_path / folder
 
     return write
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """(certificate, key) of 127.0.0.1, signed by itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
-    ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return str(folder / "cert.pem"), str(folder / "key.pem")

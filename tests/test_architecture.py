@@ -36,6 +36,7 @@ BLIND = {
     "pipeline/repository.py": "a model that cannot be opened must not end the others",
     "pipeline/runtimes/sklearn.py": "unpickling may raise anything",
     "pipeline/steps/meanwhile.py": "it is raised again, outside of the nursery that would put it into a group",
+    "pipeline/steps/readiness.py": "a question that fails is a no",
     "pipeline/wire/statuses.py": "an author's text may have none",
     "server/failure.py": "an author's text may have none",
     "server/handle.py": "the one of the request path: a failure is a reply",

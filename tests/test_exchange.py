@@ -24,6 +24,7 @@ from tests.raw import (
     resetting,
     wait_for_files,
 )
+from tests.tls import over_tls, self_signed
 
 GET = Call("GET", "/live")
 GOOD = b'{"live":true}'
@@ -75,6 +76,21 @@ def test_a_call_is_sent_as_it_is_and_its_reply_is_one_read_only_buffer(run):
     assert {line.lower() for line in lines} >= {b"x-c: d", b"content-length: 4", b"accept-encoding: identity"}
     assert seen[0].endswith(b"\r\n\r\nbody")
     assert b"x-request-timeout" not in seen[0].lower()
+
+
+@pytest.mark.parametrize("user", ["", "anna:secret@"])
+def test_a_cookie_of_one_caller_goes_with_no_other_call_and_one_that_is_given_goes_as_it_is(run, user):
+    seen = []
+    with raw_server(answering(answer(head="set-cookie: session=anna; Path=/\r\n"), seen=seen)) as server:
+
+        async def ask():
+            async with peer(server.url.replace("//", f"//{user}")) as there:
+                for headers in ({}, {}, {"cookie": "session=ben"}, {}):
+                    await there.exchange(Call("GET", "/live", headers))
+
+        run(ask)
+    cookies = [[line for line in request.lower().split(b"\r\n") if line.startswith(b"cookie:")] for request in seen]
+    assert cookies == [[], [], [b"cookie: session=ben"], []]
 
 
 def test_a_base_path_stands_before_every_path(run):
@@ -340,12 +356,9 @@ def test_a_cancelled_call_closes_its_connection_at_once_and_the_next_call_goes_w
 
         async def ask():
             async with peer(server.url) as there:
-                if by == "deadline":
-                    with anyio.move_on_after(0.05) as scope:
-                        await there.exchange(GET)
-                else:
-                    scope = await cancelled(there, server)
-                assert scope.cancelled_caught
+                under_way, left = await cancelled(there, server, by)
+                # The server's end of it closes after the client's: one less is the client's.
+                assert left < under_way
                 # Seen by the server while the client is still open, and does something else.
                 await anyio.to_thread.run_sync(server.wait_until_left)
                 assert body_of(await there.exchange(GET)) == GOOD
@@ -355,18 +368,25 @@ def test_a_cancelled_call_closes_its_connection_at_once_and_the_next_call_goes_w
         wait_for_files(before)
 
 
-async def cancelled(there, server):
-    """The scope of a call that was cancelled from another task, once the server had it."""
+async def cancelled(there, server, by):
+    """(open files while the call was under way, and when its scope was left) of one that is ended from outside."""
+    counts = []
 
-    async def watch(scope):
+    async def end(scope):
         await anyio.to_thread.run_sync(server.wait_until_came)
-        scope.cancel()
+        counts.append(open_files())
+        if by == "deadline":
+            scope.deadline = anyio.current_time()
+        else:
+            scope.cancel()
 
     async with anyio.create_task_group() as tasks:
         with anyio.CancelScope() as scope:
-            tasks.start_soon(watch, scope)
+            tasks.start_soon(end, scope)
             await there.exchange(GET)
-    return scope
+        counts.append(open_files())  # with nothing awaited in between
+        assert scope.cancelled_caught
+    return counts
 
 
 def test_a_call_cancelled_while_it_sends_closes_its_connection(run):
@@ -521,18 +541,16 @@ def test_proxies_of_the_environment_are_used_where_they_are_trusted(run, monkeyp
 # ---- TLS
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return tuple(map(str, self_signed(tmp_path_factory.mktemp("tls"))))
+
+
 def secure(certificate, verify_mode=ssl.CERT_OPTIONAL, status="200 OK"):
     """Answers over TLS; says in its body whether the client showed a certificate."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
-    context.load_verify_locations(certificate[0])
-    context.verify_mode = verify_mode
-
-    def behave(connection):
-        with context.wrap_socket(connection, server_side=True) as stream:
-            answering(answer(json.dumps(bool(stream.getpeercert())).encode(), status=status))(stream)
-
-    return behave
+    return over_tls(
+        certificate, lambda shown: answering(answer(json.dumps(shown).encode(), status=status)), verify_mode
+    )
 
 
 @pytest.mark.parametrize("way", ["file", "context", "off"])

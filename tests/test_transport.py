@@ -19,6 +19,7 @@ from pipeline.exchange import Peer
 from pipeline.transport import environments_proxy
 from pipeline.wire.codec import Call
 from tests.raw import answer, answering, answering_and_closing, open_files, raw_server, read_request, wait_for_files
+from tests.tls import self_signed
 
 GET = Call("GET", "/live")
 GOOD = b'{"live":true}'
@@ -38,6 +39,11 @@ async def asked(there):
     except InferError as error:
         return error.code
     return b"".join(map(bytes, reply.body))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return tuple(map(str, self_signed(tmp_path_factory.mktemp("tls"))))
 
 
 # What a server sends for one request, and what of it is the reply.

@@ -10,7 +10,7 @@ from pipeline.asking import size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
-from pipeline.exchange import Peer, beside
+from pipeline.exchange import Peer, in_thread_if_large
 from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
@@ -18,8 +18,8 @@ from pipeline.steps.catalog import Call, Home
 from pipeline.steps.forwarding import travelling
 from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.readiness import watched
-from pipeline.steps.remote import Remote, remote_of
-from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.steps.remote import WORDS, Remote, remote_of
+from pipeline.steps.upstream import lost, refused, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
 from pipeline.tensors.message import (
@@ -35,45 +35,10 @@ from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
-from pipeline.wire.paths import EXAMPLES
 from pipeline.wire.statuses import body_of
 
 KEYS = {"call": ("params", "forward", "ready")}
-SCHEMA = {
-    "call": {
-        "type": "string",
-        "pattern": r"^https?://|\$\{",
-        "description": "Another server's URL for inference, of any of its protocols",
-        "examples": EXAMPLES,
-    },
-    "params": {
-        "type": "object",
-        "description": "How it is asked",
-        "additionalProperties": False,
-        "properties": {
-            "answer": {
-                "enum": ["tensors", "json"],
-                "description": "json: always the JSON that came, where the protocol answers in JSON",
-                "default": "tensors",
-            },
-            "binary": {
-                "type": ["boolean", "string"],
-                "description": "Tensors as raw bytes; by default where they can",
-            },
-            "ca": {"type": "string", "description": "PEM file, or folder, of the authorities that are trusted"},
-            "cert": {"type": "string", "description": "PEM file of the client's certificate"},
-            "key": {"type": "string", "description": "PEM file of the certificate's key"},
-            "max_reply": {"type": "string", "description": "The largest answer that is read", "default": "1GiB"},
-            "verify": {"type": ["boolean", "string"], "description": "Whether the server's certificate is checked"},
-        },
-    },
-    "forward": {
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "Headers of the request that travel along; authorization only where it is named",
-    },
-    "ready": {"type": ["boolean", "string"], "default": False, "description": "Ready only while the remote is"},
-}
+SCHEMA = WORDS
 """The JSON Schema of each word, for editors."""
 
 
@@ -149,7 +114,7 @@ class _Asking:
         values = {name: self._value(name, given, context) for name, given in inputs.items()}
         request = self._request(values, context)
         command = Infer(request, self._asked.verb)
-        call = await beside(size_of(command), lambda: self._written(command, context))
+        call = await in_thread_if_large(size_of(command), lambda: self._written(command, context))
         try:
             reply = await self._peer.exchange(call)
         except InferError as error:
@@ -157,7 +122,7 @@ class _Asking:
         if reply.status >= 400:
             raise refused(self._name, self._peer.url, call, reply, command)
         try:
-            return await beside(sum(map(len, reply.body)), lambda: self._read(reply, command))
+            return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
             raise unreadable(self._name, error, self._peer.url, call, reply) from None
 
@@ -176,12 +141,11 @@ class _Asking:
         """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
         command = AskModelReady(self._asked.model, self._asked.version)
         call = self._codec.encode_request(command, self._options)
-        where = f"{self._peer.url}{call.path}"
         try:
             result = self._codec.decode_reply(await self._peer.exchange(call), command)
         except InferError as error:
-            return error.message if self._peer.url in error.message else f"{where}: {error.message}"
-        return None if isinstance(result, ModelReady) and result.ready else f"{where} says no"
+            return unready(self._peer.url, call, error)
+        return None if isinstance(result, ModelReady) and result.ready else f"{self._peer.url}{call.path} says no"
 
     def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
         return InferRequest(

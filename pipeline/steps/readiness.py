@@ -8,10 +8,11 @@ from functools import partial
 
 import trio
 
+from pipeline.errors import told
 from pipeline.steps.meanwhile import meanwhile
 
 Ask = Callable[[], Awaitable[str | None]]
-"""Why the other side is not ready, None where it is. Raises nothing but cancellation."""
+"""Why the other side is not ready, None where it is. One that raises says no, and is asked again as any other."""
 
 # Kubernetes probes pods every 10 s and gives up after 1 s; a caller in front notices a second.
 _INTERVAL, _PATIENCE = 1.0, 2.0
@@ -61,5 +62,8 @@ async def _watch(ask: Ask, known: Readiness) -> None:
 
 async def _asked(ask: Ask) -> str | None:
     with trio.move_on_after(_PATIENCE):
-        return await ask()
+        try:
+            return await ask()
+        except Exception as error:  # noqa: BLE001  # it would close the open model, for a question about another one
+            return f"asking failed with {told(error)}"
     return f"no answer within {_PATIENCE:.0f} s"

@@ -18,17 +18,54 @@ from pipeline.steps.catalog import Home
 from pipeline.steps.forwarding import TRACE
 from pipeline.tensors.shown import kind, quoted
 from pipeline.wire.codec import REQUEST_ID_HEADER
-from pipeline.wire.paths import LATER_SCHEMES, Asked, asked_by, asking_paths
+from pipeline.wire.paths import EXAMPLES, LATER_SCHEMES, Asked, asked_by, asking_paths
 
 T = TypeVar("T")
 
 FORWARDED = (*TRACE, REQUEST_ID_HEADER)
 """The headers of a request that travel where the step does not say which."""
-_PARAMS = ("answer", "binary", "ca", "cert", "key", "max_reply", "verify")
 _OF_TLS = ("ca", "cert", "key", "verify")
 _ANSWERS = ("tensors", "json")
 # As the client's: no answer is that large, and what is has no end.
 _MAX_REPLY = 2**30
+
+WORDS: Mapping[str, Mapping[str, Any]] = {
+    "call": {
+        "type": "string",
+        "pattern": r"^https?://|\$\{",
+        "description": "Another server's URL for inference, of any of its protocols",
+        "examples": EXAMPLES,
+    },
+    "params": {
+        "type": "object",
+        "description": "How it is asked",
+        "additionalProperties": False,
+        "properties": {
+            "answer": {
+                "enum": list(_ANSWERS),
+                "description": "json: always the JSON that came, where the protocol answers in JSON",
+                "default": _ANSWERS[0],
+            },
+            "binary": {
+                "type": ["boolean", "string"],
+                "description": "Tensors as raw bytes; by default where they can",
+            },
+            "ca": {"type": "string", "description": "PEM file, or folder, of the authorities that are trusted"},
+            "cert": {"type": "string", "description": "PEM file of the client's certificate"},
+            "key": {"type": "string", "description": "PEM file of the certificate's key"},
+            "max_reply": {"type": "string", "description": "The largest answer that is read", "default": "1GiB"},
+            "verify": {"type": ["boolean", "string"], "description": "Whether the server's certificate is checked"},
+        },
+    },
+    "forward": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Headers of the request that travel along; authorization only where it is named",
+    },
+    "ready": {"type": ["boolean", "string"], "default": False, "description": "Ready only while the remote is"},
+}
+"""The words of a ``call`` step, as JSON Schema; its ``params`` are these and no others."""
+_PARAMS = tuple(WORDS["params"]["properties"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pipeline.tensors.message import Command
 from pipeline.wire.codec import Call, Reply
 from pipeline.wire.statuses import STATUS, error_of
 
-# Bytes of a body that a log line shows.
+# Bytes of a body, letters of a text of the server's, that a log line shows.
 _SHOWN = 500
 _PASSED = (STATUS[Code.UNAVAILABLE], STATUS[Code.DEADLINE_EXCEEDED])
 
@@ -44,6 +44,12 @@ def refused(step: str, url: str, call: Call, reply: Reply, command: Command) -> 
         return InferError(Code.BAD_UPSTREAM, told, internals=internals)
     meant = error_of(status, told, reply.headers, command)
     return retold(type(meant), meant.code, told, status=status, headers=meant.headers, internals=internals)
+
+
+def unready(url: str, call: Call, error: InferError) -> str:
+    """Why a question about readiness was answered with no, on one line: the reason is the server's own text."""
+    reason = " ".join(error.message[:_SHOWN].split()) + ("…" if len(error.message) > _SHOWN else "")
+    return reason if url in reason else f"{url}{call.path}: {reason}"
 
 
 def _shown(reply: Reply) -> str:

@@ -31,10 +31,14 @@ async def test_the_task_ends_with_the_context():
 
 async def test_what_is_raised_inside_comes_out_as_it_is():
     task = Task()
-    with pytest.raises(KeyError):
+
+    async def failing():
         async with meanwhile(task):
             await wait_all_tasks_blocked()
             raise KeyError("own")
+
+    with pytest.raises(KeyError):
+        await failing()
     assert task.state == "ended"
 
 
