@@ -6,6 +6,7 @@ Runs on trio and on asyncio. Whatever goes wrong on the way is an InferError tha
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -26,6 +27,8 @@ Cert = str | tuple[str, str] | tuple[str, str, str]
 T = TypeVar("T")
 
 _LOOK_SECONDS = 1.0
+_CODING = re.compile(r"[A-Za-z0-9, -]{1,30}")
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 # More than any server reads in the header; it is no bound.
 _LONGEST = 1e9
 _SHORTEST = 1e-6
@@ -191,9 +194,12 @@ class Peer:
         if 200 <= status < 300 or 400 <= status < 600:
             if coding == "identity":
                 return
-            fault = f"in content-encoding {coding[:40]}, which was not asked for"
+            named = coding if _CODING.fullmatch(coding) else "that has no name"
+            fault = f"in content-encoding {named}, which was not asked for"
         else:
-            way_out = f"redirects are not followed, use {where[:200]}" if where else "is it an inference server?"
+            # Without user, password and query: a server may send a caller on with credentials.
+            place = _CREDENTIALS.sub("", where)[:200]
+            way_out = f"redirects are not followed, use {place}" if place else "is it an inference server?"
             fault = f"with HTTP status {status}; {way_out}"
         raise InferError(Code.BAD_UPSTREAM, f"{call.method} {self.url}{call.path} was answered {fault}")
 

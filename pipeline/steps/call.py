@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.steps.forwarding import travelling
 from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.readiness import watched
 from pipeline.steps.remote import WORDS, Remote, remote_of
+from pipeline.steps.secrets import secrets_of
 from pipeline.steps.upstream import lost, refused, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
@@ -118,13 +119,13 @@ class _Asking:
         try:
             reply = await self._peer.exchange(call)
         except InferError as error:
-            raise lost(self._name, error) from None
+            raise lost(self._name, error, self._secrets(call)) from None
         if reply.status >= 400:
-            raise refused(self._name, self._peer.url, call, reply, command)
+            raise refused(self._name, self._peer.url, call, reply, command, self._secrets(call))
         try:
             return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
-            raise unreadable(self._name, error, self._peer.url, call, reply) from None
+            raise unreadable(self._name, error, self._peer.url, call, reply, self._secrets(call)) from None
 
     def _read(self, reply: wire.Reply, command: Infer) -> Mapping[str, Value]:
         if self._remote.as_json:
@@ -137,6 +138,9 @@ class _Asking:
                 return {self._name: only}
         return result.outputs
 
+    def _secrets(self, call: wire.Call) -> Collection[str]:
+        return secrets_of(self._remote.base, call.headers)
+
     async def why_not_ready(self) -> str | None:
         """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
         command = AskModelReady(self._asked.model, self._asked.version)
@@ -144,7 +148,7 @@ class _Asking:
         try:
             result = self._codec.decode_reply(await self._peer.exchange(call), command)
         except InferError as error:
-            return unready(self._peer.url, call, error)
+            return unready(self._peer.url, call, error, self._secrets(call))
         return None if isinstance(result, ModelReady) and result.ready else f"{self._peer.url}{call.path} says no"
 
     def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
