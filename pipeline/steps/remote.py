@@ -16,14 +16,15 @@ from pipeline.graph.spec import StepSpec
 from pipeline.graph.units import size
 from pipeline.graph.words import later, listed, meant
 from pipeline.steps.catalog import Home
+from pipeline.steps.forwarding import TRACE
 from pipeline.tensors.shown import kind, quoted
 from pipeline.wire.codec import REQUEST_ID_HEADER
 from pipeline.wire.paths import EXAMPLES, LATER_SCHEMES, Asked, asked_by, asking_paths, url_pattern
 
 T = TypeVar("T")
 
-FORWARDED = ("traceparent", "tracestate", REQUEST_ID_HEADER)
-"""The headers of a request that travel where the step does not say which (https://www.w3.org/TR/trace-context)."""
+FORWARDED = (*TRACE, REQUEST_ID_HEADER)
+"""The headers of a request that travel where the step does not say which."""
 _OF_TLS = ("ca", "cert", "key", "verify")
 _ANSWERS = ("tensors", "json")
 # As the client's: no answer is that large, and what is has no end.

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from pipeline.errors import Code, InferError, InvalidInput, WrongAnswer
 from pipeline.graph.source import GraphFaults
@@ -224,10 +225,30 @@ def test_large_tensors_travel_too(graph, remote):
     assert np.array_equal(response["double"], big * 2)
 
 
+def test_a_connection_that_is_idle_for_long_is_closed_though_nobody_calls_again(graph):
+    clock = MockClock()
+    with raw_server(answering(V2_ANSWER)) as server:
+
+        async def ask():
+            async with graph(f"predict: {{call: {server.url}/v2/models/m/infer}}") as pipeline:
+                await pipeline.infer({"x": [1.0]})
+                for _ in range(5):
+                    await wait_all_tasks_blocked()
+                    clock.jump(1)
+                await trio.to_thread.run_sync(server.wait_until_left)
+
+        trio.run(ask, clock=clock)
+
+
 # ---- what travels beside them
 
 
-SENT = {"traceparent": "00-1-2-01", "tracestate": "a=b", "authorization": "Bearer t", "x-user": "anna"}
+SENT = {
+    "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+    "tracestate": "a=b",
+    "authorization": "Bearer t",
+    "x-user": "anna",
+}
 
 
 @pytest.mark.parametrize(

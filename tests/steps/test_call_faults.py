@@ -435,6 +435,43 @@ def test_a_call_is_sent_once_though_its_connection_was_lost(front):
         assert len(seen) == 2
 
 
+TOKEN = "Ym9iOmh1bnRlcjI="
+REPEATING = {
+    "in a location": lambda request: answer(b"", status="307 Go", head="location: http://bob:hunter2@internal/\r\n"),
+    "in an error page": lambda request: answer(b"x" * 300 + request, status="400 Bad"),
+    "in a page that is no JSON": lambda request: answer(b"x" * 300 + request),
+    "as an encoding": lambda request: answer(head=f"content-encoding: Basic {TOKEN}\r\n"),
+    "as an encoding with a name": lambda request: answer(head="content-encoding: hunter2\r\n"),
+    "as no HTTP": lambda request: request,
+    "in its status": lambda request: answer(status=f"2x0 Basic {TOKEN}"),
+}
+
+
+@pytest.mark.parametrize("how", REPEATING)
+@pytest.mark.parametrize("whose", ["the step's", "the caller's"])
+def test_no_credential_is_in_a_line_though_the_server_repeats_it(front, caplog, how, whose):
+    def repeating(connection):
+        connection.sendall(REPEATING[how](read_request(connection)))
+
+    caplog.set_level(logging.DEBUG, "pipeline_serve")
+    with raw_server(repeating) as server:
+        if whose == "the step's":
+            pipeline, service = front(server.url.replace("//", "//bob:hunter2@"))
+        else:
+            pipeline, service = front(server.url, more=", forward: [authorization]")
+
+        async def run():
+            async with pipeline:
+                return await ask(service, {"authorization": f"Basic {TOKEN}"})
+
+        reply = trio.run(run)
+    assert reply[0] in (400, 502)
+    shown = caplog.text + json.dumps([dict(reply[1]), reply[2]])
+    assert "was answered" in shown or "no whole reply" in shown
+    assert "hunter2" not in shown
+    assert TOKEN not in shown
+
+
 # ---- two real processes
 
 APP = "async def far(x):\n    return x\n"
