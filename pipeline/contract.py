@@ -58,6 +58,7 @@ class Contract:
         only = tuple(declared) or names or tuple(reads.named)
         needed = tuple(name for name in only if name not in optional)
         interfaces = [self._interfaces[step.name] for step in self._readers]
+        guessed = {} if declared else {name: own for name, own in self._parameters.items() if own.spec is None}
         return Expectation(
             signature=self.signature(learned),
             only_input=only[0] if len(only) == 1 else needed[0] if len(needed) == 1 else None,
@@ -65,7 +66,8 @@ class Contract:
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
             reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.planned),
             names=names,
-            hints={} if declared else {name: _hint(own) for name, own in self._parameters.items() if own.spec is None},
+            hints={name: _hint(own) for name, own in guessed.items()},
+            unguessed=frozenset(name for name, own in guessed.items() if _wants_object(own, len(self._parameters))),
         )
 
     def check(self, request: InferRequest) -> None:
@@ -150,6 +152,19 @@ class Contract:
 
 
 def _hint(parameter: Parameter) -> TensorSpec:
-    datatype = _ONE_VALUE.get(parameter.form)
-    dims = (-1,) if datatype is None else (1,)
+    form = parameter.item or parameter.form
+    datatype = _ONE_VALUE.get(form)
+    if parameter.item is Form.LIST:
+        # An item is a list itself.
+        datatype = Datatype.INT64
+    dims: tuple[int, ...] = (-1,) if datatype is None else (1,)
+    if parameter.item in (Form.LIST, Form.TEXTS):
+        dims = (1, *dims)
     return TensorSpec(datatype or Datatype.INT64, dims, optional=not parameter.required, any_number=datatype is None)
+
+
+def _wants_object(parameter: Parameter, how_many: int) -> bool:
+    """Whether it takes nothing but a JSON object, whose keys nobody knows; by itself it takes the whole body."""
+    if not parameter.required:
+        return False
+    return parameter.item is Form.DICT or (parameter.item is None and parameter.form is Form.DICT and how_many > 1)
