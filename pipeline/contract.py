@@ -9,7 +9,7 @@ from pipeline.graph.dag import Graph
 from pipeline.graph.edges import Interfaces, request_parameters, request_reads
 from pipeline.graph.interface import Parameter
 from pipeline.graph.spec import REQUEST
-from pipeline.graph.words import VERBS, listed, meant
+from pipeline.graph.words import VERBS, listed, meant, near
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Form
 from pipeline.tensors.message import InferRequest, Verb
@@ -75,11 +75,19 @@ class Contract:
         if self._graph.spec.inputs:
             reason = check(self._graph.spec.inputs, request.inputs, "input")
             if reason is not None:
-                raise InvalidInput(reason)
+                raise InvalidInput(reason + self._misspelt(request))
         for name in request.inputs:
             if not self._reads.covers(name, len(request.inputs)):
                 hint = meant(name, [*self._graph.spec.inputs] or sorted(self._reads.names))
                 raise InvalidInput(f'input {quoted(name)} is read by no step of model "{self._model}"{hint}')
+
+    def _misspelt(self, request: InferRequest) -> str:
+        """The tail of an error about inputs: the first that is missing and came under a name like its own."""
+        declared = self._graph.spec.inputs
+        missing = [name for name in declared if name not in request.inputs]
+        strange = ((name, near(name, missing)) for name in request.inputs if name not in declared)
+        name, meaning = next((pair for pair in strange if pair[1] is not None), ("", None))
+        return "" if meaning is None else f'; there is {quoted(name)}: did you mean "{meaning}"?'
 
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
