@@ -99,7 +99,16 @@ async def test_edges_say_which_tensor_goes_where():
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [
-        ({"row": [[1.0, 1.0]]}, 'input "rows": expected FP64[n,2], but it is missing'),
+        (
+            {"row": [[1.0, 1.0]]},
+            'input "rows": expected FP64[n,2], but it is missing; there is "row": did you mean "rows"?',
+        ),
+        ({"other": [[1.0, 1.0]]}, 'input "rows": expected FP64[n,2], but it is missing'),
+        ({"scale": [1.0]}, 'input "rows": expected FP64[n,2], but it is missing'),
+        (
+            {"scle": [1.0], "x": 1},
+            'input "rows": expected FP64[n,2], but it is missing; there is "scle": did you mean "scale"?',
+        ),
         ({"rows": np.array([[1, 1]])}, 'input "rows": expected FP64[n,2], got INT64[1,2]'),
         ({"rows": [["a", "b"]]}, "input \"rows\": expected FP64[n,2]; element 0 is 'a', which is no FP64"),
         ({"rows": [[1.0]]}, 'input "rows": expected FP64[n,2], got FP64[1,1]'),

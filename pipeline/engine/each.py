@@ -57,6 +57,9 @@ class Loop:
                 raise self._blame.misfit(self.name, None, context, f"is missing; there is {has}")
             case _:
                 reason = f"has no items to loop over: expected an axis, or a JSON list, got {describe(value)}"
+                if key != self.name and key in context.request.inputs:
+                    # It came under any name, and is known by the one that is asked for.
+                    reason = f'is read as "{self.name}" and {reason}'
                 raise self._blame.misfit(self.name, value, context, reason)
 
     def whole(self, results: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:

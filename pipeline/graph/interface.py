@@ -11,12 +11,16 @@ from pipeline.tensors.signature import TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter that a tensor (or a header, or JSON) feeds; ``spec`` where its author declared one."""
+    """One parameter that a tensor (or a header, or JSON) feeds; ``spec`` where its author declared one.
+
+    ``item``: the form of one item, where the step loops over this parameter.
+    """
 
     name: str
     form: Form = Form.ANY
     spec: TensorSpec | None = None
     required: bool = True
+    item: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def _of_items(parameter: Parameter) -> Parameter:
         form = Form.LIST
     elif form is not Form.ANY:
         form = Form.ARRAY
-    return replace(parameter, form=form, spec=parameter.spec and _stacked(parameter.spec))
+    return replace(parameter, form=form, item=parameter.form, spec=parameter.spec and _stacked(parameter.spec))
 
 
 def _stacked(spec: TensorSpec) -> TensorSpec:

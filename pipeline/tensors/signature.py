@@ -56,7 +56,8 @@ class Expectation(msgspec.Struct, frozen=True):
     sent, or tensors. ``names``: those that tensors must come under, where no other is read. ``reads_body``: whether
     any step may look at the JSON as it was sent; where none does, a request need not hold it, which takes several
     times the memory of its tensors. ``hints``: a tensor that suits an input whose spec nobody declared, to try the
-    model with; nothing is held to it. ``blank``: what values that are nothing but null are, where no spec says so.
+    model with; nothing is held to it. ``unguessed``: the inputs that none suits. ``blank``: what values that are
+    nothing but null are, where no spec says so.
     """
 
     signature: Signature = Signature()
@@ -66,6 +67,7 @@ class Expectation(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     reads_body: bool = True
     hints: Mapping[str, TensorSpec] = {}
+    unguessed: frozenset[str] = frozenset()
     blank: TensorSpec | None = None
 
     @property

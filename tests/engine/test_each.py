@@ -94,6 +94,8 @@ async def test_no_items_give_an_empty_tensor_of_the_declared_result_else_of_numb
 async def test_what_has_no_items_is_refused_by_blame():
     with pytest.raises(InvalidInput, match='input "x" has no items to loop over: expected an axis'):
         await looped(total, {"x": 1.0})
+    with pytest.raises(InvalidInput, match='input "inputs" is read as "x" and has no items to loop over'):
+        await looped(total, {"inputs": "abc"})
     with pytest.raises(InvalidInput, match="got JSON"):
         await looped(total, {"x": {"a": 1}})
     steps = {"a": Step(run=lambda x: 1.0), "b": Step(run=total, each="x")}

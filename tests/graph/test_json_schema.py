@@ -92,6 +92,7 @@ UNSEEN = {
         "binary does not go with this URL, whose protocol is JSON; leave it out",
         "answer does not go with this URL, whose protocol answers in tensors; leave it out",
         "ca is about https, and the URL is one of http",
+        "deadline: no step answers explain; output: {explain: STEP} says which one does",
         'no runtime is known for "…" (there are …); add runtime',
         "forward names authorization, and the URL has a user of its own; leave one of them out",
     ],
