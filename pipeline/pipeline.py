@@ -29,6 +29,7 @@ from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
+from pipeline.graph.loop import told_of_items
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.observe import (
@@ -154,9 +155,10 @@ class Pipeline:
                     kind = self._blueprint.kinds[step.action]
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
-                    opened = self._opening.step(step, call.function, blocking=call.blocking, where=call.where)
-                    self._opened[step.name] = opened
-                    learned[step.name] = call.signature
+                    learned[step.name] = own = told_of_items(step, call.signature)
+                    self._opened[step.name] = self._opening.step(
+                        step, call.function, blocking=call.blocking, learned=own, where=call.where
+                    )
                     if call.readiness is not None:
                         self._readiness[step.name] = call.readiness
             except Exception as error:

@@ -16,6 +16,7 @@ from pipeline.engine.failure import bare
 from pipeline.engine.limit import Limit
 from pipeline.engine.step import AsyncCall, BlockingCall, Context
 from pipeline.errors import WrongAnswer, noted
+from pipeline.graph.edges import Names
 from pipeline.graph.interface import Interface
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import listed
@@ -29,13 +30,16 @@ _BESIDE = 16
 
 
 class Loop:
-    """The items of one step's input, and the whole of its results. Pure; ``interface`` is that of the whole loop."""
+    """The items of one step's input, and the whole of its results. Pure; ``interface`` is that of the whole loop.
 
-    def __init__(self, step: StepSpec, interface: Interface) -> None:
+    ``gives``: what is known of the whole of its results, for where there are none.
+    """
+
+    def __init__(self, step: StepSpec, interface: Interface, gives: Names) -> None:
         self.step = step.name
         self.name = str(step.each)
         self._blame = Blame(step)
-        self._declared = interface.gives
+        self._gives = gives
         # As binding has it: one parameter takes the only value there is, whatever its name; and so does a model.
         self._takes_only = len(interface.parameters) == 1 and (step.action != "run" or not interface.takes_rest)
 
@@ -62,7 +66,7 @@ class Loop:
     def whole(self, results: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
         """The outputs by name. Raises WrongAnswer, naming the items, where they do not go together."""
         if not results:
-            return self._nothing()
+            return {name: _empty(spec) for name, spec in self._gives.items()}
         first = results[0]
         for number, result in enumerate(results):
             if result.keys() != first.keys():
@@ -91,9 +95,6 @@ class Loop:
 
     def _odd(self, number: int, has: str, first: str) -> WrongAnswer:
         return WrongAnswer(f'step "{self.step}": item {number} of "{self.name}" {has}, and item 0 {first}')
-
-    def _nothing(self) -> Mapping[str, Value]:
-        return {name: _empty(spec) for name, spec in (self._declared or {self.step: None}).items()}
 
 
 class _Items(Sequence[Mapping[str, Bound]]):

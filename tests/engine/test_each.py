@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from typing import Annotated
 
+import joblib
 import networkx as nx
 import numpy as np
 import pytest
 import trio
 import trio.lowlevel
+from sklearn.dummy import DummyClassifier
 
 from pipeline.errors import DeadlineExceeded, InvalidInput, WrongAnswer
+from pipeline.tensors.datatype import Datatype
 from pipeline_serve import Pipeline, Step
 from tests.engine.graphs import pipeline
 
@@ -89,6 +92,34 @@ async def test_no_items_give_an_empty_tensor_of_the_declared_result_else_of_numb
         assert answer.outputs["s"].describe() == "FP64[0]"
     assert (await looped(one_row, empty)).outputs["s"].describe() == "FP32[0,4,0]"
     assert (await looped(one_row)).outputs["s"].describe() == "FP32[3,4,3]"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("datatype", Datatype, ids=lambda datatype: datatype.name)
+async def test_without_items_too_the_answer_is_what_the_schema_declares(datatype, count):
+    def run(x):
+        return {"whatever": np.full((2, 3), "a") if datatype is Datatype.BYTES else np.zeros((2, 3), datatype.dtype)}
+
+    async def run_async(x):
+        return run(x)
+
+    request = {"x": np.zeros((count, 4))}
+    for function in (run, run_async):
+        steps = {"s": Step(run=function, each="x")}
+        async with pipeline(steps, schema={"outputs": {"y": f"{datatype.name}[-1,n,3]"}}) as model:
+            answer = (await model.infer(request)).outputs["y"]
+    assert answer.datatype is datatype
+    assert answer.shape == ((2, 2, 3) if count else (0, 0, 3))
+
+
+async def test_without_items_a_model_gives_what_it_has_told_of_itself(write):
+    folder = write("m.joblib", b"")
+    joblib.dump(DummyClassifier(constant=7, strategy="constant").fit(np.zeros((1, 2)), [7]), folder / "m.joblib")
+    async with pipeline({"s": Step(model="m.joblib", each="X")}, folder=folder) as model:
+        assert model.signature.outputs["s"].dims == (-1, -1)
+        for count in (0, 2):
+            answer = await model.infer({"X": np.zeros((count, 5, 2))})
+            assert answer.outputs["s"].describe() == f"INT64[{count},{5 if count else 0}]"
 
 
 async def test_what_has_no_items_is_refused_by_blame():
