@@ -43,8 +43,11 @@ class Loop:
         # As binding has it: one parameter takes the only value there is, whatever its name; and so does a model.
         self._takes_only = len(interface.parameters) == 1 and (step.action != "run" or not interface.takes_rest)
 
-    def items(self, inputs: Mapping[str, Bound], context: Context) -> Sequence[Mapping[str, Bound]]:
-        """What each call reads. Raises InvalidInput or WrongAnswer, by blame, where there is nothing to loop over."""
+    def items(self, inputs: Mapping[str, Bound], context: Context) -> tuple[Sequence[Mapping[str, Bound]], Context]:
+        """What each call reads, and the context of each.
+
+        Raises InvalidInput or WrongAnswer, by blame, where there is nothing to loop over.
+        """
         key = self.name
         if key not in inputs and self._takes_only and len(inputs) == 1:
             (key,) = inputs
@@ -53,9 +56,9 @@ class Loop:
             (value,) = value.values()
         match value:
             case Tensor() if value.array.ndim:
-                return _Items(inputs, key, value)
+                return _Items(inputs, key, value), context.looping(key, value)
             case Json(list() as elements):
-                return [{**inputs, key: Json(element)} for element in elements]
+                return [{**inputs, key: Json(element)} for element in elements], context.looping(key, value)
             case None:
                 has = listed(f'"{name}"' for name in inputs) if inputs else "none"
                 raise self._blame.misfit(self.name, None, context, f"is missing; there is {has}")
@@ -123,10 +126,11 @@ def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
 
     def run(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         results = []
-        for number, item in enumerate(loop.items(inputs, context)):
+        items, own = loop.items(inputs, context)
+        for number, item in enumerate(items):
             _check_cancelled()
             try:
-                results.append(call(item, context))
+                results.append(call(item, own))
             except Exception as error:
                 loop.noted(error, number)
                 raise
@@ -151,8 +155,8 @@ def beside_each_other(call: AsyncCall, loop: Loop, limit: Limit | None) -> Async
     """
 
     async def run(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-        items = loop.items(inputs, context)
-        return loop.whole(await _Beside(call, loop, limit, items, context).all())
+        items, own = loop.items(inputs, context)
+        return loop.whole(await _Beside(call, loop, limit, items, own).all())
 
     return run
 

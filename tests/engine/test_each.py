@@ -139,6 +139,51 @@ async def test_an_item_that_does_not_fit_is_named():
     assert 'in item 0 of "x"' in caught.value.__notes__
 
 
+def framed(image: Annotated[np.ndarray, "FP32[4]"], o):
+    return 1.0
+
+
+async def framed_async(image: Annotated[np.ndarray, "FP32[4]"], o):
+    return 1.0
+
+
+def named(image: str, o):
+    return 1.0
+
+
+@pytest.mark.parametrize("reads", [["request", "o"], ["request.image", "o"], {"image": "request.image", "o": "o"},
+                                   {"image": "handed", "o": "o"}])  # fmt: skip
+@pytest.mark.parametrize(
+    ("run", "image"),
+    [
+        (framed, np.zeros((2, 3), np.float32)),
+        (framed_async, np.zeros((2, 3), np.float32)),
+        (named, ["a", 1, {"b": 2}]),
+    ],
+)
+async def test_an_item_that_the_caller_has_sent_is_the_callers_fault_beside_whatever_steps_give(run, reads, image):
+    steps = {
+        "o": Step(run=lambda x: np.array([1.0]), inputs=["request.x"]),
+        "handed": Step(run=lambda image: image, inputs=["request.image"]),
+        "s": Step(run=run, inputs=reads, each="image"),
+    }
+    async with pipeline(steps, output=["s", "handed"]) as model:
+        with pytest.raises(InvalidInput, match=r'^input "image" (does not fit|cannot be bound)'):
+            await model.infer({**ROWS, "image": image})
+
+
+@pytest.mark.parametrize("run", [framed, framed_async])
+async def test_an_item_that_a_step_has_made_is_the_authors_fault_even_of_what_was_sent(run):
+    steps = {
+        "o": Step(run=lambda x: np.array([1.0]), inputs=["request.x"]),
+        "cut": Step(run=lambda image: image[:, :3], inputs=["request.image"]),
+        "s": Step(run=run, inputs={"image": "cut", "o": "o"}, each="image"),
+    }
+    async with pipeline(steps) as model:
+        with pytest.raises(WrongAnswer, match='step "s": its input "image" does not fit'):
+            await model.infer({**ROWS, "image": np.zeros((2, 4), np.float32)})
+
+
 @pytest.mark.parametrize(
     ("run", "message"),
     [
