@@ -29,6 +29,7 @@ from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
+from pipeline.graph.edges import sees_all
 from pipeline.graph.loop import told_of_items
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
@@ -116,7 +117,8 @@ class Pipeline:
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
         self._opening = Opening(drawn.graph, drawn.interfaces, self._opened, self._threads, self._waits)
-        self._detached = Detached(spec.name, spec.limit, self._detached_done, self._threads)
+        see_all = {step.name for step in drawn.graph.steps if sees_all(step, drawn.interfaces[step.name])}
+        self._detached = Detached(spec.name, spec.limit, self._detached_done, self._threads, see_all)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name} version {self.version}, {self.state.value}>"

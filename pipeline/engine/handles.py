@@ -77,7 +77,18 @@ class Handles:
 class _Lease:
     """What the handles of one call of their owner share. Made, and ended, in the owner's task."""
 
-    __slots__ = ("_scopes", "_token", "context", "over", "owner", "task", "threads", "variables", "yielded")
+    __slots__ = (
+        "_deadline",
+        "_scopes",
+        "_token",
+        "context",
+        "over",
+        "owner",
+        "task",
+        "threads",
+        "variables",
+        "yielded",
+    )
 
     def __init__(self, owner: str, context: Context, threads: trio.CapacityLimiter) -> None:
         self.owner = owner
@@ -87,6 +98,8 @@ class _Lease:
         self.task = trio.lowlevel.current_task()
         self.variables = contextvars.copy_context()
         self.yielded = perf_counter()
+        # The owner's own timeout is a scope around this task, and what it calls from threads is outside of that.
+        self._deadline = min(context.deadline, trio.current_effective_deadline())
         self._token = trio.lowlevel.current_trio_token()
         self._scopes: set[trio.CancelScope] = set()
 
@@ -117,7 +130,7 @@ class _Lease:
         """The step's outputs, in a task that is not the owner's; cancelled once the owner's call is over."""
         if self.over:
             raise self.ended()
-        with trio.CancelScope(deadline=self.context.deadline) as scope:
+        with trio.CancelScope(deadline=self._deadline) as scope:
             self._scopes.add(scope)
             try:
                 return await alone(step, inputs, self.context, self.threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
@@ -16,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, Overloaded, WrongAnswer
 from pipeline.observe import RequestDone
 from pipeline_serve import Context, Pipeline, Step
+from tests.raw import answer, answering, raw_server
 
 X = {"x": np.array([1.0, 2.0])}
 
@@ -649,3 +651,39 @@ async def test_a_detached_step_may_have_handles():
         await model.infer(X)
         await done.wait()
     assert found == [[2, 4]]
+
+
+# ---- with another server behind them
+
+
+def why(x, f):
+    return f(x)
+
+
+async def why_async(x, f):
+    return await f(x)
+
+
+ANSWER = answer(
+    b'{"model_name":"m","outputs":[{"name":"y","shape":[1],"datatype":"FP32","data":[1.5]}]}',
+    head="content-type: application/json\r\n",
+)
+
+
+@pytest.fixture
+def _no_proxy(monkeypatch):
+    """A call goes by the proxies of the environment, and what is called here is on this machine."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("_no_proxy")
+@pytest.mark.parametrize("owner", [why, why_async])
+async def test_the_timeout_of_the_step_that_calls_travels_with_its_calls(owner):
+    seen = []
+    with raw_server(answering(ANSWER, seen=seen)) as server:
+        step = Step(run=owner, inputs="request", handles={"f": "score"}, timeout="1m")
+        target = Step(call=f"{server.url}/v2/models/m/infer", inputs="request")
+        assert (await asked(step, target, deadline="1h")).tolist() == [1.5]
+    (left,) = re.findall(rb"(?i)x-request-timeout: *([0-9.]+)", seen[0])
+    assert 0 < float(left) <= 60_000
