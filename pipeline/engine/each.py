@@ -128,7 +128,7 @@ def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
         results = []
         items, own = loop.items(inputs, context)
         for number, item in enumerate(items):
-            _check_cancelled()
+            _check(own)
             try:
                 results.append(call(item, own))
             except Exception as error:
@@ -139,12 +139,11 @@ def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
     return run
 
 
-def _check_cancelled() -> None:
-    try:
+def _check(context: Context) -> None:
+    if context.term is not None:
+        context.term.check()
+    else:
         trio.from_thread.check_cancelled()
-    except RuntimeError:
-        # A thread of the user's own, which calls through a handle: that is checked at each of its calls.
-        return
 
 
 def beside_each_other(call: AsyncCall, loop: Loop, limit: Limit | None) -> AsyncCall:
