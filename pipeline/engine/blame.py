@@ -52,15 +52,26 @@ class Blame:
         )
 
     def _misfit_of_call(self, name: str, value: Bound | None, context: Context, reason: str) -> InferError:
-        """Through a handle its caller gives the inputs, but for headers and parameters that it left to the request."""
-        reference = self._named.get(name)
-        if isinstance(value, Json) and reference is not None and reference.source in (HEADERS, PARAMETERS):
-            own = context.headers if reference.source == HEADERS else context.parameters
-            if own.get(str(reference.name)) is value.value:
-                return InvalidInput(f"input {quoted(name)} {reason}")
+        if self._left_to_request(name, value, context):
+            return InvalidInput(f"input {quoted(name)} {reason}")
         return self._odd(name, value, context, reason) or WrongAnswer(
             f'step "{self._step}", called by step "{context.caller}": its input "{name}" {reason}'
         )
+
+    def made_by_caller(self, inputs: Mapping[str, Bound], context: Context) -> bool:
+        """Whether another step called this one, with nothing among the inputs that the request answers for."""
+        return context.caller is not None and not any(
+            self._left_to_request(name, value, context) or self._odd(name, value, context, "") is not None
+            for name, value in inputs.items()
+        )
+
+    def _left_to_request(self, name: str, value: Bound | None, context: Context) -> bool:
+        """Through a handle its caller gives the inputs, but for headers and parameters that it left to the request."""
+        reference = self._named.get(name)
+        if not isinstance(value, Json) or reference is None or reference.source not in (HEADERS, PARAMETERS):
+            return False
+        own = context.headers if reference.source == HEADERS else context.parameters
+        return own.get(str(reference.name)) is value.value
 
     def _odd(self, name: str, value: Bound | None, context: Context, reason: str) -> InferError | None:
         if isinstance(value, Tensor) and (source := _started_by(value, context.request.inputs)) is not None:

@@ -17,7 +17,7 @@ from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
 from pipeline.steps.readiness import watched
 from pipeline.steps.remote import Remote, remote_of
-from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.steps.upstream import INPUT_REFUSED, lost, refused, refused_step, unreadable
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
 from pipeline.tensors.message import (
@@ -154,7 +154,10 @@ class _Asking:
         except InferError as error:
             raise lost(self._name, error) from None
         if reply.status >= 400:
-            raise refused(self._name, self._peer.url, call, reply, command)
+            refusal = refused(self._name, self._peer.url, call, reply, command)
+            if reply.status in INPUT_REFUSED and self._blame.made_by_caller(inputs, context):
+                refusal = refused_step(str(context.caller), refusal)
+            raise refusal
         try:
             return await beside(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:

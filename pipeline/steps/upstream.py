@@ -6,13 +6,15 @@ the log alone.
 
 from __future__ import annotations
 
-from pipeline.errors import Code, InferError, retold
+from pipeline.errors import Code, InferError, WrongAnswer, retold
 from pipeline.tensors.message import Command
 from pipeline.wire.codec import Call, Reply
 from pipeline.wire.statuses import STATUS, error_of
 
 # Bytes of a body that a log line shows.
 _SHOWN = 500
+INPUT_REFUSED = (400, 422)
+"""What says that the inputs themselves are wrong."""
 _PASSED = (STATUS[Code.UNAVAILABLE], STATUS[Code.DEADLINE_EXCEEDED])
 
 
@@ -44,6 +46,12 @@ def refused(step: str, url: str, call: Call, reply: Reply, command: Command) -> 
         return InferError(Code.BAD_UPSTREAM, told, internals=internals)
     meant = error_of(status, told, reply.headers, command)
     return retold(type(meant), meant.code, told, status=status, headers=meant.headers, internals=internals)
+
+
+def refused_step(caller: str, error: InferError) -> InferError:
+    """The same, of inputs that a step of ours made, which called this one: its author's fault."""
+    told = f'{error.message}, and its inputs were made by step "{caller}"'
+    return retold(WrongAnswer, Code.INTERNAL, told, internals=error.internals)
 
 
 def _shown(reply: Reply) -> str:

@@ -717,3 +717,19 @@ async def test_the_timeout_of_the_step_that_calls_travels_with_its_calls(owner):
         assert (await asked(step, target, deadline="1h")).tolist() == [1.5]
     (left,) = re.findall(rb"(?i)x-request-timeout: *([0-9.]+)", seen[0])
     assert 0 < float(left) <= 60
+
+
+@pytest.mark.usefixtures("_no_proxy")
+@pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable"])
+@pytest.mark.parametrize("sent", [1.0, np.nan])
+async def test_what_another_server_refuses_of_a_step_is_its_authors_fault_unless_it_began_in_the_request(status, sent):
+    with raw_server(answering(answer(b'{"error": "odd"}', status=status))) as server:
+        target = Step(call=f"{server.url}/v2/models/m/infer", inputs="request")
+        with pytest.raises(InferError) as caught:
+            await asked(Step(run=why, inputs="request", handles={"f": "score"}), target, {"x": np.array([sent])})
+    if sent == 1.0:
+        assert type(caught.value) is WrongAnswer
+        assert caught.value.message.endswith('and its inputs were made by step "why"')
+    else:
+        assert type(caught.value) is InvalidInput
+    assert "odd" in caught.value.internals
