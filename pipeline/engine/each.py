@@ -6,7 +6,8 @@ own limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import trio
@@ -41,9 +42,9 @@ class Loop:
         self._blame = Blame(step)
         self._gives = gives
         # As binding has it: one parameter takes the only value there is, whatever its name; and so does a model.
-        self._takes_only = len(interface.parameters) == 1 and (step.action != "run" or not interface.takes_rest)
+        self._takes_only = len(interface.parameters) == 1 and not (interface.named_parameters and interface.takes_rest)
 
-    def items(self, inputs: Mapping[str, Bound], context: Context) -> tuple[Sequence[Mapping[str, Bound]], Context]:
+    def items(self, inputs: Mapping[str, Bound], context: Context) -> tuple[Items, Context]:
         """What each call reads, and the context of each.
 
         Raises InvalidInput or WrongAnswer, by blame, where there is nothing to loop over.
@@ -56,7 +57,7 @@ class Loop:
             (value,) = value.values()
         match value:
             case Tensor() if value.array.ndim:
-                return _Items(inputs, key, value), context.looping(key, value)
+                return _OfTensor(inputs, key, value), context.looping(key, value)
             case Json(list() as elements):
                 return [{**inputs, key: Json(element)} for element in elements], context.looping(key, value)
             case None:
@@ -100,7 +101,14 @@ class Loop:
         return WrongAnswer(f'step "{self.step}": item {number} of "{self.name}" {has}, and item 0 {first}')
 
 
-class _Items(Sequence[Mapping[str, Bound]]):
+class Items(Protocol):
+    """What each call reads, by number."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> Mapping[str, Bound]: ...
+
+
+class _OfTensor:
     """The items of a tensor, made when they are asked for."""
 
     def __init__(self, inputs: Mapping[str, Bound], key: str, tensor: Tensor) -> None:
@@ -111,14 +119,11 @@ class _Items(Sequence[Mapping[str, Bound]]):
     def __len__(self) -> int:
         return len(self._tensor.array)
 
-    def __getitem__(self, number: int) -> Mapping[str, Bound]:  # type: ignore[override]
+    def __getitem__(self, number: int, /) -> Mapping[str, Bound]:
         array = self._tensor.array
         # Not array[number], which of one axis is a number and no array.
         item = array[number : number + 1].reshape(array.shape[1:])
         return {**self._inputs, self._key: Tensor(self._tensor.datatype, item)}
-
-    def __iter__(self) -> Iterator[Mapping[str, Bound]]:
-        return (self[number] for number in range(len(self)))
 
 
 def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
@@ -127,10 +132,10 @@ def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
     def run(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         results = []
         items, own = loop.items(inputs, context)
-        for number, item in enumerate(items):
+        for number in range(len(items)):
             _check(own)
             try:
-                results.append(call(item, own))
+                results.append(call(items[number], own))
             except Exception as error:
                 loop.noted(error, number)
                 raise
@@ -163,9 +168,7 @@ def beside_each_other(call: AsyncCall, loop: Loop, limit: Limit | None) -> Async
 class _Beside:
     """The tasks of one call over its items."""
 
-    def __init__(
-        self, call: AsyncCall, loop: Loop, limit: Limit | None, items: Sequence[Mapping[str, Bound]], context: Context
-    ) -> None:
+    def __init__(self, call: AsyncCall, loop: Loop, limit: Limit | None, items: Items, context: Context) -> None:
         self._call = call
         self._loop = loop
         self._limit = limit
