@@ -29,8 +29,8 @@ from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
+from pipeline.graph.each import told_of_items
 from pipeline.graph.edges import sees_all
-from pipeline.graph.loop import told_of_items
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.observe import (

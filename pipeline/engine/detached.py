@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 
@@ -16,9 +17,6 @@ from pipeline.errors import Code, InferError, ModelNotReady, Overloaded, told
 from pipeline.observe import DetachedDone
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest
-
-SECONDS = 60.0
-"""What a detached step has where it says no timeout: as long as callers of an HTTP API wait (graph.md, "Wiring")."""
 
 _LOG = logging.getLogger("pipeline_serve")
 Told = Callable[[str, str, float, BaseException | None], None]
@@ -69,7 +67,7 @@ class Detached:
         except InferError as error:
             self._told(step.name, context.id, 0.0, error)
             return
-        seconds = SECONDS if step.timeout is None else step.timeout
+        seconds = math.inf if step.timeout is None else step.timeout
         request = context.request if step.name in self._sees_all else _kept(context.request, inputs)
         own = Context(request, trio.current_time() + seconds)
         self._running += 1

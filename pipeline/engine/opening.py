@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine.detached import SECONDS
 from pipeline.engine.each import Loop, beside_each_other, one_after_the_other
 from pipeline.engine.handles import Handles
 from pipeline.engine.limit import Limit
 from pipeline.engine.step import LoopStep, OpenStep, ThreadStep
 from pipeline.engine.target import Target
 from pipeline.graph.dag import Graph
+from pipeline.graph.each import promised
 from pipeline.graph.edges import Interfaces
-from pipeline.graph.loop import promised
 from pipeline.graph.spec import StepSpec
 from pipeline.tensors.signature import Signature
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 # A step's waiting room where the file does not say (graph.md, "Policy").
 _QUEUE = 100
+# What a detached step has where it says no timeout: as long as callers of an HTTP API wait (graph.md, "Wiring").
+_DETACHED_SECONDS = 60.0
 
 
 class Opening:
@@ -58,7 +59,7 @@ class Opening:
         ``learned``: what its model told of itself, of the whole step. ``where``: what it asks, for the log.
         """
         limit = self._limit(step)
-        timeout = SECONDS if step.detached and step.timeout is None else step.timeout
+        timeout = _DETACHED_SECONDS if step.detached and step.timeout is None else step.timeout
         handles = self._handles(step, blocking=blocking)
         loop = None if step.each is None else self._loop(step, learned)
         if blocking and step.where != "loop":

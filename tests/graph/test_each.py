@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.graph.each import looped, promised, told_of_items
 from pipeline.graph.interface import Interface, Parameter
-from pipeline.graph.loop import looped, promised, told_of_items
 from pipeline.graph.source import Fault
 from pipeline.tensors.forms import Form
 from pipeline.tensors.signature import Signature, parse_spec
