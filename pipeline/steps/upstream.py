@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pipeline.errors import Code, InferError, retold
+from pipeline.errors import Code, InferError, WrongAnswer, retold
 from pipeline.steps.secrets import concealed
 from pipeline.tensors.message import Command
 from pipeline.wire.codec import Call, Reply
@@ -16,6 +16,8 @@ from pipeline.wire.statuses import STATUS, error_of
 
 # Bytes of a body, letters of a text of the server's, that a log line shows.
 _SHOWN = 500
+INPUT_REFUSED = (400, 422)
+"""What says that the inputs themselves are wrong."""
 _PASSED = (STATUS[Code.UNAVAILABLE], STATUS[Code.DEADLINE_EXCEEDED])
 
 
@@ -50,6 +52,12 @@ def refused(step: str, url: str, call: Call, reply: Reply, command: Command, sec
         return InferError(Code.BAD_UPSTREAM, told, internals=internals)
     meant = error_of(status, told, reply.headers, command)
     return retold(type(meant), meant.code, told, status=status, headers=meant.headers, internals=internals)
+
+
+def refused_step(caller: str, error: InferError) -> InferError:
+    """The same, of inputs that a step of ours made, which called this one: its author's fault."""
+    told = f'{error.message}, and its inputs were made by step "{caller}"'
+    return retold(WrongAnswer, Code.INTERNAL, told, internals=error.internals)
 
 
 def unready(url: str, call: Call, error: InferError, secrets: Collection[str]) -> str:
