@@ -16,7 +16,10 @@ from pipeline.tensors.tensor import Tensor
 from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, is_request_id
 
 # RFC 9110, 5.1 and 5.5, but for bytes past ASCII, which every server reads in its own way.
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*")
+_FIELD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_HEADER = re.compile(rf"{_FIELD}: [\t\x20-\x7e]*")
+HEADER_NAME = f"^{_FIELD}$"
+"""Matches the name of a header: ECMA-262, for a JSON Schema."""
 # They describe the body and the connection (RFC 9110, 7.6.1), which are made here. Headers of a request that is passed
 # on have them too, and would be wrong.
 _OWN = frozenset(

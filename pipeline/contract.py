@@ -9,7 +9,7 @@ from pipeline.graph.dag import Graph
 from pipeline.graph.edges import Interfaces, request_parameters, request_reads
 from pipeline.graph.interface import Parameter
 from pipeline.graph.spec import REQUEST
-from pipeline.graph.words import meant
+from pipeline.graph.words import VERBS, listed, meant, near
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Form
 from pipeline.tensors.message import InferRequest, Verb
@@ -54,9 +54,11 @@ class Contract:
         optional = {name for name, spec in declared.items() if spec.optional} or {
             name for name, parameter in self._parameters.items() if not parameter.required
         }
-        only = tuple(declared) or names
+        # Who takes the only tensor whatever its name takes the one that another step reads by name.
+        only = tuple(declared) or names or tuple(reads.named)
         needed = tuple(name for name in only if name not in optional)
         interfaces = [self._interfaces[step.name] for step in self._readers]
+        guessed = {} if declared else {name: own for name, own in self._parameters.items() if own.spec is None}
         return Expectation(
             signature=self.signature(learned),
             only_input=only[0] if len(only) == 1 else needed[0] if len(needed) == 1 else None,
@@ -64,7 +66,8 @@ class Contract:
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
             reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.planned),
             names=names,
-            hints={} if declared else {name: _hint(own) for name, own in self._parameters.items() if own.spec is None},
+            hints={name: _hint(own) for name, own in guessed.items()},
+            unguessed=frozenset(name for name, own in guessed.items() if _wants_object(own, len(self._parameters))),
         )
 
     def check(self, request: InferRequest) -> None:
@@ -72,16 +75,32 @@ class Contract:
         if self._graph.spec.inputs:
             reason = check(self._graph.spec.inputs, request.inputs, "input")
             if reason is not None:
-                raise InvalidInput(reason)
+                raise InvalidInput(reason + self._misspelt(request))
         for name in request.inputs:
             if not self._reads.covers(name, len(request.inputs)):
                 hint = meant(name, [*self._graph.spec.inputs] or sorted(self._reads.names))
                 raise InvalidInput(f'input {quoted(name)} is read by no step of model "{self._model}"{hint}')
 
+    def _misspelt(self, request: InferRequest) -> str:
+        """The tail of an error about inputs: the first that is missing and came under a name like its own."""
+        declared = self._graph.spec.inputs
+        missing = [name for name in declared if name not in request.inputs]
+        strange = ((name, near(name, missing)) for name in request.inputs if name not in declared)
+        name, meaning = next((pair for pair in strange if pair[1] is not None), ("", None))
+        return "" if meaning is None else f'; there is {quoted(name)}: did you mean "{meaning}"?'
+
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
         if verb not in self._graph.output:
             raise InferError(Code.UNIMPLEMENTED, "Could not find explainer_host.")
+
+    def require_in_process(self, verb: Verb) -> None:
+        """As ``require``, in words for whoever holds the pipeline; InvalidInput where there is no such verb."""
+        if verb not in VERBS:
+            raise InvalidInput(f"unknown verb {shown(verb)}; there are {listed(VERBS)}")
+        if verb not in self._graph.output:
+            way_out = f"output: {{{verb}: STEP}} in the graph says which step answers"
+            raise InferError(Code.UNIMPLEMENTED, f'model "{self._model}" has no answer to {verb}; {way_out}')
 
     def steps_for(self, verb: Verb, outputs: Sequence[str]) -> frozenset[str]:
         """The output steps that can give these tensors; all of them where that cannot be told, or none is named."""
@@ -141,6 +160,19 @@ class Contract:
 
 
 def _hint(parameter: Parameter) -> TensorSpec:
-    datatype = _ONE_VALUE.get(parameter.form)
-    dims = (-1,) if datatype is None else (1,)
+    form = parameter.item or parameter.form
+    datatype = _ONE_VALUE.get(form)
+    if parameter.item is Form.LIST:
+        # An item is a list itself.
+        datatype = Datatype.INT64
+    dims: tuple[int, ...] = (-1,) if datatype is None else (1,)
+    if parameter.item in (Form.LIST, Form.TEXTS):
+        dims = (1, *dims)
     return TensorSpec(datatype or Datatype.INT64, dims, optional=not parameter.required, any_number=datatype is None)
+
+
+def _wants_object(parameter: Parameter, how_many: int) -> bool:
+    """Whether it takes nothing but a JSON object, whose keys nobody knows; by itself it takes the whole body."""
+    if not parameter.required:
+        return False
+    return parameter.item is Form.DICT or (parameter.item is None and parameter.form is Form.DICT and how_many > 1)

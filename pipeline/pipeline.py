@@ -29,6 +29,8 @@ from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
+from pipeline.graph.each import told_of_items
+from pipeline.graph.edges import sees_all
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.observe import (
@@ -115,7 +117,8 @@ class Pipeline:
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
         self._opening = Opening(drawn.graph, drawn.interfaces, self._opened, self._threads, self._waits)
-        self._detached = Detached(spec.name, spec.limit, self._detached_done, self._threads)
+        see_all = {step.name for step in drawn.graph.steps if sees_all(step, drawn.interfaces[step.name])}
+        self._detached = Detached(spec.name, spec.limit, self._detached_done, self._threads, see_all)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name} version {self.version}, {self.state.value}>"
@@ -154,9 +157,10 @@ class Pipeline:
                     kind = self._blueprint.kinds[step.action]
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
-                    opened = self._opening.step(step, call.function, blocking=call.blocking, where=call.where)
-                    self._opened[step.name] = opened
-                    learned[step.name] = call.signature
+                    learned[step.name] = own = told_of_items(step, call.signature)
+                    self._opened[step.name] = self._opening.step(
+                        step, call.function, blocking=call.blocking, learned=own, where=call.where
+                    )
                     if call.readiness is not None:
                         self._readiness[step.name] = call.readiness
             except Exception as error:
@@ -197,6 +201,10 @@ class Pipeline:
         self.state = State.FAILED
         self.failure = told(error)
         self.tell(ModelFailed(self.name, self.version, error))
+
+    def own_interrupts(self) -> None:
+        """From now on Ctrl-C is heard elsewhere: a KeyboardInterrupt of a detached step is its own failure."""
+        self._detached.owns_interrupts = True
 
     async def drained(self) -> None:
         """Returns once no detached step runs. Cancelled, they run on."""
@@ -241,9 +249,11 @@ class Pipeline:
         or with a unit (``"300ms"``). An array has its own datatype; a list or a number has the one that is expected, as
         far as its values fit that without loss.
 
-        Raises InvalidInput and its siblings as a caller on the wire would see them, DeadlineExceeded when time is up,
-        and what a step raised, as it was raised. Cancelled, every step below is cancelled.
+        Raises InvalidInput and its siblings as a caller on the wire would see them, InferError (UNIMPLEMENTED) where no
+        step answers the ``verb``, DeadlineExceeded when time is up, and what a step raised, as it was raised.
+        Cancelled, every step below is cancelled.
         """
+        self._contract.require_in_process(verb)
         budget = math.inf if timeout is None else budget_of(timeout)
         specs = self.expectation.signature.inputs
         told = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}

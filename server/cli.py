@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BAD_USE = 2
 # Commands of the contract whose work is not built yet: refused by name, never taken for a graph file.
 _LATER = frozenset({"bench", "export"})
-# How `draw` writes: the files of pipeline/graph/drawing/, which only it has to import.
+# How `draw` writes: the files of pipeline/drawing/, which only it has to import.
 _FORMATS = ("svg", "dot", "mermaid", "markdown")
 
 
@@ -128,15 +128,17 @@ def draw(graph: Path, output: str | None, form: str | None) -> None:
 
 
 @cli.command()
-@click.argument("folder", default=".", type=click.Path(path_type=Path))
-def init(folder: Path) -> None:
+@click.argument("folder", default=".")
+def init(folder: str) -> None:
     """Make a working project: a graph, its code, a request, a test.
 
     FOLDER is the current one by default. Nothing is overwritten: where one of the files is there, none is written.
     """
     from server.init import make_project  # noqa: PLC0415
 
-    sys.exit(make_project(folder))
+    if not folder:
+        raise click.UsageError('the folder has no name; "." is the current one')
+    sys.exit(make_project(Path(folder)))
 
 
 @cli.command()

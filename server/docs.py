@@ -1,4 +1,4 @@
-"""The pages that explain the server: ``/openapi.json``, and ``/docs``, which asks it and can send what it shows.
+"""The pages about the server: ``/graph``; ``/openapi.json``; and ``/docs``, which asks that and can send what it shows.
 
 The assets are ours and ship in the package; nothing refers to another origin, and the page may speak to its own alone.
 What makes the document is imported by the first GET.
@@ -7,14 +7,15 @@ What makes the document is imported by the first GET.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping
 
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
 from pipeline.wire.json_tensors import dump
 from server.examples import beside
+from server.graphs import graphs
 from server.handle import Page
+from server.revalidate import revalidated, slashless
 
 _HTML = "text/html; charset=utf-8"
 ASSETS: Mapping[str, tuple[str, str]] = {
@@ -25,18 +26,6 @@ ASSETS: Mapping[str, tuple[str, str]] = {
     "/docs/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 """Path → (file of ``server/page/``, content type)."""
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_SAFE = {
-    "content-security-policy": _POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    # A new version shows at once; what did not change is a 304.
-    "cache-control": "no-cache",
-}
-
 Examples = Mapping[tuple[str, str], tuple[bytes, ...]]
 
 
@@ -46,7 +35,8 @@ def pages(repository: Repository, *, title: str, version: str, ui: bool) -> dict
     found: dict[str, Page] = {"/openapi.json": _Described(repository, title, version, written)}
     if ui:
         found |= {path: functools.partial(_asset, *asset) for path, asset in ASSETS.items()}
-        found["/docs/"] = _slashless
+        found["/docs/"] = slashless("docs")
+        found |= graphs(repository)
     return found
 
 
@@ -63,7 +53,7 @@ class _Described:
         now = [(own.name, own.version, own.state, own.failure, own.expectation) for own in self._repository]
         if now != self._of:
             self._body, self._of = self._make(), now
-        return _revalidated(self._body, "application/json", headers)
+        return revalidated(self._body, "application/json", headers)
 
 
 def _document(repository: Repository, title: str, version: str, examples: Examples) -> bytes:
@@ -73,7 +63,7 @@ def _document(repository: Repository, title: str, version: str, examples: Exampl
 
 
 def _asset(name: str, content_type: str, headers: Mapping[str, str]) -> Reply:
-    return _revalidated(_read(name), content_type, headers)
+    return revalidated(_read(name), content_type, headers)
 
 
 @functools.cache
@@ -81,19 +71,3 @@ def _read(name: str) -> bytes:
     from importlib import resources  # noqa: PLC0415  # milliseconds
 
     return (resources.files("server") / "page" / name).read_bytes()
-
-
-def _slashless(_: Mapping[str, str]) -> Reply:
-    """To the page without the slash, where its relative links hold; relative itself, behind whatever prefix."""
-    return Reply(308, {"location": "../docs", **_SAFE})
-
-
-def _revalidated(body: bytes, content_type: str, headers: Mapping[str, str]) -> Reply:
-    """The body, or a 304 to a caller that has it (RFC 9110, 13.1.2)."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    # Weak, since the same body may be sent in another coding.
-    kept = {"etag": f"W/{tag}", **_SAFE}
-    known = [word.strip().removeprefix("W/") for word in headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
-        return Reply(304, kept)
-    return Reply(200, {"content-type": content_type, **kept}, (body,))

@@ -46,8 +46,8 @@ from server.log import begin, end, failed, failed_because
 from server.routes import Match, Routes, wrong_method
 
 ReadBody = Callable[[], Awaitable[bytes]]
-Page = Callable[[Mapping[str, str]], Reply]
-"""What a GET of a path beside the protocols shows, to a caller with these headers."""
+Page = Callable[[Mapping[str, str]], Reply | Awaitable[Reply]]
+"""What a GET of a path beside the protocols shows, to a caller with these headers; awaited where it takes its time."""
 
 _READING = ("GET", "HEAD")
 # 256 KiB of JSON take some 5 ms to read, and odd ones ten times that; a trip to a thread takes 0.05.
@@ -155,7 +155,8 @@ async def _answer(service: Service, call: Call, read_body: ReadBody) -> Reply:
     if page is not None:
         if call.method not in _READING:
             raise wrong_method(_READING)
-        return await _coded(page(call.headers), call)
+        shown = page(call.headers)
+        return await _coded(shown if isinstance(shown, Reply) else await shown, call)
     match = service.routes.match(call.method, call.path)
     match match.route.asks:
         case str() as verb:

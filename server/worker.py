@@ -52,6 +52,8 @@ async def serve(
     try:
         with trio.open_signal_receiver(*_STOP) as signals:
             service.owns_interrupts = True
+            for pipeline in service.repository:
+                pipeline.own_interrupts()
             announce()
             async with trio.open_nursery() as models:
                 models.start_soon(service.repository.serve)

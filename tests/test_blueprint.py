@@ -20,6 +20,7 @@ APP = """
 from typing import Annotated
 
 import numpy as np
+from pipeline_serve import Context
 
 def f(x): return x
 def g(x): return x
@@ -36,6 +37,10 @@ class Scaler:
     def __init__(self, factor): self.factor = factor
     def __call__(self, x): return x * self.factor
 class NoCall: pass
+class Pair:
+    def __call__(self, a, b): return a
+def aware(x, context: Context): return x
+def rest(x, **others): return x
 thing = 3
 """
 
@@ -64,6 +69,10 @@ def lines(write: Write, monkeypatch: pytest.MonkeyPatch) -> Lines:
 
 def draw() -> Blueprint:
     return blueprint.from_file(Path("graph.yaml"), {"N": "3"}, Storage({}))
+
+
+CALLED = "steps:\n  a: app.py:f\n  why: {{run: app.py:{}}}\noutput: {{predict: a, explain: why}}\n"
+"""A step that calls another by a handle."""
 
 
 def step(text: str) -> str:
@@ -95,6 +104,22 @@ def step(text: str) -> str:
           "place: loop")]),
         ("steps:\n  a: app.py:f\n  b: {run: app.py:opt, params: {t: 2}, handles: {t: a}}\n",
          ['3:53: step "b": "t" is a handle and one of its params; name the handle otherwise']),
+        (CALLED.format("f, handles: {score: a}"),
+         [('3:41: step "why": handle "score" is no parameter of f, which has no Context to look for it in either: '
+          "take it by name")]),
+        (CALLED.format("two, inputs: request.a, handles: {bb: a}"),
+         ['3:59: step "why": handle "bb" is no parameter of two; did you mean "b"?']),
+        (CALLED.format("two, inputs: {a: request, b: request}, handles: {bb: a}"),
+         [('3:74: step "why": handle "bb" is no parameter of two, which has no Context to look for it in either: '
+          "take it by name")]),
+        (CALLED.format("Pair, inputs: request.a, handles: {bb: a}"),
+         ['3:60: step "why": handle "bb" is no parameter of Pair; did you mean "b"?']),
+        (CALLED.format("aware, handles: {score: a}"), []),
+        (CALLED.format("rest, handles: {score: a}"), []),
+        (CALLED.format("two, inputs: request.a, handles: [b]"),
+         ["3:54: handles is a map name → step, not a list"]),
+        (CALLED.format("nump"), ['3:14: step "why": "app.py" has no "nump"']),
+        (CALLED.format("Pai"), ['3:14: step "why": "app.py" has no "Pai"; did you mean "Pair"?']),
         (step("{run: app.py:f, each: y}"),
          ['2:28: step "a": each is "y", and it has no parameter of that name; there are none but x']),
         ("steps:\n  a: app.py:square\n  b: {run: app.py:wide, each: x}\n",
@@ -104,16 +129,31 @@ def step(text: str) -> str:
          ['2:6: step "a": app.py:stream is a generator; a step that streams is known but not built yet']),
         (step("app.py:astream"),
          ['2:6: step "a": app.py:astream is a generator; a step that streams is known but not built yet']),
-        (step("{model: s3:///m.joblib}"), ['2:14: step "a": "s3:///m.joblib" names no bucket; write s3://BUCKET/PATH']),
         *[(step(f"{{model: m.bin, runtime: {runtime}}}"),
            [f'2:30: step "a": runtime {runtime} is known but not built yet'])
           for runtime in ("xgboost", "lightgbm", "onnx", "torch")],
         # ---- models
         (step("{model: 6}"), ['2:14: step "a": model is a path or a URI']),
+        (step("{model: m.bin}"),
+         ['2:14: step "a": no runtime is known for "m.bin" (there are .joblib, .pickle, .pkl); add runtime']),
+        (step("{model: m.joblib, runtime: [sklearn]}"), ['2:33: step "a": runtime is a text like sklearn']),
+        (step("{model: m.joblib, params: 0}"), ['2:32: step "a": params is a map']),
         (step("{model: m.joblib, runtime: sklern}"),
          ['2:33: step "a": there is no runtime "sklern"; did you mean "sklearn"?']),
         (step("{model: m.joblib, params: {methd: predict}}"),
          ['2:40: step "a": its runtime has no parameter "methd"; did you mean "method"?']),
+        (step("{model: s3:///m.joblib}"), ['2:14: step "a": "s3:///m.joblib" names no bucket; write s3://BUCKET/PATH']),
+        (step("{model: 's3://b/m.joblib', storage: s3}"), ['2:42: step "a": storage is a map']),
+        (step("{model: 's3://b/m.joblib', storage: {endpont: 'http://h'}}"),
+         ['2:42: step "a": s3:// has no storage option but endpoint, region, anonymous; "endpont" is none']),
+        (step("{model: 's3://b/m.joblib', storage: {region: 5}}"),
+         ['2:42: step "a": the storage option region is a text']),
+        (step("{model: 's3://b/m.joblib', storage: {anonymous: 'yes'}}"),
+         ['2:42: step "a": the storage option anonymous is true or false']),
+        (step("{model: m.joblib, storage: {region: r}}"),
+         ['2:33: step "a": a path has no storage options; "region" is none']),
+        (step("{model: m.joblib, sha256: abc}"), ['2:32: step "a": sha256 is 64 hexadecimal digits']),
+        (step("{model: m.joblib, sha256: 5}"), ['2:32: step "a": sha256 is 64 hexadecimal digits']),
         # ---- along the edges
         ("steps: {a: app.py:square, b: app.py:wide}\n",
          ['1:30: step "b": parameter "x" takes FP32[n,5], and a.a is FP32[n,3]: axis 1 is 3, not 5']),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.readme import conversations
 from tests.serving import PATIENCE, environment, serving, write
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -49,3 +51,20 @@ def test_an_example_of_the_client_prints_what_it_says(server, tmp_path, number):
 def test_an_example_in_python_prints_what_it_says(tmp_path, number):
     write(tmp_path, IRIS)
     check(EXAMPLES["python.md"][number], tmp_path)
+
+
+def test_the_commands_print_what_their_page_shows(tmp_path):
+    shim = tmp_path / "bin" / "pipeline-serve"
+    write(shim.parent, {shim.name: f'#!/bin/sh\nexec "{sys.executable}" -m pipeline_serve "$@"\n'})
+    shim.chmod(0o755)
+    env = environment(PATH=f"{shim.parent}:{os.environ['PATH']}")
+    shown = conversations(DOCS / "commands.md")
+    assert {command.split()[1] for command, _ in shown} == {"init", "check", "run", "draw", "schema"}
+    folder = tmp_path
+    for command, answer in shown:
+        ended = subprocess.run(
+            command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert (ended.returncode, ended.stdout) == (0, answer), ended.stderr
+        folder = tmp_path / "flowers"
+    assert {"graph.svg", "graph.md", "graph.schema.json"} <= {path.name for path in folder.iterdir()}

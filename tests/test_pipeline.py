@@ -99,7 +99,16 @@ async def test_edges_say_which_tensor_goes_where():
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [
-        ({"row": [[1.0, 1.0]]}, 'input "rows": expected FP64[n,2], but it is missing'),
+        (
+            {"row": [[1.0, 1.0]]},
+            'input "rows": expected FP64[n,2], but it is missing; there is "row": did you mean "rows"?',
+        ),
+        ({"other": [[1.0, 1.0]]}, 'input "rows": expected FP64[n,2], but it is missing'),
+        ({"scale": [1.0]}, 'input "rows": expected FP64[n,2], but it is missing'),
+        (
+            {"scle": [1.0], "x": 1},
+            'input "rows": expected FP64[n,2], but it is missing; there is "scle": did you mean "scale"?',
+        ),
         ({"rows": np.array([[1, 1]])}, 'input "rows": expected FP64[n,2], got INT64[1,2]'),
         ({"rows": [["a", "b"]]}, "input \"rows\": expected FP64[n,2]; element 0 is 'a', which is no FP64"),
         ({"rows": [[1.0]]}, 'input "rows": expected FP64[n,2], got FP64[1,1]'),
@@ -186,9 +195,22 @@ async def test_an_answer_that_is_not_what_the_schema_promises_is_the_models_faul
 
 async def test_explain_needs_an_explainer():
     async with one(same) as model:
-        with pytest.raises(InferError, match=r"^Could not find explainer_host\.$") as caught:
+        with pytest.raises(InferError) as caught:
             await model.infer({"x": 1}, verb="explain")
     assert caught.value.code is Code.UNIMPLEMENTED
+    way_out = "output: {explain: STEP} in the graph says which step answers"
+    assert caught.value.message == f'model "m" has no answer to explain; {way_out}'
+
+
+@pytest.mark.parametrize(
+    ("verb", "shown"),
+    [("xplain", "'xplain'"), ("", "''"), (None, "None"), (["predict"], "a list"), (b"predict", "b'predict'")],
+)
+async def test_a_verb_that_there_is_not_is_refused_by_name(verb, shown):
+    async with one(same) as model:
+        with pytest.raises(InvalidInput) as caught:
+            await model.infer({"x": 1}, verb=verb)
+    assert caught.value.message == f"unknown verb {shown}; there are predict and explain"
 
 
 EXPLAINED = """

@@ -43,7 +43,11 @@ def load(target: str, folder: Path) -> Any:
     parts = name.split(".")
     for position, part in enumerate(parts):
         if not hasattr(found, part):
-            names = [".".join((*parts[:position], known)) for known in dir(found) if not known.startswith("_")]
+            known = [own for own in dir(found) if not own.startswith("_")]
+            if position == len(parts) - 1:
+                # A step is a function or a class: modules that the file imports are near to any short name.
+                known = [own for own in known if callable(getattr(found, own, None))]
+            names = [".".join((*parts[:position], own)) for own in known]
             raise NotLoaded(f'"{where}" has no "{name}"{hint(name, names)}')
         found = getattr(found, part)
     return found

@@ -5,11 +5,12 @@ Decides what to raise instead and raises nothing. Knows no plan, no limit and no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import trio
 
-from pipeline.errors import WrongAnswer, noted
+from pipeline.errors import InferError, WrongAnswer, noted
 
 Kind = TypeVar("Kind", bound=BaseException)
 
@@ -31,9 +32,15 @@ def failure(error: BaseException, step: str, *, cancelled: bool) -> BaseExceptio
 def contained(error: BaseException, step: str) -> Exception:
     """The error that a request can have: itself with a note of the step, or WrongAnswer caused by it.
 
-    The latter for what means something to the interpreter or to the loop and would be taken for it: SystemExit,
-    GeneratorExit, StopIteration, a Cancelled that nobody sent.
+    A group of nothing but InferErrors, as an author's nursery makes of one, is the first of them: its text was meant
+    for the caller. WrongAnswer is for what means something to the interpreter or to the loop and would be taken for
+    it: SystemExit, GeneratorExit, StopIteration, a Cancelled that nobody sent.
     """
+    match list(_leaves(error)) if isinstance(error, ExceptionGroup) else []:
+        case [InferError() as first, *others] if all(isinstance(other, InferError) for other in others):
+            for note in getattr(error, "__notes__", ()):
+                noted(first, note)
+            error = first
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         noted(error, f'in step "{step}"')
         return error
@@ -47,6 +54,14 @@ def bare(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from _leaves(member)
+    else:
+        yield error
 
 
 def _within(error: BaseException, kind: type[Kind]) -> Kind | None:

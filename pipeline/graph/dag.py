@@ -9,7 +9,8 @@ from typing import Any
 
 import networkx as nx
 
-from pipeline.graph.beside import handled, refuse_never, refuse_waiting
+from pipeline.graph.detached import refuse_never, refuse_waiting
+from pipeline.graph.handles import handled
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import REQUEST, RESERVED, UNREAD, GraphSpec, Reference, Step, StepSpec
 from pipeline.graph.words import listed, meant, near
@@ -47,12 +48,15 @@ def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
     ]
     answers = [_resolved_answer(reference, names, faults) for own in output.values() for reference in own]
     handles = handled(steps, names, faults)
+    told = len(faults)
     refuse_waiting(steps, (reference for own in output.values() for reference in own), faults)
+    # What is read in vain stands where something else was meant.
+    in_vain = len(faults) > told
     dag = _digraph(steps)
     knots = _refuse_cycles(dag, steps, faults)
     needed = {verb: needed_by(dag, own) for verb, own in output.items()}
-    sources = [source for source, _ in readings]
-    if not spec.is_open and None not in sources and None not in answers:
+    sources = [source for source, _ in (*readings, *handles)]
+    if not spec.is_open and not in_vain and None not in sources and None not in answers:
         roots = {str(answer) for answer in answers}
         detached = {step.name for step in steps if step.detached}
         # What a detached step that cannot start needs is told once, where it reads it.

@@ -62,13 +62,23 @@ def feeds(step: StepSpec, interface: Interface, graph: Graph, interfaces: Interf
                 yield Feed(parameter, reference, name, spec)
 
 
+def sees_all(step: StepSpec, interface: Interface) -> bool:
+    """Whether the step, or what it calls by its handles, may look at more of the request than it reads by name."""
+    reads_request = any(own.source == REQUEST for own in step.references)
+    return interface.reads_request or (interface.reads_body and reads_request) or bool(step.handles)
+
+
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Which tensors of a request some step reads. ``only``: the one there is, whatever its name."""
+    """Which tensors of a request some step reads. ``only``: the one there is, whatever its name.
+
+    ``named``: those of them that a reference names, as ``request.NAME``; they have no other name.
+    """
 
     everything: bool
     only: bool
     names: frozenset[str]
+    named: frozenset[str]
 
     def covers(self, name: str, how_many: int) -> bool:
         return self.everything or name in self.names or (self.only and how_many == 1)
@@ -78,6 +88,7 @@ def request_reads(graph: Graph, interfaces: Interfaces) -> Reads:
     """What the whole graph reads of a request, by name where the names are known."""
     everything = only = False
     names: set[str] = set()
+    named: set[str] = set()
     for step in graph.planned:
         interface = interfaces[step.name]
         everything = everything or interface.reads_request
@@ -85,7 +96,7 @@ def request_reads(graph: Graph, interfaces: Interfaces) -> Reads:
             if reference.source != REQUEST:
                 continue
             if reference.name is not None:
-                names.add(reference.name)
+                named.add(reference.name)
             elif to is not None:
                 parameter = interface.parameter(to)
                 takes_all = parameter is not None and parameter.form in TAKES_ALL
@@ -95,7 +106,7 @@ def request_reads(graph: Graph, interfaces: Interfaces) -> Reads:
                 everything = everything or interface.takes_all
                 only = only or len(interface.parameters) == 1
                 names.update(parameter.name for parameter in interface.parameters)
-    return Reads(everything, only, frozenset(names))
+    return Reads(everything, only, frozenset(names | named), frozenset(named))
 
 
 def fed_parameter(interface: Interface, name: str, *, alone: bool) -> Parameter | None:

@@ -43,10 +43,10 @@ class Fields:
         for entry in table.entries:
             if entry.key in known:
                 continue
-            refusal = later(entry.key) if entry.key in promised else unknown(key, shown(entry.key), known)
+            refusal = later(entry.key) if entry.key in promised else unknown(key, shown(entry.key), known, promised)
             self.faults.append(Fault(entry.key_place, of + refusal))
-            meaning = None if entry.key in promised else near(entry.key, known)
-            if meaning is not None:
+            meaning = near(entry.key, {*known, *promised})
+            if meaning is not None and meaning in known and entry.key not in promised:
                 kept.setdefault(meaning, Entry(meaning, entry.key_place, entry.node))
         return Table(tuple(kept.values()), table.place)
 

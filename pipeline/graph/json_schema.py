@@ -7,11 +7,12 @@ Draft 2020-12. It sees one value at a time; what looks from one to another (cycl
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.graph.spec import HEADERS, PARAMETERS, RESERVED
-from pipeline.graph.words import PLACES, STEP_KEYS, TOP_KEYS, VERBS
+from pipeline.graph.units import BYTES, SECONDS
+from pipeline.graph.words import PLACES, STEP_KEYS, TOP_KEYS, VERBS, listed
 from pipeline.tensors.datatype import Datatype
 
 Schema = Mapping[str, Any]
@@ -19,10 +20,13 @@ Schema = Mapping[str, Any]
 # No address: the schema is printed, not published, and an editor is given the file.
 _ID = "urn:pipeline-serve:graph"
 _VARIABLE = r"(^|[^$])\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"
-_NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
-_DURATION = rf"^\s*(?=.*[1-9]){_NUMBER}\s*(us|ms|s|m|h)\s*$"
-_MODEL_NAME = r"^\w[\w.\-]{0,127}$"
-_DIM = r"\s*([A-Za-z_]\w*|[0-9]{1,18}|-1)\s*"
+_NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9][0-9]?)?"
+# A whole zero is no duration, and none of 1e5s.
+_QUANTITY = rf"^\s*(?=[0.]*[1-9]){_NUMBER}\s*({{}})\s*$"
+# Letters, digits and _ of every script, as Python's \w; in ECMA-262 that is ASCII.
+_WORD = r"[^\s\x00-/:-@\[-\^`{-\x9f]"
+_MODEL_NAME = rf"^{_WORD}({_WORD}|[.\-]){{0,127}}$"
+_DIM = rf"\s*([A-Za-z_]{_WORD}*|[0-9]{{1,18}}|-1)\s*"
 
 
 def json_schema(kinds: Mapping[str, Collection[str]], options: Mapping[str, Mapping[str, Schema]]) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def _step(kinds: Mapping[str, Collection[str]], options: Mapping[str, Mapping[st
     return {
         "description": "What a step does (exactly one), what it reads, and its limits. A text is short for run.",
         "anyOf": [
-            {"type": "string", "minLength": 1, "description": "file.py:name or package.module:name, short for run"},
+            _ref("function", "file.py:name or package.module:name, short for run"),
             {
                 "type": "object",
                 "additionalProperties": False,
@@ -97,17 +101,42 @@ def _by_verb(one: Schema) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": {verb: dict(one) for verb in VERBS}}
 
 
+def _in_any_case(names: Iterable[str]) -> str:
+    """ECMA-262 has no flag for it inside a pattern."""
+    return "|".join("".join(f"[{c}{c.lower()}]" if c.isalpha() else c for c in name) for name in names)
+
+
 _REFERENCE = (
     rf"^(?!({HEADERS}|{PARAMETERS})$)(?=.*\S)[^.]+(\..+)?$"  # what stands before the dot, and after it, is some name
 )
+_NO_NAMES = [*RESERVED, *keyword.kwlist]
+# A step in a list is named after its function.
+_NAMELESS = {"type": "string", "pattern": rf"(^|[:.])({'|'.join(_NO_NAMES)})$"}
+_RUNS_NAMELESS = {"type": "object", "required": ["run"], "properties": {"run": _NAMELESS}}
 _DEFS: Schema = {
     "variable": {"type": "string", "pattern": _VARIABLE, "description": "${VAR} or ${VAR:-default}, filled in first"},
     "duration": or_variable(
         {
             "type": "string",
-            "pattern": _DURATION,
-            "description": "A number and a unit: us, ms, s, m or h",
+            "pattern": _QUANTITY.format("|".join(SECONDS)),
+            "description": f"A number and a unit: {listed(SECONDS)}",
             "examples": ["300ms", "2s", "5m"],
+        }
+    ),
+    "size": or_variable(
+        {
+            "type": "string",
+            "pattern": _QUANTITY.format("|".join(BYTES)),
+            "description": f"A number and a unit: {listed(BYTES)}",
+            "examples": ["512KiB", "64MiB", "10MB"],
+        }
+    ),
+    "function": or_variable(
+        {
+            "type": "string",
+            "pattern": r"^[\s\S]+:[^:]+$",
+            "description": "file.py:name (beside the graph) or package.module:name: a function or a class",
+            "examples": ["app.py:clean", "package.module:Class"],
         }
     ),
     "reference": or_variable(
@@ -125,20 +154,23 @@ _DEFS: Schema = {
             "description": "A step, or step.tensor",
         }
     ),
+    "handle": or_variable(
+        {"type": "string", "pattern": rf"^(?!({'|'.join(RESERVED)})$)(?=.*\S)[^.]+$", "description": "A step, whole"}
+    ),
     "answers": {
         "anyOf": [_ref("answer"), {"type": "array", "minItems": 1, "items": _ref("answer")}],
     },
     "tensor": or_variable(
         {
             "type": "string",
-            "pattern": rf"^\s*({'|'.join(Datatype.__members__)})\s*\[(\s*|{_DIM}(,{_DIM})*)\]\s*\??\s*$",
+            "pattern": rf"^\s*({_in_any_case(Datatype.__members__)})\s*\[(\s*|{_DIM}(,{_DIM})*)\]\s*\??\s*$",
             "description": "DTYPE[dims]; a dimension is a number, -1, or a name that is one size everywhere",
             "examples": ["FP32[n,4]", "BYTES[n]", "FP64[1]?"],
         }
     ),
     "step_name": {
-        "pattern": r"^(?!\d)\w+$",
-        "not": {"enum": [*RESERVED, *keyword.kwlist]},
+        "pattern": rf"^(?![0-9]){_WORD}+$",
+        "not": {"enum": _NO_NAMES},
         "description": "A Python identifier",
     },
 }
@@ -166,8 +198,10 @@ _TOP: Schema = {
             {
                 "type": "array",
                 "minItems": 1,
+                "uniqueItems": True,
                 "items": {
                     "allOf": [_ref("step"), {"if": {"type": "object"}, "then": {"required": ["run"]}}],
+                    "not": {"anyOf": [_NAMELESS, _RUNS_NAMELESS]},
                 },
             },
         ],
@@ -217,12 +251,12 @@ _STEP: Schema = {
         {"enum": list(PLACES), "description": "Where it runs: async code on the loop, the rest in a thread by default"}
     ),
     "each": or_variable(
-        {"type": "string", "minLength": 1, "description": "The input to loop over: one run per item of its first axis"}
+        {"type": "string", "description": "The input to loop over: one run per item of its first axis"}
     ),
     "handles": {
         "description": "Name → a step that this one calls, as often as it likes",
         "type": "object",
-        "additionalProperties": _ref("answer"),
+        "additionalProperties": _ref("handle"),
     },
     "detached": or_variable({"type": "boolean", "description": "Nobody waits for it", "default": False}),
 }

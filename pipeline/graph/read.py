@@ -40,14 +40,15 @@ def read_graph(root: Node, *, name: str, kinds: Kinds, faults: list[Fault]) -> G
         faults.append(Fault(top.place, "the key steps is missing: a graph is a map of steps"))
     inputs, unread_inputs = _specs(schema, "inputs", read)
     outputs, unread_outputs = _specs(schema, "outputs", read)
+    output = _output(top, read)
     return GraphSpec(
         name=read.model_name(top, name),
         version=read.version(top),
         steps=tuple(_steps(steps, kinds, read)) if steps else (),
-        output=_output(top, read),
+        output=output,
         inputs=inputs,
         outputs=outputs,
-        deadline=_deadline(top, read),
+        deadline=_deadline(top, {"predict", *output}, read),
         limit=read.whole(top, "limit", least=1) or _LIMIT,
         queue=read.whole(top, "queue", least=0) or _QUEUE,
         place=top.place,
@@ -131,12 +132,17 @@ def _answers(entry: Entry, what: str, read: Fields) -> tuple[Reference, ...]:
     return tuple(read.reference(node, what, _ANSWER) for node in nodes)
 
 
-def _deadline(top: Table, read: Fields) -> Mapping[str, float | None]:
+def _deadline(top: Table, answered: Collection[str], read: Fields) -> Mapping[str, float | None]:
+    """Verb → seconds. One for a verb that is not ``answered`` is a fault."""
     match top.get("deadline"):
         case None:
             return dict.fromkeys(VERBS, _DEADLINE)
         case Entry(node=Table() as node):
             by_verb = read.known(node, VERBS, of="deadline: ", key="verb")
+            for entry in node.entries:
+                if entry.key in VERBS and entry.key not in answered:
+                    way_out = f"output: {{{entry.key}: STEP}} says which one does"
+                    read.faults.append(Fault(entry.key_place, f"deadline: no step answers {entry.key}; {way_out}"))
             named = {
                 entry.key: _one_deadline(Entry("deadline", entry.key_place, entry.node), read)
                 for entry in by_verb.entries

@@ -120,7 +120,9 @@ def _handles(table: Table, read: Fields) -> Mapping[str, Reference]:
             return {entry.key: read.reference(entry.node, f'handle "{entry.key}"', "a step") for entry in entries}
         case Entry(node=node):
             read.wrong(node, f"handles is a map name → step, not {kind_of(node)}")
-            return {}
+            names = [own for own in (node.nodes if isinstance(node, Items) else (node,)) if isinstance(own, Scalar)]
+            texts = [own.value for own in names if isinstance(own.value, str)]
+            return {text: Reference(text, None, node.place, guessed=True) for text in texts}
 
 
 def _where(table: Table, read: Fields) -> str | None:

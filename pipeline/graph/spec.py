@@ -44,11 +44,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """``step``, ``step.tensor``, ``request``, ``request.tensor``, ``headers.NAME``, ``parameters.NAME``."""
+    """``step``, ``step.tensor``, ``request``, ``request.tensor``, ``headers.NAME``, ``parameters.NAME``.
+
+    ``guessed``: what a fault that is told was likely to mean; no other follows from it.
+    """
 
     source: str
     name: str | None
     place: object
+    guessed: bool = False
 
     def __str__(self) -> str:
         return self.source if self.name is None else f"{self.source}.{self.name}"
@@ -83,6 +87,11 @@ class StepSpec:
     def at(self, key: str) -> object:
         """Where that key's value stands; the step's own place where the key was not written."""
         return self.places.get(key, self.place)
+
+    def option(self, key: str, default: Any = None) -> Any:
+        """The value of an option; ``default`` where it was not written, or nothing was written there."""
+        value = self.options.get(key)
+        return default if value is None else value
 
     @property
     def references(self) -> tuple[Reference, ...]:

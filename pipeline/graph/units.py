@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from pipeline.graph.scalars import shown
 
-_SECONDS = MappingProxyType({"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0})
-_BYTES = MappingProxyType(
+SECONDS = MappingProxyType({"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0})
+BYTES = MappingProxyType(
     {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
     | {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 )
@@ -25,8 +25,8 @@ _QUANTITY = re.compile(r"(-?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][-+]?[0-9]++)?
 
 def duration(text: str) -> float:
     """Seconds; zero is a duration. ValueError says what came and what was expected."""
-    number, unit = _quantity(text, "a duration", tuple(_SECONDS), ("300ms", "2s", "5m"), ("ms", "s"))
-    seconds = number * _SECONDS[unit]
+    number, unit = _quantity(text, "a duration", tuple(SECONDS), ("300ms", "2s", "5m"), ("ms", "s"))
+    seconds = number * SECONDS[unit]
     if math.isinf(seconds):
         raise ValueError(f"{shown(text)} is too large for a duration")
     return seconds
@@ -45,8 +45,8 @@ def seconds_of(given: float | str) -> float:
 
 def size(text: str) -> int:
     """Bytes, rounded to a whole one. ValueError says what came and what was expected."""
-    number, unit = _quantity(text, "a size", tuple(_BYTES), ("512KiB", "64MiB", "10MB"), ("B", "MiB"))
-    exact = number * _BYTES[unit]
+    number, unit = _quantity(text, "a size", tuple(BYTES), ("512KiB", "64MiB", "10MB"), ("B", "MiB"))
+    exact = number * BYTES[unit]
     if exact > _MOST_BYTES:
         raise ValueError(f"{shown(text)} is too large for a size")
     return round(exact)

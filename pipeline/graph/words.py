@@ -37,8 +37,14 @@ def later(what: str) -> str:
     return f"{what} is known but not built yet"
 
 
-def unknown(what: str, word: str, known: Collection[str]) -> str:
-    """``unknown key "limt"; did you mean "limit"?``, or the list of what there is where nothing is near."""
+def unknown(what: str, word: str, known: Collection[str], promised: Collection[str] = ()) -> str:
+    """``unknown key "limt"; did you mean "limit"?``, or the list of what there is where nothing is near.
+
+    A word that is nearest to one of those ``promised`` is told so.
+    """
+    nearest = near(word, {*known, *promised})
+    if nearest in promised and nearest not in known:
+        return later(f'unknown {what} "{word}"; did you mean "{nearest}", which') + "?"
     return f'unknown {what} "{word}"{meant(word, known)}'
 
 

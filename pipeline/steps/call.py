@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipeline.asking import headers_of, size_of
+from pipeline.asking import size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
-from pipeline.exchange import Peer, beside
+from pipeline.exchange import Peer, in_thread_if_large
 from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
+from pipeline.steps.forwarding import travelling
+from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.readiness import watched
-from pipeline.steps.remote import Remote, remote_of
-from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.steps.remote import Remote, remote_of, words
+from pipeline.steps.secrets import secrets_of
+from pipeline.steps.upstream import INPUT_REFUSED, lost, refused, refused_step, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
 from pipeline.tensors.message import (
@@ -33,47 +36,14 @@ from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
-from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
-from pipeline.wire.paths import EXAMPLES
 from pipeline.wire.statuses import body_of
 
 KEYS = {"call": ("params", "forward", "ready")}
-SCHEMA = {
-    "call": {
-        "type": "string",
-        "pattern": r"^https?://|\$\{",
-        "description": "Another server's URL for inference, of any of its protocols",
-        "examples": EXAMPLES,
-    },
-    "params": {
-        "type": "object",
-        "description": "How it is asked",
-        "additionalProperties": False,
-        "properties": {
-            "answer": {
-                "enum": ["tensors", "json"],
-                "description": "json: always the JSON that came, where the protocol answers in JSON",
-                "default": "tensors",
-            },
-            "binary": {
-                "type": ["boolean", "string"],
-                "description": "Tensors as raw bytes; by default where they can",
-            },
-            "ca": {"type": "string", "description": "PEM file, or folder, of the authorities that are trusted"},
-            "cert": {"type": "string", "description": "PEM file of the client's certificate"},
-            "key": {"type": "string", "description": "PEM file of the certificate's key"},
-            "max_reply": {"type": "string", "description": "The largest answer that is read", "default": "1GiB"},
-            "verify": {"type": ["boolean", "string"], "description": "Whether the server's certificate is checked"},
-        },
-    },
-    "forward": {
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "Headers of the request that travel along; authorization only where it is named",
-    },
-    "ready": {"type": ["boolean", "string"], "default": False, "description": "Ready only while the remote is"},
-}
-"""The JSON Schema of each word, for editors."""
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    return words()
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
@@ -87,7 +57,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
 
 @asynccontextmanager
 async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
-    """The step, its connections kept from call to call; with ``ready`` its server is watched meanwhile.
+    """The step, its connections kept from call to call, idle ones 4 s; with ``ready`` its server is watched meanwhile.
 
     Raises ValueError for faults and for certificates that cannot be used, naming the file. Cancelled, every connection
     is closed.
@@ -95,7 +65,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     remote = _remote(step, home)
     # The step's limit bounds its calls, and without one that of the graph does. A probe waits for none of them.
     connections = None if step.limit is None else step.limit + 1
-    async with remote.peer(connections) as peer:
+    async with remote.peer(connections) as peer, meanwhile(peer.close_idle):
         asking = _Asking(step, remote, peer)
         if not remote.ready:
             yield Call(asking.call, blocking=False, where=remote.where)
@@ -148,17 +118,20 @@ class _Asking:
         values = {name: self._value(name, given, context) for name, given in inputs.items()}
         request = self._request(values, context)
         command = Infer(request, self._asked.verb)
-        call = await beside(size_of(command), lambda: self._written(command, context))
+        call = await in_thread_if_large(size_of(command), lambda: self._written(command, context))
         try:
             reply = await self._peer.exchange(call)
         except InferError as error:
-            raise lost(self._name, error) from None
+            raise lost(self._name, error, self._secrets(call)) from None
         if reply.status >= 400:
-            raise refused(self._name, self._peer.url, call, reply, command)
+            refusal = refused(self._name, self._peer.url, call, reply, command, self._secrets(call))
+            if reply.status in INPUT_REFUSED and self._blame.made_by_caller(inputs, context):
+                refusal = refused_step(str(context.caller), refusal)
+            raise refusal
         try:
-            return await beside(sum(map(len, reply.body)), lambda: self._read(reply, command))
+            return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
-            raise unreadable(self._name, error, self._peer.url, call, reply) from None
+            raise unreadable(self._name, error, self._peer.url, call, reply, self._secrets(call)) from None
 
     def _read(self, reply: wire.Reply, command: Infer) -> Mapping[str, Value]:
         if self._remote.as_json:
@@ -167,32 +140,33 @@ class _Asking:
         if not isinstance(result, InferResponse):
             raise AssertionError(f"a request was answered with a {type(result).__name__}")
         match list(result.outputs.items()):
+            case [(name, Json(body, reason))] if name in self._codec.UNNAMED:
+                return {self._name: Json(body, f'the answer of step "{self._name}" is no tensor: {reason}')}
             case [(name, only)] if name in self._codec.UNNAMED:
                 return {self._name: only}
         return result.outputs
+
+    def _secrets(self, call: wire.Call) -> Collection[str]:
+        return secrets_of(self._remote.base, call.headers)
 
     async def why_not_ready(self) -> str | None:
         """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
         command = AskModelReady(self._asked.model, self._asked.version)
         call = self._codec.encode_request(command, self._options)
-        where = f"{self._peer.url}{call.path}"
         try:
             result = self._codec.decode_reply(await self._peer.exchange(call), command)
         except InferError as error:
-            return error.message if self._peer.url in error.message else f"{where}: {error.message}"
-        return None if isinstance(result, ModelReady) and result.ready else f"{where} says no"
+            return unready(self._peer.url, call, error, self._secrets(call))
+        return None if isinstance(result, ModelReady) and result.ready else f"{self._peer.url}{call.path} says no"
 
     def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
-        own = {name: text for name in self._remote.forward if (text := context.headers.get(name)) is not None}
-        if is_request_id(context.id):
-            own.setdefault(REQUEST_ID_HEADER, context.id)
         return InferRequest(
             model=self._asked.model,
             version=self._asked.version,
             inputs=values,
             id=context.id,
             parameters=self._parameters(values, context),
-            headers=headers_of(own),
+            headers=travelling(self._name, self._remote.forward, context.headers, context.id),
         )
 
     def _parameters(self, values: Mapping[str, Value], context: Context) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
+from typing import Any
 
 import trio
 
@@ -13,6 +14,7 @@ from pipeline.code.load import own_names, see
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.graph.interface import Interface, Parameter
+from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import later, meant
@@ -22,20 +24,43 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 
 KEYS = {"model": ("runtime", "params", "sha256", "storage")}
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-SCHEMA = {
-    "model": {
-        "type": "string",
-        "minLength": 1,
-        "description": "A path (relative to the graph) or a URI",
-        "examples": ["model.joblib", "s3://models/iris.joblib"],
-    },
-    "runtime": {"type": "string", "description": "What opens the model; guessed from its files by default"},
-    "params": {"type": "object", "description": "Options of the runtime"},
-    "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "description": "What the file or archive must have"},
-    "storage": {"type": "object", "description": "Options of the source: endpoint, region, anonymous"},
-}
-"""The JSON Schema of each word, for editors."""
+_SHA256 = "[0-9a-fA-F]{64}"
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    known = runtimes()
+    params = sorted({param for runtime in known.values() for param in runtime.PARAMS})
+    return {
+        "model": {
+            "type": "string",
+            "minLength": 1,
+            "description": "A path (relative to the graph) or a URI",
+            "examples": ["model.joblib", "s3://models/iris.joblib"],
+        },
+        "runtime": or_variable(
+            {"enum": sorted(known), "description": "What opens the model; guessed from its files by default"}
+        ),
+        "params": {
+            "type": "object",
+            "description": "Options of the runtime",
+            "additionalProperties": False,
+            "properties": dict.fromkeys(params, True),
+        },
+        "sha256": or_variable(
+            {"type": "string", "pattern": f"^{_SHA256}$", "description": "What the one file, or archive, must have"}
+        ),
+        # Which of them a source has is known to its scheme.
+        "storage": {
+            "type": "object",
+            "description": "Options of the source, over what the environment says",
+            "properties": {
+                "endpoint": {"type": "string", "description": "URL of the service, where it is not the cloud's own"},
+                "region": {"type": "string"},
+                "anonymous": or_variable({"type": "boolean", "description": "No credentials are sent"}),
+            },
+        },
+    }
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
@@ -55,17 +80,17 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     Raises OSError where it cannot be fetched and CannotOpen where it cannot be opened. Cancelled, a load that has begun
     in its thread ends by itself and is dropped.
     """
-    digest = step.options.get("sha256")
-    options = step.options.get("storage") or {}
+    digest = step.option("sha256")
+    options = step.option("storage", {})
     path = await home.storage.fetch(step.target, home.folder, options, f"sha256:{digest}" if digest else None)
     # Pickles name the classes of the user's own files.
     see(home.folder)
 
     def open_model() -> Opened:
         known = runtimes()
-        file, runtime = model_file(path, step.options.get("runtime"), known)
+        file, runtime = model_file(path, step.option("runtime"), known)
         with own_names(home.folder):
-            return known[runtime].open_model(file, step.name, step.options.get("params") or {})
+            return known[runtime].open_model(file, step.name, step.option("params", {}))
 
     opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
     blame = Blame(step)
@@ -80,35 +105,37 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
 
 
 def _check_source(step: StepSpec, home: Home, faults: list[Fault]) -> None:
-    options = step.options.get("storage") or {}
-    digest = step.options.get("sha256")
+    options = step.option("storage", {})
+    digest = step.option("sha256")
     if not isinstance(options, Mapping):
         faults.append(Fault(step.at("storage"), f'step "{step.name}": storage is a map'))
     elif refusal := home.storage.refusal(step.target, {}):
         faults.append(Fault(step.at("model"), f'step "{step.name}": {refusal}'))
     elif refusal := home.storage.refusal(step.target, options):
         faults.append(Fault(step.at("storage"), f'step "{step.name}": {refusal}'))
-    if digest is not None and not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
+    if digest is not None and not (isinstance(digest, str) and re.fullmatch(_SHA256, digest)):
         faults.append(Fault(step.at("sha256"), f'step "{step.name}": sha256 is 64 hexadecimal digits'))
 
 
 def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
-    name = step.options.get("runtime")
+    name = step.option("runtime")
     known = runtimes()
-    params = step.options.get("params") or {}
+    params = step.option("params", {})
     if name is None:
         # A folder has no suffix, and what is in it is seen when it is there.
         if PurePosixPath(step.target).suffix and not runtimes_for(step.target, known):
             there_are = ", ".join(suffixes(known))
             message = f'step "{step.name}": no runtime is known for "{step.target}" (there are {there_are})'
             faults.append(Fault(step.at("model"), f"{message}; add runtime"))
+    elif not isinstance(name, str):
+        faults.append(Fault(step.at("runtime"), f'step "{step.name}": runtime is a text like {min(known)}'))
     elif name not in known:
-        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(str(name), known)}'
+        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(name, known)}'
         faults.append(Fault(step.at("runtime"), f'step "{step.name}": {what}'))
     if not isinstance(params, Mapping):
         faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map'))
         return
-    candidates = [name] if name in known else runtimes_for(step.target, known)
+    candidates = [name] if isinstance(name, str) and name in known else runtimes_for(step.target, known)
     allowed = {param for candidate in candidates for param in known[candidate].PARAMS}
     for param in params:
         if candidates and param not in allowed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,21 +22,22 @@ from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import HANDLES, later, meant, near
 from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores, harmless
 from pipeline.tensors.answer import values_of
-from pipeline.tensors.forms import Bound
+from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
 
 KEYS = {"run": ("params", "handles")}
-SCHEMA = {
-    "run": {
-        "type": "string",
-        "minLength": 1,
-        "description": "file.py:name (beside the graph) or package.module:name: a function or a class",
-        "examples": ["app.py:clean", "package.module:Class"],
-    },
-    "params": {"type": "object", "description": "Keyword arguments of the class, or of the function's own parameters"},
-}
-"""The JSON Schema of each word, for editors."""
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of each word, for editors."""
+    return {
+        "run": {"$ref": "#/$defs/function"},
+        "params": {
+            "type": "object",
+            "description": "Keyword arguments of the class, or of the function's own parameters",
+        },
+    }
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | None:
@@ -48,17 +49,19 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | Non
     signature = _signature(step, target, params, faults)
     if signature is None:
         return None
+    handles = _heard(step, target, params, signature, faults)
     is_async = _is_async(target)
     # A class may keep state on self, and nothing tells whether it guards it; functions share nothing by themselves.
     keeps_state = not is_async and not inspect.isroutine(target) and not _is_plain(target)
     return Interface(
-        parameters=signature.parameters,
+        parameters=tuple(own for own in signature.parameters if own.name not in handles),
         gives=gives(step.name, signature),
         blocking=not is_async,
         limit=None if is_async else 1 if keeps_state else cores(),
         takes_rest=signature.rest,
         reads_request=signature.reads_request,
         keeps_state=keeps_state,
+        named_parameters=True,
     )
 
 
@@ -71,7 +74,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     """
     faults: list[Fault] = []
     target = _target(step, home, faults)
-    params = step.options.get("params") or {}
+    params = step.option("params", {})
     signature = _signature(step, target, params, faults) if target is not None else None
     if target is None or signature is None:
         raise NotLoaded(faults[0].message)
@@ -121,7 +124,7 @@ def _target(step: StepSpec, home: Home, faults: list[Fault]) -> Any:
 
 def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, Any]:
     """The step's params, checked against what takes them: ``__init__`` of a class, else the function itself."""
-    params = step.options.get("params") or {}
+    params = step.option("params", {})
     if not isinstance(params, Mapping):
         faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map of keyword arguments'))
         return {}
@@ -168,6 +171,35 @@ def _signature(step: StepSpec, target: Any, params: Mapping[str, Any], faults: l
         return None
 
 
+def _heard(
+    step: StepSpec, target: Any, params: Mapping[str, Any], signature: Signature, faults: list[Fault]
+) -> Collection[str]:
+    """The parameters that misspelt handles were meant for. A handle that nothing can receive is a fault."""
+    forms = {argument.parameter.name: argument.parameter.form for argument in signature.arguments}
+    if signature.rest or Form.CONTEXT in forms.values():
+        return ()
+    fed = {*(step.inputs if isinstance(step.inputs, Mapping) else ()), *(own.name for own in step.references)}
+    free = [own.name for own in signature.parameters if own.name not in fed]
+    found: set[str] = set()
+    for name, reference in step.handles.items():
+        # One that is among the params, or that is written wrongly, is told as that.
+        if name in forms or name in params or reference.guessed:
+            continue
+        function = step.target.rpartition(":")[2] if isinstance(step.target, str) else _named(target)
+        if (meaning := near(name, free)) is not None:
+            reason = f'; did you mean "{meaning}"?'
+            found.add(meaning)
+        else:
+            reason = ", which has no Context to look for it in either: take it by name"
+        message = f'step "{step.name}": handle "{name}" is no parameter of {function}{reason}'
+        faults.append(Fault(step.at(f"{HANDLES}.{name}"), message))
+    return found
+
+
+def _named(target: Any) -> str:
+    return getattr(target, "__name__", type(target).__name__)
+
+
 def _called(target: Any) -> Callable[..., Any] | None:
     """The function that runs per request."""
     if isinstance(target, type):
@@ -200,6 +232,8 @@ def _is_plain(target: Any) -> bool:
 def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *, blocking: bool) -> Call:
     name = step.name
     values = values_of if signature.returns is None else functools.partial(_held, signature.returns)
+    if step.detached:
+        values = functools.partial(_unread, values)
     match binder(step, signature):
         case One(argument):
 
@@ -221,6 +255,16 @@ def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *,
                 return values(name, await function(*positional, **keyword))
 
             return Call(run_many if blocking else await_many, blocking=blocking)
+
+
+def _unread(values: Callable[[str, Any], Mapping[str, Value]], step: str, answer: Any) -> Mapping[str, Value]:
+    """Nothing: nobody reads it, and most such steps return None. What is no answer of a step is refused all the same.
+
+    It may be a coroutine that its author forgot to await.
+    """
+    if answer is not None:
+        values(step, answer)
+    return {}
 
 
 def _held(spec: TensorSpec, step: str, answer: Any) -> Mapping[str, Value]:

@@ -70,10 +70,8 @@ def _names(values: Mapping[str, Value]) -> str:
 def describe(value: Bound) -> str:
     """What came, for an error message."""
     match value:
-        case Tensor():
+        case Tensor() | Json():
             return value.describe()
-        case Json(inner):
-            return f"JSON ({type(inner).__name__})"
         case _:
             return f"the tensors {_names(value)}"
 

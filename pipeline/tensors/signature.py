@@ -56,7 +56,8 @@ class Expectation(msgspec.Struct, frozen=True):
     sent, or tensors. ``names``: those that tensors must come under, where no other is read. ``reads_body``: whether
     any step may look at the JSON as it was sent; where none does, a request need not hold it, which takes several
     times the memory of its tensors. ``hints``: a tensor that suits an input whose spec nobody declared, to try the
-    model with; nothing is held to it.
+    model with; nothing is held to it. ``unguessed``: the inputs that none suits. ``blank``: what values that are
+    nothing but null are, where no spec says so.
     """
 
     signature: Signature = Signature()
@@ -66,6 +67,14 @@ class Expectation(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     reads_body: bool = True
     hints: Mapping[str, TensorSpec] = {}
+    unguessed: frozenset[str] = frozenset()
+    blank: TensorSpec | None = None
+
+    @property
+    def sole_spec(self) -> TensorSpec | None:
+        """What is expected of the only input that is known, whatever its name."""
+        specs = self.signature.inputs
+        return next(iter(specs.values())) if len(specs) == 1 else None
 
 
 def parse_spec(text: str) -> TensorSpec:
@@ -104,7 +113,7 @@ def disagreement(spec: TensorSpec, value: Value, sizes: dict[str, int]) -> str |
     """Why the value is not what the spec says, or None; sizes of named dimensions are learned into ``sizes``."""
     match value:
         case Json():
-            return f"expected {spec}, got JSON ({type(value.value).__name__})"
+            return f"expected {spec}, got {value.describe()}"
         case Tensor(datatype, array):
             shape = array.shape
             if datatype is not spec.datatype and not (spec.any_number and datatype.is_number):

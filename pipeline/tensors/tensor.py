@@ -41,9 +41,18 @@ class Tensor(msgspec.Struct, frozen=True, eq=False):
 
 
 class Json(msgspec.Struct, frozen=True, eq=False):
-    """One JSON value that is no tensor. It passes between steps, and to the wire, as it is."""
+    """One JSON value that is no tensor. It passes between steps, and to the wire, as it is.
+
+    ``reason``: why it is none, where it should have been one; for the log.
+    """
 
     value: Any
+    reason: str = ""
+
+    def describe(self) -> str:
+        """``JSON (dict)``, as error messages write it."""
+        what = f"JSON ({type(self.value).__name__})"
+        return f"{what}, since {self.reason}" if self.reason else what
 
 
 Value = Tensor | Json

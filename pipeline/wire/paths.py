@@ -60,6 +60,16 @@ def asking_paths() -> tuple[str, ...]:
     return tuple(re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), template) for template in templates)
 
 
+def url_pattern() -> str:
+    """Matches the URLs, of http and https, that ask a model for inference: ECMA-262, for a JSON Schema."""
+    # A model's name has no slash, escaped or not.
+    name, colon = r"([^/\s?#%]|%(?!2[Ff]))+", "(:|%3[Aa])"
+    templates = [route.template for codec in codecs().values() for route in codec.ROUTES if route.verb is not None]
+    ends = "|".join(re.sub(r"\{\w+\}", lambda _: name, own.replace(":", colon)) for own in templates)
+    server = r"([^\s/?#]*@)?(\[[^\]\s/?#]+\]|[^\s/?#:@\[\]]+)(:[0-9]*)?"
+    return rf"^[Hh][Tt][Tt][Pp][Ss]?://{server}(/[^\s?#]*)?({ends})/*$"
+
+
 def _regex(template: str) -> str:
     parts = re.split(r"\{(\w+)\}", template)
     return "".join(re.escape(part) if n % 2 == 0 else f"(?P<{part}>[^/]+)" for n, part in enumerate(parts))

@@ -55,6 +55,7 @@ _B64 = "b64"
 _ANSWERS: Mapping[Verb, str] = {"predict": "predictions", "explain": "explanations"}
 UNNAMED: Collection[str] = frozenset({*_ANSWERS.values(), _OUTPUTS})
 _SHOWN_KEYS = 4
+_NAN = TensorSpec(Datatype.FP64, ())
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -200,21 +201,20 @@ def _as_sent(form: str, data: Any, expectation: Expectation) -> dict[str, Value]
 
 
 def _from_rows(rows: list[Any], expectation: Expectation) -> dict[str, Value]:
-    specs = expectation.signature.inputs
     if rows and all(_is_record(row) for row in rows):
         names = rows[0].keys()
         for position, row in enumerate(rows):
             if row.keys() != names:
                 raise InvalidInput(f"row {position} has the keys {_keys(row)}, row 0 has {_keys(names)}")
         _refuse_many(names)
-        return {name: _tensor(name, [row[name] for row in rows], specs.get(name)) for name in names}
+        return {name: _tensor(name, [row[name] for row in rows], expectation) for name in names}
     return _only(_ROWS, rows, expectation)
 
 
 def _from_columns(columns: Any, expectation: Expectation) -> dict[str, Value]:
     if _is_record(columns):
         _refuse_many(columns)
-        return {name: _tensor(name, data, expectation.signature.inputs.get(name)) for name, data in columns.items()}
+        return {name: _tensor(name, data, expectation) for name, data in columns.items()}
     return _only(_COLUMNS, columns, expectation)
 
 
@@ -225,9 +225,8 @@ def _only(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
         several = _keys(expectation.names)
         way_out = "send one object per instance" if form == _ROWS else "send an object"
         raise InvalidInput(f'"{form}" is one tensor, and this model reads {several}; {way_out}, with a key for each')
-    specs = expectation.signature.inputs
-    spec = specs.get(name) if name is not None else next(iter(specs.values())) if len(specs) == 1 else None
-    return {name or form: _tensor(name or form, data, spec)}
+    spec = expectation.sole_spec if name is None else expectation.signature.inputs.get(name)
+    return {name or form: _tensor(name or form, data, expectation, spec)}
 
 
 def _refuse_many(names: Collection[str]) -> None:
@@ -245,13 +244,15 @@ def _is_record(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() != {_B64}
 
 
-def _tensor(name: str, data: Any, spec: TensorSpec | None) -> Tensor:
+def _tensor(name: str, data: Any, expectation: Expectation, spec: TensorSpec | None = None) -> Tensor:
     """In the datatype that is expected, which the values must fit; where none is, in the one they have by nature."""
+    spec = spec or expectation.signature.inputs.get(name)
     try:
         elements, shape = flatten(data)
-        if dict in set(map(type, elements)):
+        kinds = set(map(type, elements))
+        if dict in kinds:
             elements = [_bytes(element) if isinstance(element, dict) else element for element in elements]
-        return fitting(elements, shape, spec)
+        return fitting(elements, shape, spec or (expectation.blank if kinds == {type(None)} else None))
     except ValueError as error:
         raise InvalidInput(f"{quoted(name)}: {error}") from None
 
@@ -336,14 +337,14 @@ def _texts(element: Any) -> Any:
 def _read(body: Any, key: str) -> dict[str, Value]:
     """The outputs in a reply: one tensor under the form's own key, or one per name; what is neither stays JSON.
 
-    ``key``: that of the verb's rows.
+    ``key``: that of the verb's rows. NaN is written as null, and all numbers of a small answer can be that.
     """
     found = body if isinstance(body, dict) else {}
     try:
         if isinstance(rows := found.get(key), list):
-            return dict(_from_rows(rows, Expectation(only_input=key)))
+            return dict(_from_rows(rows, Expectation(only_input=key, blank=_NAN)))
         if _OUTPUTS in found:
-            return dict(_from_columns(found[_OUTPUTS], Expectation(only_input=_OUTPUTS)))
-    except InvalidInput:
-        pass
-    return {key: Json(body)}
+            return dict(_from_columns(found[_OUTPUTS], Expectation(only_input=_OUTPUTS, blank=_NAN)))
+    except InvalidInput as error:
+        return {key: Json(body, error.message)}
+    return {key: Json(body, f'it has no list "{key}" and no "{_OUTPUTS}"')}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -11,8 +13,17 @@ import trio
 import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
-from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, Overloaded
+from pipeline.errors import (
+    Code,
+    DeadlineExceeded,
+    InferError,
+    InvalidInput,
+    ModelNotReady,
+    Overloaded,
+    WrongAnswer,
+)
 from pipeline.observe import DetachedDone, RequestDone
+from pipeline.tensors.message import InferRequest
 from pipeline_serve import Context, Step
 from tests.engine.graphs import pipeline
 
@@ -351,6 +362,68 @@ async def test_ctrl_c_in_the_body_cancels_it_and_an_error_of_the_body_stays_bare
         assert trio.current_time() - began == seconds
 
 
+async def interrupted(x):
+    raise KeyboardInterrupt
+
+
+async def interrupted_in_a_nursery(x):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(interrupted, x)
+
+
+@pytest.mark.parametrize("step", [interrupted, interrupted_in_a_nursery])
+async def test_an_interrupt_of_its_own_ends_nothing_else_where_ctrl_c_is_heard_elsewhere(step):
+    async with pipeline({"a": Step(run=same), "log": Step(run=step, detached=True)}) as model:
+        told = told_by(model)
+        model.own_interrupts()
+        await model.infer(X)
+        await model.drained()
+        assert (await model.infer(X))["a"].tolist() == [1, 2]
+    assert ends(told) == [("log", WrongAnswer)] * 2
+    assert "raised KeyboardInterrupt" in told[0].error.message
+
+
+def test_an_interrupt_of_its_own_ends_nothing_else_in_a_thread_which_no_signal_reaches():
+    model = pipeline({"a": Step(run=same), "log": Step(run=interrupted, detached=True)})
+    told = told_by(model)
+    with model.blocking() as open_model:
+        open_model.infer(X)
+        assert open_model.infer(X)["a"].tolist() == [1, 2]
+    assert ends(told) == [("log", WrongAnswer)] * 2
+
+
+async def test_an_interrupt_that_may_be_ctrl_c_passes():
+    with pytest.RaisesGroup(KeyboardInterrupt):
+        async with pipeline({"a": Step(run=same), "log": Step(run=interrupted, detached=True)}) as model:
+            await model.infer(X)
+            await trio.sleep_forever()
+
+
+def nothing(x):
+    return None
+
+
+async def nothing_async(x):
+    return None
+
+
+@pytest.mark.parametrize("step", [nothing, nothing_async, lambda x: None if x.sum() > 1 else x, lambda x: np.ones(3)])
+@pytest.mark.parametrize("each", [None, "x"])
+async def test_what_it_returns_is_nobodys_and_may_be_none(step, each):
+    async with pipeline({"a": Step(run=same), "log": Step(run=step, inputs="request", detached=True, each=each)}) as m:
+        told = told_by(m)
+        await m.infer(X)
+        await m.drained()
+    assert ends(told) == [("log", type(None))]
+
+
+async def test_what_no_step_can_return_is_told_all_the_same():
+    async with pipeline({"a": Step(run=same), "log": Step(run=lambda x: object(), detached=True)}) as model:
+        told = told_by(model)
+        await model.infer(X)
+    assert ends(told) == [("log", WrongAnswer)]
+
+
 async def test_none_begins_once_the_pipeline_closes(autojump_clock):
     async def slow(x):
         await trio.sleep(10)
@@ -400,3 +473,64 @@ async def test_a_thread_that_is_left_keeps_its_place_until_it_ends():
     go_on.set()
     while limit.taken:
         await trio.lowlevel.checkpoint()
+
+
+# ---- what is kept of the request
+
+
+READING = {
+    "what a step gave": ("a", []),
+    "one of its inputs": ("request.small", ["small"]),
+    "one of its inputs, under another name": ({"y": "request.small"}, ["small"]),
+}
+
+
+@pytest.mark.parametrize("each", [None, "y"])
+@pytest.mark.parametrize(("reads", "kept"), READING.values(), ids=READING)
+async def test_of_its_request_a_job_keeps_what_it_reads(reads, kept, each):
+    going, seen = trio.Event(), []
+
+    async def log(y, context: Context):
+        await going.wait()
+        seen.append((list(context.request.inputs), context.request.body, context.id, dict(context.headers)))
+        return y
+
+    steps = {
+        "a": Step(run=lambda x, small: np.array([1.0]), inputs="request"),
+        "log": Step(run=log, inputs=[reads] if isinstance(reads, str) else reads, detached=True, each=each),
+    }
+    gc.disable()
+    try:
+        async with pipeline(steps) as model:
+            array = np.zeros(1000)
+            there = weakref.ref(array)
+            request = {"x": array, "small": np.array([1.0])}
+            await model.infer(request, id="r", headers={"h": "1"})
+            del array, request
+            gone = there() is None
+            going.set()
+        assert gone
+    finally:
+        gc.enable()
+    assert seen == [(kept, None, "r", {"h": "1"})]
+
+
+async def test_a_job_that_may_look_at_the_whole_request_is_left_it():
+    seen = []
+
+    async def asks_for_it(y, request: InferRequest):
+        seen.append(list(request.inputs))
+        return y
+
+    async def calls(y, f):
+        return await f(y)
+
+    steps = {
+        "a": Step(run=lambda x, small: np.array([1.0]), inputs="request"),
+        "log": Step(run=asks_for_it, inputs=["a"], detached=True),
+        "target": Step(run=asks_for_it, inputs=["a"]),
+        "why": Step(run=calls, inputs=["a"], detached=True, handles={"f": "target"}),
+    }
+    async with pipeline(steps, output="a") as model:
+        await model.infer({"x": np.zeros(2), "small": np.array([1.0])})
+    assert seen == [["x", "small"]] * 2

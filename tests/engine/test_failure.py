@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from pipeline.engine.failure import contained, failure
-from pipeline.errors import WrongAnswer
+from pipeline.errors import DeadlineExceeded, InvalidInput, Overloaded, WrongAnswer
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,27 @@ def test_what_is_no_error_of_a_request_is_contained_in_one(error):
     assert isinstance(found, WrongAnswer)
     assert found.message == f'step "a" raised {type(error).__name__}; a step that fails raises an Exception'
     assert found.__cause__ is error
+
+
+FULL = Overloaded("Step a")
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("beside", [[], [FULL], [InvalidInput("no"), ExceptionGroup("", [FULL])]])
+def test_a_group_of_nothing_but_errors_for_the_caller_is_the_first_of_them(depth, beside, cancelled):
+    group = first = DeadlineExceeded("late")
+    for _ in range(depth):
+        group = ExceptionGroup("", [group, *beside])
+    group.add_note("in item 3")
+    assert failure(group, "a", cancelled=cancelled) is first
+    assert first.__notes__ == ["in item 3", 'in step "a"']
+
+
+@pytest.mark.parametrize("others", [[ValueError()], [FULL, ValueError()], [FULL, ExceptionGroup("", [KeyError()])]])
+def test_a_group_with_an_error_of_another_kind_stays_itself(others):
+    group = ExceptionGroup("", others)
+    assert contained(group, "a") is group
 
 
 def test_an_error_that_cannot_be_noted_is_raised_all_the_same():

@@ -49,7 +49,8 @@ def test_every_key_at_the_top_is_read():
     ],
 )  # fmt: skip
 def test_a_deadline_is_one_for_all_verbs_or_a_map(text, seconds):
-    assert spec_of(f"deadline: {text}\n{ONE}").deadline == dict(zip(("predict", "explain"), seconds, strict=True))
+    graph = f"deadline: {text}\noutput: {{explain: a}}\n{ONE}"
+    assert spec_of(graph).deadline == dict(zip(("predict", "explain"), seconds, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,22 @@ def test_a_list_names_its_steps_after_their_functions():
         ("deadline: 30\n" + ONE, ["1:11: deadline: 30 has no unit; write 30ms or 30s"]),
         ("deadline: []\n" + ONE, ["1:11: deadline is a duration like 300ms or 2s, or none, not a list"]),
         ("deadline: {predict: 3}\n" + ONE, ["1:21: deadline: 3 has no unit; write 3ms or 3s"]),
-        ("deadline: {explain: 3}\n" + ONE, ["1:21: deadline: 3 has no unit; write 3ms or 3s"]),
+        (
+            "deadline: {explain: 3}\noutput: {explain: a}\n" + ONE,
+            ["1:21: deadline: 3 has no unit; write 3ms or 3s"],
+        ),
+        (
+            "deadline: {predict: 1s, explain: 1s}\n" + ONE,
+            ["1:25: deadline: no step answers explain; output: {explain: STEP} says which one does"],
+        ),
+        (
+            "deadline: {xplain: 1s}\noutput: {predict: a}\n" + ONE,
+            ['1:12: deadline: unknown verb "xplain"; did you mean "explain"?'],
+        ),
+        (
+            "default: {timeout: 2s}\n" + ONE,
+            ['1:1: unknown key "default"; did you mean "defaults", which is known but not built yet?'],
+        ),
         ("deadline: {predct: 3s}\n" + ONE, ['1:12: deadline: unknown verb "predct"; did you mean "predict"?']),
         ("output: 7\n" + ONE, ["1:9: output is a step or step.tensor, not 7"]),
         ("output: []\n" + ONE, ["1:9: output is a step or step.tensor, not a list"]),
@@ -218,6 +234,23 @@ def test_a_bad_step_name_is_one_line_though_others_read_the_step(name, message):
 def test_a_word_of_the_contract_that_is_not_built_is_refused_by_name_and_once(word, beside):
     lines = checked(f"steps:\n  before: app.py:f\n  a: {{{beside}{word}: before}}\n").lines
     assert lines == [f'3:{7 + len(beside)}: step "a": {word} is known but not built yet']
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("retries", "retry"), ("cach", "cache"), ("batches", "batch"), ("fall_back", "fallback")]
+)
+def test_a_misspelt_word_that_is_not_built_is_told_as_that(word, meant):
+    (line,) = checked(f"steps:\n  a: {{run: app.py:f, {word}: 3}}\n").lines
+    told = f'unknown key "{word}"; did you mean "{meant}", which is known but not built yet?'
+    assert line == f'2:22: step "a": {told}'
+
+
+def test_a_misspelt_word_is_not_taken_for_one_that_is_farther():
+    lines = checked("steps:\n  a: {run: app.py:f, timout: 3s, limt: 2}\n").lines
+    assert lines == [
+        '2:22: step "a": unknown key "timout"; did you mean "timeout"?',
+        '2:34: step "a": unknown key "limt"; did you mean "limit"?',
+    ]
 
 
 def test_steps_that_words_not_built_yet_may_read_are_not_called_unused():

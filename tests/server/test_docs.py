@@ -47,7 +47,7 @@ class References(HTMLParser):
 
 def needed(path: str, text: str) -> set[str]:
     """The paths that an asset refers to, from where it is itself."""
-    if path == "/docs":
+    if path in ("/docs", "/graph"):
         words = [word for word in References(text).found if not word.startswith("#")]
     elif path.endswith(".js"):
         words = re.findall(r'from "([^"]+)"', text)
@@ -67,7 +67,9 @@ def test_everything_that_an_asset_names_is_served_and_nothing_is_served_that_non
             assert reply.headers["content-type"] == ASSETS[path][1]
             assert reply.content == (PAGE / ASSETS[path][0]).read_bytes()
             waiting |= needed(path, reply.text) - reached
-    assert reached == {*ASSETS, "/openapi.json"}
+        elif path == "/graph":
+            waiting |= needed(path, reply.text) - reached
+    assert reached == {*ASSETS, "/openapi.json", "/graph", "/graph/graph/versions/1"}
     assert {name for name, _ in ASSETS.values()} == {file.name for file in PAGE.iterdir()}
 
 
@@ -86,7 +88,7 @@ def test_the_page_works_under_its_own_policy(server):
     assert {policy[kind] for kind in ("script-src", "style-src", "img-src", "connect-src")} == {"'self'"}
 
 
-@pytest.mark.parametrize("path", [*ASSETS, "/openapi.json"])
+@pytest.mark.parametrize("path", [*ASSETS, "/openapi.json", "/graph", "/graph/graph"])
 def test_a_page_is_revalidated_by_its_tag(server, path):
     reply = server.get(path)
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -102,23 +104,25 @@ def test_a_page_is_revalidated_by_its_tag(server, path):
 
 def test_a_page_has_a_head_and_refuses_what_would_change_it(server):
     with server.client() as client:
-        head = client.head("/docs")
+        plain = {"accept-encoding": "identity"}
+        head = client.head("/docs", headers=plain)
         assert (head.status_code, head.content) == (200, b"")
-        assert int(head.headers["content-length"]) == len(client.get("/docs").content)
+        assert int(head.headers["content-length"]) == len(client.get("/docs", headers=plain).content)
         refused = client.post("/docs")
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_the_address_with_a_slash_leads_to_the_page_whatever_stands_before_it(server):
-    reply = server.get("/docs/")
+@pytest.mark.parametrize("page", ["docs", "graph"])
+def test_the_address_with_a_slash_leads_to_the_page_whatever_stands_before_it(server, page):
+    reply = server.get(f"/{page}/")
     assert reply.status_code == 308
-    assert urljoin("/behind/a/prefix/docs/", reply.headers["location"]) == "/behind/a/prefix/docs"
+    assert urljoin(f"/behind/a/prefix/{page}/", reply.headers["location"]) == f"/behind/a/prefix/{page}"
 
 
 @pytest.mark.parametrize("flags", [["--no-ui"], ["--enable_docs_url", "false"]])
 def test_the_page_can_be_off_and_the_document_stays(tmp_path: Path, flags):
     with serving(tmp_path, GRAPH, *flags) as server:
-        assert {server.get(path).status_code for path in (*ASSETS, "/docs/")} == {404}
+        assert {server.get(path).status_code for path in (*ASSETS, "/docs/", "/graph", "/graph/graph")} == {404}
         assert server.get("/openapi.json").json()["openapi"] == "3.1.0"
 
 

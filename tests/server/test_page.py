@@ -143,3 +143,26 @@ def test_it_fits_a_narrow_screen_in_light_and_in_dark(page: Page, scheme, tmp_pa
     lightness = [sum(map(int, colour.strip("rgb()").split(","))) for colour in (background, text)]
     assert (lightness[0] > lightness[1]) == (scheme == "light")
     page.call("Emulation.clearDeviceMetricsOverride")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_graphs_are_drawn_in_the_readers_colours_and_names_are_text(page: Page, server: Server, scheme):
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    page.call("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
+    page.open(f"{server.url}/graph", "document.querySelector('.pipeline-graph')")
+    assert page.run("document.querySelectorAll('section .pipeline-graph').length") == len(GRAPHS)
+    assert page.run("document.documentElement.scrollWidth") == 360
+    assert page.run("document.querySelectorAll('main img').length") == 0
+    assert MARKUP in str(page.run("document.querySelector('#markup-1').textContent"))
+    card, title = (
+        sum(
+            map(
+                int,
+                str(page.run(f"getComputedStyle(document.querySelector('.{style}')).fill")).strip("rgb()").split(","),
+            )
+        )
+        for style in ("card", "title")
+    )
+    assert (card > title) == (scheme == "light")
+    assert page.complaints == []
+    page.call("Emulation.clearDeviceMetricsOverride")

@@ -188,3 +188,16 @@ def test_the_failure_of_a_detached_step_is_in_the_log_with_its_request_id_and_th
         server.wait_for_log("ValueError: oh [mine]")
         assert 'detached step "log" of model "m" failed: ValueError: oh [mine]' in server.stderr
         assert "Traceback" in server.stderr
+
+
+def test_a_detached_step_that_raises_what_ctrl_c_raises_stops_no_server(tmp_path):
+    files = {
+        "app.py": "def same(x): return x\nasync def log(x): raise KeyboardInterrupt\n",
+        "graph.yaml": "steps:\n  a: app.py:same\n  log: {run: app.py:log, detached: true}\n",
+    }
+    with serving(tmp_path, files) as server:
+        for _ in range(2):
+            assert server.post("/v1/models/graph:predict", {"instances": [1]}).json() == {"predictions": [1]}
+        server.send(signal.SIGTERM)
+        assert server.wait() == 0
+        assert server.stderr.count('detached step "log" of model "graph" failed: WrongAnswer') == 2

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
-import shutil
-import ssl
 import subprocess
 from functools import partial
 
 import numpy as np
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from pipeline.errors import Code, InferError, InvalidInput, WrongAnswer
 from pipeline.graph.source import GraphFaults
@@ -20,6 +19,7 @@ from pipeline.tensors.signature import Signature
 from pipeline_serve import Pipeline
 from tests.raw import answer, answering, open_files, raw_server, read_request, wait_for_files
 from tests.serving import serving
+from tests.tls import over_tls, self_signed
 
 APP = """
 def same(x): return x
@@ -29,11 +29,13 @@ def ragged(x): return {"free": [[1], [2, 3]]}
 def body(body: dict): return {"instances": [[2 * n for n in row] for row in body["instances"]], "signature_name": "s"}
 def seen(body: dict): return {"seen": body}
 async def ask(x, f): return await f(x)
+def same_array(x: np.ndarray): return x
+def typed_array(x: Annotated[np.ndarray, "FP64[n]"]): return x
 def infinite(x): return x + float('inf')
 async def who(x, context: "Context"):
     return {"id": context.id, "headers": dict(context.headers), "left": context.remaining()}
 """.replace('"Context"', "Context")
-APP = "from pipeline_serve import Context\n" + APP
+APP = "from typing import Annotated\nimport numpy as np\nfrom pipeline_serve import Context\n" + APP
 REMOTE = {
     "app.py": APP,
     "double.yaml": "schema: {inputs: {x: 'FP32[n]'}, outputs: {double: 'FP32[n]'}}\nsteps: {double: app.py:double}\n",
@@ -223,10 +225,30 @@ def test_large_tensors_travel_too(graph, remote):
     assert np.array_equal(response["double"], big * 2)
 
 
+def test_a_connection_that_is_idle_for_long_is_closed_though_nobody_calls_again(graph):
+    clock = MockClock()
+    with raw_server(answering(V2_ANSWER)) as server:
+
+        async def ask():
+            async with graph(f"predict: {{call: {server.url}/v2/models/m/infer}}") as pipeline:
+                await pipeline.infer({"x": [1.0]})
+                for _ in range(5):
+                    await wait_all_tasks_blocked()
+                    clock.jump(1)
+                await trio.to_thread.run_sync(server.wait_until_left)
+
+        trio.run(ask, clock=clock)
+
+
 # ---- what travels beside them
 
 
-SENT = {"traceparent": "00-1-2-01", "tracestate": "a=b", "authorization": "Bearer t", "x-user": "anna"}
+SENT = {
+    "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+    "tracestate": "a=b",
+    "authorization": "Bearer t",
+    "x-user": "anna",
+}
 
 
 @pytest.mark.parametrize(
@@ -349,6 +371,32 @@ def test_what_json_cannot_carry_is_the_fault_of_who_gave_it(graph, source, kind)
     error = failure(pipeline, {"x": [np.inf if source == "request" else 1.0]})
     assert type(error) is kind
     assert "infinity" in error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"predictions":[[1],[2,3]]}', "row 1 has shape [2], row 0 has [1]"),
+        (b'{"predictions":[1.0,"secret"]}', "row 1 holds 'secret'"),
+        (b'{"free":"form"}', 'it has no list "predictions"'),
+    ],
+)
+@pytest.mark.parametrize("reader", ["same", "typed"])
+def test_who_wants_a_tensor_of_an_answer_that_is_none_is_told_whose_it_is_and_why(graph, reader, body, why):
+    with raw_server(answering(answer(body))) as server:
+        pipeline = graph(f"predict: {{call: {server.url}/v1/models/m:predict}}\npost: app.py:{reader}_array")
+        error = failure(pipeline, {"x": [1.0]})
+    assert type(error) is WrongAnswer
+    assert 'the answer of step "predict" is no tensor: ' in error.message
+    assert why in error.message
+
+
+def test_an_answer_of_nothing_but_nan_is_a_tensor(graph):
+    with raw_server(answering(answer(b'{"predictions":[null]}'))) as server:
+        pipeline = graph(f"predict: {{call: {server.url}/v1/models/m:predict}}\npost: app.py:same_array")
+        response = infer(pipeline, {"x": [1.0]})
+    assert np.isnan(response["post"]).all()
+    assert response["post"].shape == (1,)
 
 
 def test_a_step_with_several_tensors_is_no_one_input(graph):
@@ -474,6 +522,9 @@ LIKE = "call is a URL like http://host:8080/v1/models/MODEL:predict"
         ("{call: §'http://h/v1/models/a b:predict'}", f"{LIKE}, without spaces"),
         ("{call: §'http:///v1/models/m:predict'}", f"{LIKE}; this one names no server"),
         ("{call: §'http://u:secret@h:port/v2/models/m/infer'}", f"{LIKE}; this one names no server"),
+        ("{call: §'http://u:secret@h:65536/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
+        ("{call: §'http://h:0/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
+        ("{call: §'http://[::1]:99999/v2/models/m/infer'}", f"{LIKE}; a port is a number from 1 to 65535"),
         ("{call: §'grpc://h:8081/m'}", "call grpc://… is known but not built yet"),
         (f"{{call: §'{V2}?a=b'}}", 'a call has neither "?" nor "#": what is asked stands in the request'),
         (f"{{call: §'{V2}#a'}}", 'a call has neither "?" nor "#": what is asked stands in the request'),
@@ -572,16 +623,7 @@ def test_a_file_that_is_no_certificate_fails_the_load_by_its_name(graph, key):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """(certificate, key) of 127.0.0.1, signed by itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
-    ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize(
@@ -598,17 +640,11 @@ def test_certificates_are_verified_and_shown_as_params_say(graph, write, certifi
     cert, key = (file.read_bytes() for file in certificate)
     for name, text in {"cert": cert, "key": key, "both": cert + key}.items():
         write(f"tls/{name}.pem", text)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
-    context.load_verify_locations(certificate[0])
-    context.verify_mode = ssl.CERT_OPTIONAL
 
-    def behave(connection):
-        with context.wrap_socket(connection, server_side=True) as stream:
-            known = "known" if stream.getpeercert() else "anonymous"
-            answering(answer(json.dumps({"predictions": [known]}).encode()))(stream)
+    def behave(shown):
+        return answering(answer(json.dumps({"predictions": ["known" if shown else "anonymous"]}).encode()))
 
-    with raw_server(behave) as server:
+    with raw_server(over_tls(certificate, behave)) as server:
         url = server.url.replace("http:", "https:")
         pipeline = graph(f"predict: {{call: '{url}/v1/models/m:predict', params: {params}}}")
         if answered is None:

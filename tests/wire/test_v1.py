@@ -444,13 +444,43 @@ def test_what_the_server_answers_is_what_the_client_reads(outputs):
         values = dict(zip(outputs, response.outputs.values(), strict=True)) if len(outputs) == 1 else response.outputs
         assert response.id == "asked"
         for name, sent in outputs.items():
-            if sent.datatype.is_float and not np.isfinite(sent.array).any():
-                continue  # nothing but nulls: no datatype by nature
-            got = values[name]
-            if isinstance(got, Json):
-                assert any(not np.isfinite(o.array).any() for o in outputs.values() if o.datatype.is_float)
-            else:
-                assert same(sent, got, infinities=False)
+            assert same(sent, values[name], infinities=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"predictions": [None]},
+        {"predictions": [[None, None], [None, None]]},
+        {"predictions": [{"a": None}, {"a": None}]},
+        {"outputs": {"a": [None], "b": [1.0, None]}},
+        {"outputs": None},
+    ],
+)
+def test_null_in_a_reply_is_nan_though_there_be_no_number_beside_it(body):
+    response = v1.decode_reply(reply(200, body), Infer(InferRequest(model="m", inputs={}), "predict"))
+    for value in response.outputs.values():
+        assert value.datatype is Datatype.FP64
+        assert np.isnan(value.array).any()
+
+
+def test_null_in_a_request_for_no_float_is_refused():
+    with pytest.raises(InvalidInput, match="None is no tensor element"):
+        decoded(v1, {"instances": [None]}, Expectation())
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"predictions": [[1], [2, 3]]}, "row 1 has shape [2]"),
+        ({"predictions": [1, "a"]}, "row 1 holds 'a'"),
+        ({"predictions": {"a": 1}}, 'no list "predictions"'),
+        ([1, 2], 'no list "predictions"'),
+    ],
+)
+def test_a_reply_that_is_no_tensor_says_why(body, reason):
+    response = v1.decode_reply(reply(200, body), Infer(InferRequest(model="m", inputs={}), "predict"))
+    assert reason in response.outputs["predictions"].describe()
 
 
 @pytest.mark.parametrize(

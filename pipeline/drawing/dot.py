@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.drawing.measure import clipped
-from pipeline.graph.drawing.picture import ANSWER, SOURCE, Card, Link, Picture
+from pipeline.drawing.measure import clipped
+from pipeline.drawing.picture import ANSWER, SOURCE, Card, Link, Picture
 from pipeline.graph.spec import REQUEST
 
 ENDINGS = (".dot", ".gv")

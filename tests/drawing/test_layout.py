@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.graph.drawing.crossings import crossings, ordered
-from pipeline.graph.drawing.face import PILL_HEIGHT
-from pipeline.graph.drawing.layers import acyclic, layered
-from pipeline.graph.drawing.layout import Layout, layout
-from tests.graph.drawing.pictures import explaining, nasty, of, step
+from pipeline.drawing.crossings import crossings, ordered
+from pipeline.drawing.face import PILL_HEIGHT
+from pipeline.drawing.layers import acyclic, layered
+from pipeline.drawing.layout import Layout, layout
+from tests.drawing.pictures import explaining, nasty, of, step
 
 
 @st.composite
@@ -73,6 +73,13 @@ def check(laid: Layout) -> None:
                 b for b in laid.boxes if b.x < x - 0.1 < b.x + b.width - 0.2 and b.y < y - 0.1 < b.y + b.height - 0.2
             ]
             assert inside == [], route.link
+        by_key = {box.card.key: box for box in laid.boxes}
+        ends = (by_key[route.link.source], by_key[route.link.target])
+        for (x, y), box in zip(
+            (route.points[0], route.points[-1]), ends[:: -1 if route.link.handle else 1], strict=True
+        ):
+            assert box.x - 0.01 <= x <= box.x + box.width + 0.01, route.link
+            assert box.y - 0.01 <= y <= box.y + box.height + 0.01, route.link
 
 
 @settings(max_examples=60)
@@ -96,6 +103,20 @@ def test_a_chain_is_one_straight_line_down_however_long():
     laid = layout(of("steps: [" + ", ".join(f"app.py:s{number}" for number in range(40)) + "]\n"))
     assert laid.down
     assert len({round(x, 3) for route in laid.routes for x, _ in route.points}) == 1
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_card_is_wide_or_high_enough_for_all_that_enters_it(count):
+    inputs = ", ".join(f"a_rather_long_name_of_parameter_{number}: a" for number in range(count))
+    check(layout(of("steps:\n" + step("a", "request") + step("b", "{" + inputs + "}"))))
+
+
+def test_what_flows_is_straight_though_a_handle_leads_there_too():
+    laid = layout(explaining())
+    (plain,) = [
+        route for route in laid.routes if (route.link.source, route.link.target) == ("predict", "answer predict")
+    ]
+    assert len({x for x, _ in plain.points}) == 1
 
 
 def test_a_wide_fan_runs_to_the_right_since_pages_scroll_down():

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import networkx as nx
 
-from pipeline.graph.drawing.crossings import Order
-from pipeline.graph.drawing.layers import Layers
+from pipeline.drawing.crossings import Order
+from pipeline.drawing.layers import Layers
 
 _Joined = Sequence[Sequence[int]]
 _Edges = frozenset[tuple[int, int]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-import pipeline.graph.drawing as folder
+import pipeline.drawing as folder
+from pipeline.drawing.picture import Picture, picture
 from pipeline.graph.dag import Graph
-from pipeline.graph.drawing.picture import Picture, picture
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.words import listed
 from pipeline.plugins import plugins

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from pipeline.graph.drawing.measure import clipped
-from pipeline.graph.drawing.picture import ANSWER, SOURCE, Card, Link, Picture
+from pipeline.drawing.measure import clipped
+from pipeline.drawing.picture import ANSWER, SOURCE, Card, Link, Picture
 from pipeline.graph.spec import REQUEST
 
 ENDINGS = (".mmd", ".mermaid")
 
 _MOST = 60
+# "call" and "end" are words of the language, which no class may be named.
+_OWN = "kind_"
 # The fill is light and the text dark, on pages of either colour.
 _STYLES = {
     "run": "fill:#cce5f3,stroke:#0072b2,color:#1f2328",
@@ -37,10 +39,10 @@ def _lines(picture: Picture) -> Iterator[str]:
     for link in picture.links:
         yield f"  {_link(link, numbers)}"
     for style, words in _STYLES.items():
-        yield f"  classDef {style} {words}"
+        yield f"  classDef {_OWN}{style} {words}"
     for card in picture.cards:
-        yield f"  class {numbers[card.key]} {_style(card)}"
-    yield from (f"  class {numbers[card.key]} detached" for card in picture.cards if card.detached)
+        yield f"  class {numbers[card.key]} {_OWN}{_style(card)}"
+    yield from (f"  class {numbers[card.key]} {_OWN}detached" for card in picture.cards if card.detached)
 
 
 def _card(card: Card) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from pipeline.graph.drawing.columns import columns
-from pipeline.graph.drawing.crossings import ordered
-from pipeline.graph.drawing.face import PILL_HEIGHT, Face, face
-from pipeline.graph.drawing.measure import width
-from pipeline.graph.drawing.picture import Card, Link, Picture
-from pipeline.graph.drawing.ports import Line, Port, Ports, Skeleton, ports_of, skeleton_of
+from pipeline.drawing.columns import columns
+from pipeline.drawing.crossings import ordered
+from pipeline.drawing.face import PILL_HEIGHT, Face, face
+from pipeline.drawing.measure import width
+from pipeline.drawing.picture import Card, Link, Picture
+from pipeline.drawing.ports import Line, Port, Ports, Skeleton, ports_of, skeleton_of
 
 MARGIN, CAPTION, CAPTION_SIZE = 24.0, 44.0, 17.0
 # What a browser's window shows at once; a graph that runs down may be as wide as this.
@@ -23,6 +23,8 @@ _WIDE = 1_100.0
 # Between a card and a pill beside it; an arrow needs more, and stands on a straight line always.
 _LEAD, _ARROW = 8.0, 14.0
 _APART, _BEND_APART, _BEND = 28.0, 12.0, 2.0
+# From the end of a line to the corner of its card: more than the corner's roundness.
+_INSIDE = 18.0
 # From layer to layer: more where lines go far aside, so that none runs flat.
 _LAYER_APART, _MOST_APART, _SLOPE = 28.0, 120.0, 0.1
 
@@ -104,9 +106,10 @@ class _Plan:
     """One way to lay a skeleton out."""
 
     def __init__(self, picture: Picture, faces: Sequence[Face], skeleton: Skeleton, *, down: bool) -> None:
-        self._picture, self._faces, self._skeleton, self._down = picture, faces, skeleton, down
+        self._picture, self._skeleton, self._down = picture, skeleton, down
         self._leaving = ports_of(skeleton, entering=False, down=down)
         self._entering = ports_of(skeleton, entering=True, down=down)
+        self._faces = [self._holding(node, own) for node, own in enumerate(faces)]
 
     def laid(self) -> Layout:
         across = self._columns()
@@ -135,9 +138,18 @@ class _Plan:
         gaps = [_APART] * count + [_BEND_APART] * (total - count)
         return columns(layers, [list(layer) for layer in self._skeleton.order], sizes, gaps)
 
+    def _holding(self, node: int, face: Face) -> Face:
+        """The face, large enough that no line ends beside the card."""
+        reach = 2 * max((abs(port.at) + _INSIDE for port in self._ports(node)), default=0.0)
+        if self._down:
+            return replace(face, width=max(face.width, reach))
+        return replace(face, height=max(face.height, reach))
+
+    def _ports(self, node: int) -> list[Port]:
+        return [*self._leaving[node].values(), *self._entering[node].values()]
+
     def _size(self, node: int) -> float:
-        face = self._faces[node]
-        ports = [*self._leaving[node].values(), *self._entering[node].values()]
+        face, ports = self._faces[node], self._ports(node)
         reach = max((abs(port.at) + port.across / 2 for port in ports), default=0.0)
         return max(face.width if self._down else face.height, 2 * reach)
 

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import pairwise
 
-from pipeline.graph.drawing.layers import Layers
+from pipeline.drawing.layers import Layers
 
 _SWEEPS = 24
 # Rounds without fewer crossings after which there is no hope.

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.graph.drawing.face import BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
-from pipeline.graph.drawing.layout import CAPTION_SIZE, MARGIN, Box, Layout, Pill, Point, Route, layout
-from pipeline.graph.drawing.measure import fitted
-from pipeline.graph.drawing.picture import ANSWER, SOURCE, Picture
+from pipeline.drawing.face import BADGE, BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
+from pipeline.drawing.layout import CAPTION_SIZE, MARGIN, Box, Layout, Pill, Point, Route, layout
+from pipeline.drawing.measure import fitted, width
+from pipeline.drawing.picture import ANSWER, SOURCE, Picture
 from pipeline.graph.spec import REQUEST
 
 ENDINGS = (".svg",)
@@ -36,13 +36,14 @@ _DARK = {
     "run": "#56b4e9", "model": "#f0a050", "call": "#3ecf9f", "other": "#d99ac0",
 }  # fmt: skip
 _FORMS = """
+.{h}{{max-width:100%;height:auto}}
 .{h} text{{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}}
 .{h} .mono{{font-family:ui-monospace,"SF Mono","Cascadia Code","DejaVu Sans Mono",Menlo,Consolas,monospace}}
 .{h} .name{{font-weight:650;font-size:17px}}
 .{h} .title{{font-weight:600;font-size:14px}}
 .{h} .detail{{font-size:12px}}
 .{h} .kind{{font-weight:600;font-size:10px;letter-spacing:.8px}}
-.{h} .badge{{font-size:10.5px}}
+.{h} .policy{{font-size:10.5px}}
 .{h} .pill{{font-size:11px}}
 .{h} .line{{fill:none;stroke-width:1.6}}
 .{h} .sign{{fill:none;stroke-width:1.5;stroke-linecap:round;stroke-linejoin:round}}
@@ -57,7 +58,7 @@ _PAINT = """
 .{h} .source,.{h} .tag{{fill:{ground};stroke:{edge}}}
 .{h} .chip{{fill:{soft}}}
 .{h} .name,.{h} .title{{fill:{text}}}
-.{h} .detail,.{h} .kind,.{h} .badge,.{h} .pill,.{h} .version{{fill:{quiet}}}
+.{h} .detail,.{h} .kind,.{h} .policy,.{h} .pill,.{h} .version{{fill:{quiet}}}
 .{h} .line{{stroke:{line}}}
 .{h} .head{{fill:{line}}}
 .{h} .sign{{stroke:{on}}}
@@ -79,10 +80,10 @@ def _document(picture: Picture, laid: Layout) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{_HOME}" role="img" '
         f"aria-label={_attribute(_summary(picture))} "
-        f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">'
+        f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}">'
     )
     yield f"<title>{_text(picture.name)}</title>"
-    yield f"<style>{_style()}</style>"
+    yield f"<style>{style()}</style>"
     yield f'<rect class="ground" width="{wide}" height="{high}" rx="12"/>'
     yield from _caption(picture, laid)
     for route in laid.routes:
@@ -100,17 +101,20 @@ def _summary(picture: Picture) -> str:
     return f"The graph {picture.name}: {count} step{'s' if count != 1 else ''}, {names}"
 
 
-def _style() -> str:
+def style() -> str:
+    """What stands in the style element, the same in each: a page with a policy allows it by its hash."""
     light, dark = (_PAINT.format(h=_HOME, **colours) for colours in (_LIGHT, _DARK))
     return f"{_FORMS.format(h=_HOME)}{light.lstrip()}@media (prefers-color-scheme:dark){{{dark}}}\n"
 
 
 def _caption(picture: Picture, laid: Layout) -> Iterator[str]:
-    version = f"version {picture.version}"
-    name = fitted(picture.name, max(laid.width - 2 * MARGIN - 100, 100), CAPTION_SIZE, bold=True)
-    yield f'<text x="{_n(MARGIN)}" y="{_n(MARGIN + 14)}"><title>{_text(f"{picture.name}, {version}")}</title>'
+    whole = f"version {picture.version}"
+    room = laid.width - 2 * MARGIN
+    version = fitted(whole, max(room / 3, 90), BADGE)
+    name = fitted(picture.name, max(room - width(version, BADGE) - 10, 80), CAPTION_SIZE, bold=True)
+    yield f'<text x="{_n(MARGIN)}" y="{_n(MARGIN + 14)}"><title>{_text(f"{picture.name}, {whole}")}</title>'
     yield f'<tspan class="name">{_text(name)}</tspan>'
-    yield f'<tspan class="version badge" dx="10">{_text(version)}</tspan></text>'
+    yield f'<tspan class="version policy" dx="10">{_text(version)}</tspan></text>'
 
 
 # ---- cards
@@ -140,7 +144,7 @@ def _box(box: Box) -> Iterator[str]:
     for badge in box.face.badges:
         left, top = x + badge.x, y + badge.y
         yield _field("chip", left, top, badge.width, BADGE_HEIGHT)
-        yield _words("badge", left + badge.width / 2, top + 12.3, badge.text, "middle")
+        yield _words("policy", left + badge.width / 2, top + 12.3, badge.text, "middle")
     yield "</g>"
 
 

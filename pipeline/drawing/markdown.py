@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.graph.drawing import mermaid
-from pipeline.graph.drawing.picture import Picture
+from pipeline.drawing import mermaid
+from pipeline.drawing.picture import Picture
 
 ENDINGS = (".md", ".markdown")
 

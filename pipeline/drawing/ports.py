@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.graph.drawing.face import PILL_HEIGHT, pill
-from pipeline.graph.drawing.layers import Layers, acyclic, layered
-from pipeline.graph.drawing.picture import Link, Picture
+from pipeline.drawing.face import PILL_HEIGHT, pill
+from pipeline.drawing.layers import Layers, acyclic, layered
+from pipeline.drawing.picture import Link, Picture
 
 _PLAIN, _APART = 12.0, 8.0
 
@@ -91,7 +91,9 @@ def _side_by_side(keys: Iterable[tuple[str, bool]], *, down: bool) -> Ports:
         port = _port(*key, down=down)
         ports[key] = replace(port, at=end + port.across / 2)
         end += port.across + _APART
-    middle = (end - _APART) / 2
+    # What flows runs straight through the card; what is called stands beside it.
+    through = [port for port in ports.values() if not port.handle] or [*ports.values()]
+    middle = (through[0].at - through[0].across / 2 + through[-1].at + through[-1].across / 2) / 2 if through else 0.0
     return {key: replace(port, at=port.at - middle) for key, port in ports.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.graph.drawing.picture import Card, Link, Picture, picture
+from pipeline.drawing.picture import Card, Link, Picture, picture
 from pipeline.graph.spec import Reference
 from tests.graph.checking import graph_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.graph.drawing.measure import fitted, width
-from pipeline.graph.drawing.picture import ANSWER, SOURCE, Card
+from pipeline.drawing.measure import fitted, width
+from pipeline.drawing.picture import ANSWER, SOURCE, Card
 from pipeline.graph.spec import REQUEST
 
 TITLE, DETAIL, KIND, BADGE, PILL = 14.0, 12.0, 10.0, 10.5, 11.0
