@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 P = ParamSpec("P")
+F = TypeVar("F", bound="Face[Any]")
 Subject = TypeVar("Subject", bound=AbstractAsyncContextManager[Any])
 # Seconds between two looks at whether the task of asyncio that waits is cancelled: nobody notices a twentieth.
 _LOOK_UP = 0.05
+_NOTHING_RAISED = (None, None, None)
 
 
 class LoopThread(Generic[Subject]):
@@ -50,22 +52,27 @@ class LoopThread(Generic[Subject]):
         self._end: weakref.finalize[..., Any] | None = None
 
     def open(self) -> None:
-        """Raises what opening raises, and RuntimeError where it is open. Ctrl-C cancels the opening."""
+        """Raises what opening raises, and RuntimeError where it is open. Ctrl-C cancels the opening, as a call."""
         self._require_thread()
         self._require_process()
         if self._portal is not None:
             raise RuntimeError(f"{self._what} is open already; close it first")
+        waiting = _Waiting()
         with ExitStack() as stack:
             portal = _started(stack)
-            stack.enter_context(portal.wrap_async_context_manager(self.subject))
+            held = _Held(self.subject)
+            task = portal.start_task_soon(held.run)
+            waiting.result(held.opened)
+            stack.push(functools.partial(_leave, portal, held, task))
             self._portal, self._stack, self._process = portal, stack.pop_all(), os.getpid()
         # Left open, it would be torn down with the interpreter, when its thread can answer no more.
         self._end = weakref.finalize(self, _left_open, weakref.ref(self), self._stack, self._process)
 
-    def close(self) -> None:
+    def close(self, *exc_info: Any) -> None:
         """Ends the loop and its thread; nothing where it is closed. Calls of other threads end, as cancelled.
 
-        Nothing either in a process that was forked meanwhile: what is open is the other's.
+        What is open is told ``exc_info``, and waited for; Ctrl-C cancels its closing, and is raised. Nothing happens in
+        a process that was forked meanwhile: what is open is the other's.
         """
         self._require_thread()
         if self._is_foreign:
@@ -76,7 +83,7 @@ class LoopThread(Generic[Subject]):
         if portal is not None:
             for call in list(self._calls):
                 portal.start_task_soon(call.give_up)
-        self._stack.close()
+        self._stack.__exit__(*exc_info or _NOTHING_RAISED)
 
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """What the function returns or raises. Whatever ends the waiting, as Ctrl-C does, cancels it.
@@ -163,17 +170,20 @@ def _started(stack: ExitStack) -> BlockingPortal:
     ready: Future[BlockingPortal] = Future()
     # From Python 3.14 on, a thread may inherit a context that says which loop runs.
     thread = threading.Thread(target=Context().run, args=(_run, ready), name="blocking portal", daemon=True)
-    thread.start()
-    portal = ready.result()
 
     def stop(kind: type[BaseException] | None, *_: object) -> None:
+        if ready.cancel():
+            return  # starting it was interrupted: it has not begun, and it will do nothing
         try:
-            portal.call(portal.stop, kind is not None)
+            if ready.exception() is None:
+                portal = ready.result()
+                portal.call(portal.stop, kind is not None)
         finally:
             thread.join()
 
     stack.push(stop)
-    return portal
+    thread.start()
+    return ready.result()
 
 
 def _run(ready: Future[BlockingPortal]) -> None:
@@ -182,12 +192,48 @@ def _run(ready: Future[BlockingPortal]) -> None:
             ready.set_result(portal)
             await portal.sleep_until_stopped()
 
+    if not ready.set_running_or_notify_cancel():
+        return
     try:
         anyio.run(serve, backend="trio")
     except OSError as error:  # too many open files
         if ready.done():
             raise
         ready.set_exception(error)
+
+
+class _Held:
+    """What is open: one task of the loop enters and leaves it, as nurseries and cancel scopes require."""
+
+    def __init__(self, subject: AbstractAsyncContextManager[Any]) -> None:
+        self._subject = subject
+        self._over = trio.Event()
+        self._exc_info: tuple[Any, ...] = _NOTHING_RAISED
+        self.opened: Future[None] = Future()
+
+    async def run(self) -> None:
+        """Cancelled, it is left, which is cancelled too."""
+        try:
+            await self._subject.__aenter__()
+        except BaseException as error:
+            self.opened.set_exception(error)
+            raise
+        self.opened.set_result(None)
+        try:
+            await self._over.wait()
+        finally:
+            await self._subject.__aexit__(*self._exc_info)
+
+    def leave(self, exc_info: tuple[Any, ...]) -> None:
+        """In the loop's own thread."""
+        self._exc_info = exc_info
+        self._over.set()
+
+
+def _leave(portal: BlockingPortal, held: _Held, task: Future[None], *exc_info: Any) -> None:
+    waiting = _Waiting()
+    portal.start_task_soon(held.leave, exc_info)
+    waiting.result(task)
 
 
 def _left_open(loop: weakref.ref[LoopThread[Any]], stack: ExitStack, process: int) -> None:
@@ -226,9 +272,20 @@ class _Call(Generic[T]):
 
 
 class Face(Protocol[Subject]):
-    """What has a blocking face; ``blocking`` makes its methods."""
+    """What has a blocking face; ``blocking`` makes its methods, ``entered`` and ``left`` are its ``with`` block."""
 
     loop: LoopThread[Subject]
+
+
+def entered(face: F) -> F:
+    """Opens it. Raises what its ``open`` raises."""
+    face.loop.open()
+    return face
+
+
+def left(face: Face[Any], *exc_info: object) -> None:
+    """Closes it, and tells it how its block was left, as an async one is told."""
+    face.loop.close(*exc_info)
 
 
 def blocking(method: Callable[Concatenate[Subject, P], Awaitable[T]]) -> Callable[Concatenate[Face[Subject], P], T]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
-from pipeline.blocking import LoopThread, blocking
+from pipeline.blocking import LoopThread, blocking, entered, left
 from pipeline.pipeline import Pipeline, State
 from pipeline.tensors.signature import Signature
 
@@ -35,18 +35,18 @@ class BlockingPipeline:
         Raises RuntimeError where it is open already, and what the first step that cannot be opened raises. Ctrl-C
         closes the steps opened so far.
         """
-        self.loop.open()
-        return self
+        return entered(self)
 
     def close(self) -> None:
-        """Closes every step and ends the thread; requests that other threads wait for end as cancelled."""
+        """Closes every step and ends the thread; requests that other threads wait for end as cancelled.
+
+        Waits for the detached steps that run, each as long as its ``timeout``, a minute where it has none. Ctrl-C ends
+        the wait and cancels them; so does a ``with`` block that Ctrl-C leaves.
+        """
         self.loop.close()
 
-    def __enter__(self) -> Self:
-        return self.open()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    __enter__ = entered
+    __exit__ = left
 
     @property
     def name(self) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.graph.agree import check_edges
 from pipeline.graph.dag import Graph, connect
+from pipeline.graph.each import looped
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.events import MAX_BYTES
-from pipeline.graph.loop import looped
 from pipeline.graph.python import declared
 from pipeline.graph.read import read_graph
 from pipeline.graph.scalars import shown

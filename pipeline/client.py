@@ -15,9 +15,9 @@ import anyio
 import msgspec
 
 from pipeline.asking import budget_of, headers_of, named, request_of, size_of
-from pipeline.blocking import LoopThread, blocking
+from pipeline.blocking import LoopThread, blocking, entered, left
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, retold
-from pipeline.exchange import Cert, Peer, Verify, beside
+from pipeline.exchange import Cert, Peer, Verify, in_thread_if_large
 from pipeline.graph.units import format_duration, seconds_of, size
 from pipeline.tensors.message import (
     AskLive,
@@ -240,10 +240,12 @@ class Client:
     async def _ask(self, command: Command, timeout: float | str | None) -> Result:
         budget = self._budget if timeout is None else budget_of(timeout)
         with anyio.move_on_after(budget):
-            call = await beside(size_of(command), lambda: self._codec.encode_request(command, self._options))
+            call = await in_thread_if_large(
+                size_of(command), lambda: self._codec.encode_request(command, self._options)
+            )
             call = msgspec.structs.replace(call, headers={**self._headers, **call.headers})
             reply = await self._peer.exchange(call)
-            return await beside(sum(map(len, reply.body)), lambda: self._read(call, reply, command))
+            return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(call, reply, command))
         told = f"{self._peer.url} gave no whole answer within {format_duration(budget)}"
         raise DeadlineExceeded(f"{told}; timeout=… gives it more time")
 
@@ -275,18 +277,14 @@ class BlockingClient:
 
     def open(self) -> Self:
         """Starts the thread. Raises RuntimeError where it is open already, ValueError for unusable certificates."""
-        self.loop.open()
-        return self
+        return entered(self)
 
     def close(self) -> None:
         """Closes every connection and ends the thread; calls that other threads wait for end as cancelled."""
         self.loop.close()
 
-    def __enter__(self) -> Self:
-        return self.open()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    __enter__ = entered
+    __exit__ = left
 
     infer = blocking(Client.infer)
     explain = blocking(Client.explain)

@@ -6,10 +6,11 @@ Runs on trio and on asyncio. Whatever goes wrong on the way is an InferError tha
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -18,15 +19,16 @@ import httpx
 from anyio import to_thread
 
 from pipeline.errors import Code, InferError, InvalidInput
+from pipeline.transport import Transport, environments_proxy
 from pipeline.wire.codec import TIMEOUT_HEADER, Call, Reply
 
 Verify = bool | str | ssl.SSLContext
 Cert = str | tuple[str, str] | tuple[str, str, str]
 T = TypeVar("T")
 
-# A connection that its server closes while a call is on its way down it loses the call. uvicorn, Hypercorn and Node
-# keep an idle connection for 5 s.
-_IDLE_SECONDS = 4.0
+_LOOK_SECONDS = 1.0
+_CODING = re.compile(r"[A-Za-z0-9, -]{1,30}")
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 # More than any server reads in the header; it is no bound.
 _LONGEST = 1e9
 _SHORTEST = 1e-6
@@ -34,7 +36,7 @@ _SHORTEST = 1e-6
 _LARGE = 2**20
 
 
-async def beside(size: int, work: Callable[[], T]) -> T:
+async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:
     """What ``work`` makes of so many bytes. Large ones are worked on in a thread: the loop's other tasks would notice.
 
     Cancelled, the thread ends by itself, and what it made is dropped.
@@ -76,6 +78,7 @@ class Peer:
         self._connections = connections
         self._max_reply = max_reply
         self._http: httpx.AsyncClient | None = None
+        self._transport: Transport | None = None
         self._under_way: set[anyio.CancelScope] = set()
 
     async def __aenter__(self) -> Self:
@@ -83,23 +86,20 @@ class Peer:
         if self._http is not None:
             raise RuntimeError(f"the client of {self.url} is open already; open one for each block")
         # Making a TLS context reads every certificate authority, 20 ms that plain HTTP does not need.
-        tls = _tls(*self._tls) if self._base.scheme == "https" else False
-        limits = httpx.Limits(
-            max_connections=self._connections,
-            max_keepalive_connections=self._connections,
-            keepalive_expiry=_IDLE_SECONDS,
-        )
+        tls = _tls(*self._tls) if self._base.scheme == "https" else None
+        proxy = environments_proxy(self._base) if self._tls[-1] and not self._socket else None
+        self._transport = Transport(self._connections, tls, self._socket, proxy)
         self._http = httpx.AsyncClient(
             base_url=self._base,
             auth=self._auth,
             # Compressed tensors cannot be read in place.
             headers={"accept-encoding": "identity", "user-agent": "pipeline-serve"},
-            verify=tls,
-            transport=httpx.AsyncHTTPTransport(uds=self._socket, limits=limits) if self._socket else None,
-            limits=limits,
+            # A cookie is set for the caller of one call, and the next call is another caller's.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            transport=self._transport,
             timeout=None,  # noqa: S113  # the caller's scope bounds the whole
             follow_redirects=False,
-            trust_env=self._tls[-1],
+            trust_env=False,
         )
         return self
 
@@ -111,6 +111,16 @@ class Peer:
             scope.cancel()
         if http is not None:
             await http.aclose()
+
+    async def close_idle(self) -> None:
+        """Closes connections that were idle for long or that the server closed, until it is cancelled.
+
+        Without it they are closed by the next call, or when this is.
+        """
+        while True:
+            await anyio.sleep(_LOOK_SECONDS)
+            if self._transport is not None:
+                await self._transport.close_idle()
 
     async def exchange(self, call: Call) -> Reply:
         """The reply to the call, whatever its status; its body is one read-only buffer.
@@ -138,12 +148,8 @@ class Peer:
             request = http.build_request(call.method, path, headers=headers)
             request.stream = _Body(call.body)
             response = await http.send(request, stream=True)
-            try:
-                body = await self._body(call, response)
-            finally:
-                await response.aclose()
-            if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
-                _spend(response)
+            # httpx closes it, at its end and where reading it raises or is cancelled.
+            body = await self._body(call, response)
         except (httpx.HTTPError, OSError, UnicodeError) as error:  # anyio lets an alert of TLS through as it is
             raise self._failed(call, error) from None
         except httpx.InvalidURL as error:
@@ -188,21 +194,14 @@ class Peer:
         if 200 <= status < 300 or 400 <= status < 600:
             if coding == "identity":
                 return
-            fault = f"in content-encoding {coding[:40]}, which was not asked for"
+            named = coding if _CODING.fullmatch(coding) else "that has no name"
+            fault = f"in content-encoding {named}, which was not asked for"
         else:
-            way_out = f"redirects are not followed, use {where[:200]}" if where else "is it an inference server?"
+            # Without user, password and query: a server may send a caller on with credentials.
+            place = _CREDENTIALS.sub("", where)[:200]
+            way_out = f"redirects are not followed, use {place}" if place else "is it an inference server?"
             fault = f"with HTTP status {status}; {way_out}"
         raise InferError(Code.BAD_UPSTREAM, f"{call.method} {self.url}{call.path} was answered {fault}")
-
-
-def _spend(response: httpx.Response) -> None:
-    """Sees to it that no call goes down the reply's connection any more.
-
-    uvicorn, and so KServe, closes one on which a failure was not handled, without saying so before: a call that is on
-    its way by then is lost. The pool replaces what the other side seems to have closed, so this is what it sees.
-    """
-    with suppress(OSError):  # it is closed already
-        response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 class _Body(httpx.AsyncByteStream):

@@ -29,6 +29,8 @@ from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
+from pipeline.graph.each import told_of_items
+from pipeline.graph.edges import sees_all
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.observe import (
@@ -115,7 +117,8 @@ class Pipeline:
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
         self._opening = Opening(drawn.graph, drawn.interfaces, self._opened, self._threads, self._waits)
-        self._detached = Detached(spec.name, spec.limit, self._detached_done, self._threads)
+        see_all = {step.name for step in drawn.graph.steps if sees_all(step, drawn.interfaces[step.name])}
+        self._detached = Detached(spec.name, spec.limit, self._detached_done, self._threads, see_all)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name} version {self.version}, {self.state.value}>"
@@ -154,9 +157,10 @@ class Pipeline:
                     kind = self._blueprint.kinds[step.action]
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
-                    opened = self._opening.step(step, call.function, blocking=call.blocking, where=call.where)
-                    self._opened[step.name] = opened
-                    learned[step.name] = call.signature
+                    learned[step.name] = own = told_of_items(step, call.signature)
+                    self._opened[step.name] = self._opening.step(
+                        step, call.function, blocking=call.blocking, learned=own, where=call.where
+                    )
                     if call.readiness is not None:
                         self._readiness[step.name] = call.readiness
             except Exception as error:

@@ -111,15 +111,17 @@ def draw(graph: Path, output: str | None, form: str | None) -> None:
 
 
 @cli.command()
-@click.argument("folder", default=".", type=click.Path(path_type=Path))
-def init(folder: Path) -> None:
+@click.argument("folder", default=".")
+def init(folder: str) -> None:
     """Make a working project: a graph, its code, a request, a test.
 
     FOLDER is the current one by default. Nothing is overwritten: where one of the files is there, none is written.
     """
     from server.init import make_project  # noqa: PLC0415
 
-    sys.exit(make_project(folder))
+    if not folder:
+        raise click.UsageError('the folder has no name; "." is the current one')
+    sys.exit(make_project(Path(folder)))
 
 
 @cli.command()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from pipeline.drawing.catalog import drawn, format_of
+from pipeline.drawing.layers import TooLarge
 from server.report import FAULTS, blueprints
 
 _DEFAULT = "svg"
@@ -13,7 +14,7 @@ _STDOUT = "-"
 
 
 def draw_file(graph: Path, output: str | None, form: str | None) -> int:
-    """The exit code: 0, or 2 where the graph has faults or the file cannot be written.
+    """The exit code: 0, or 2 where the graph has faults, is too large, or the file cannot be written.
 
     ``output`` None or "-" is stdout, where an SVG goes if nobody says otherwise; but not to a person's screen.
     """
@@ -27,7 +28,10 @@ def draw_file(graph: Path, output: str | None, form: str | None) -> int:
     found = blueprints([graph])
     if found is None:
         return FAULTS
-    text = drawn(found[0].graph, found[0].interfaces, form)
+    try:
+        text = drawn(found[0].graph, found[0].interfaces, form)
+    except TooLarge as error:
+        return _refuse(f"{graph}: {error}: -o graph.dot, or graph.mmd")
     if to_stdout or output is None:
         sys.stdout.buffer.write(text.encode())
         return 0

@@ -51,6 +51,8 @@ _SECTION = """\
       <div class="scroll drawing" tabindex="0" role="group" aria-label="Drawing of {name}">{drawing}</div>
     </section>"""
 
+_TOO_LARGE = """<svg xmlns="http://www.w3.org/2000/svg" width="960" height="40"><text x="8" y="26">{}</text></svg>"""
+
 
 class _Drawing:
     """The drawing of one model, made when it is first asked for."""
@@ -61,10 +63,10 @@ class _Drawing:
         self._text = ""
 
     async def text(self) -> str:
-        """The SVG. Cancelled, a thread that draws ends by itself, and its drawing is dropped."""
+        """The SVG. Cancelled while it is drawn, it is finished all the same: who asks next would begin anew."""
         async with self._lock:
             if not self._text:
-                self._text = await trio.to_thread.run_sync(_drawn, self.pipeline, abandon_on_cancel=True)
+                self._text = await trio.to_thread.run_sync(_drawn, self.pipeline)
         return self._text
 
 
@@ -106,8 +108,12 @@ async def _page(drawings: Collection[_Drawing], headers: Mapping[str, str]) -> R
 
 def _drawn(pipeline: Pipeline) -> str:
     from pipeline.drawing.catalog import drawn  # noqa: PLC0415  # most servers are never asked
+    from pipeline.drawing.layers import TooLarge  # noqa: PLC0415
 
-    return drawn(pipeline.blueprint.graph, pipeline.blueprint.interfaces, "svg")
+    try:
+        return drawn(pipeline.blueprint.graph, pipeline.blueprint.interfaces, "svg")
+    except TooLarge as error:
+        return _TOO_LARGE.format(escape(str(error)))
 
 
 def _style() -> str:

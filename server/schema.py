@@ -18,5 +18,5 @@ def schema_text() -> str:
 
 
 def options_of(kinds: Mapping[str, StepKind]) -> dict[str, Mapping[str, Any]]:
-    """Action → the schema of it and of its options, as far as its kind tells."""
-    return {action: kind.schema() if hasattr(kind, "schema") else {} for action, kind in kinds.items()}
+    """Action → the schema of it and of its options."""
+    return {action: kind.schema() for action, kind in kinds.items()}

@@ -22,8 +22,9 @@ MAY_IMPORT = {
 }
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
-    "plugins", "errors", "observe", "tensors", "wire", "exchange", "graph", "drawing", "asking", "contract", "engine",
-    "code", "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking", "blocking_pipeline", "client",
+    "plugins", "errors", "observe", "tensors", "wire", "network", "transport", "exchange", "graph", "drawing", "asking",
+    "contract", "engine", "code", "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking",
+    "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
@@ -33,7 +34,8 @@ BLIND = {
     "pipeline/engine/place.py": "notes the step on whatever it raised",
     "pipeline/repository.py": "a model that cannot be opened must not end the others",
     "pipeline/runtimes/sklearn.py": "unpickling may raise anything",
-    "pipeline/steps/readiness.py": "it is raised again, outside of the nursery that would put it into a group",
+    "pipeline/steps/meanwhile.py": "it is raised again, outside of the nursery that would put it into a group",
+    "pipeline/steps/readiness.py": "a question that fails is a no",
     "pipeline/wire/statuses.py": "an author's text may have none",
     "server/failure.py": "an author's text may have none",
     "server/handle.py": "the one of the request path: a failure is a reply",
@@ -49,8 +51,9 @@ PROTOCOL_WORDS = {"server/start.py", "server/flags.py"}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
-    "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py", "server/deadline.py", "server/encoding.py",
-    "server/failure.py", "server/openapi.py", "server/sample.py", "storage/uri.py",
+    "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py",
+    "server/deadline.py", "server/encoding.py", "server/failure.py", "server/openapi.py", "server/sample.py",
+    "storage/uri.py",
 )  # fmt: skip
 IMPURE = {"trio", "time", "os", "socket", "threading", "pathlib", "random", "subprocess", "logging", "anyio"}
 HEAVY = {"sklearn", "joblib", "pandas", "scipy", "torch", "onnxruntime", "xgboost", "lightgbm"}
@@ -63,7 +66,8 @@ AT_HOME = {
     "obstore": {"storage/"},
     "prometheus_client": {"server/metrics.py"},
     "click": {"server/cli.py", "server/flags.py"},
-    "httpx": {"pipeline/exchange.py"},
+    "httpx": {"pipeline/exchange.py", "pipeline/transport.py"},
+    "httpcore": {"pipeline/network.py", "pipeline/transport.py"},
 }
 
 FILES = sorted(path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py"))

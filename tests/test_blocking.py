@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import trio
 
-from pipeline.blocking import LoopThread, blocking
+from pipeline.blocking import LoopThread, blocking, entered, left
 from pipeline.client import BlockingClient, Client
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotFound
 from tests.conformance.zoo import FILES, GRAPHS
@@ -44,9 +44,11 @@ def interrupt():
 class Resource:
     """Notes what happens to it, and how what runs in it ends."""
 
-    def __init__(self, opening=None):
+    def __init__(self, opening=None, closing=None):
         self.notes = []
         self.opening = opening
+        self.closing = closing
+        self.told = None
         self.holds = threading.Event()
 
     async def __aenter__(self):
@@ -56,6 +58,9 @@ class Resource:
         return self
 
     async def __aexit__(self, *exc_info):
+        self.told = exc_info
+        if self.closing is not None:
+            await self.noting(self.closing)
         self.notes.append("closed")
 
     async def noting(self, function):
@@ -85,6 +90,8 @@ class Blocked:
     def __init__(self, resource):
         self.loop = LoopThread(resource, "the resource")
 
+    __enter__ = entered
+    __exit__ = left
     add = blocking(Resource.add)
     fail = blocking(Resource.fail)
     hold = blocking(Resource.hold)
@@ -127,18 +134,86 @@ def test_ctrl_c_cancels_the_call_that_runs_and_the_next_goes_well(blocked):
     assert blocked.loop.subject.notes == ["opened", *["cancelled"] * 20, "closed"]
 
 
-def test_ctrl_c_cancels_the_opening_and_ends_the_thread():
+async def interrupts():
+    interrupt()
+    await trio.sleep_forever()
+
+
+def plainly(function):
+    return function()
+
+
+def in_asyncio(function):
+    """In a task of ``asyncio.run``, whose own handler of the first Ctrl-C cancels the task and raises nothing."""
+
+    async def main():
+        return function()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("under", [plainly, in_asyncio])
+def test_ctrl_c_cancels_the_opening_and_ends_the_thread(under):
     threads = threading.active_count()
-
-    async def opening():
-        interrupt()
-        await trio.sleep_forever()
-
-    loop = LoopThread(Resource(opening), "the resource")
+    loop = LoopThread(Resource(opening=interrupts), "the resource")
     with pytest.raises(KeyboardInterrupt):
-        loop.open()
+        under(loop.open)
     assert loop.subject.notes == ["cancelled"]
     assert threading.active_count() == threads
+
+
+def test_ctrl_c_while_the_thread_is_being_started_ends_it(monkeypatch):
+    threads, start = set(threading.enumerate()), threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    loop = LoopThread(Resource(), "the resource")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            loop.open()
+    ended(threads)
+    loop.open()
+    loop.close()
+    assert loop.subject.notes == ["opened", "closed"]
+
+
+@pytest.mark.parametrize("under", [plainly, in_asyncio])
+def test_ctrl_c_cancels_the_closing_and_ends_the_thread(under):
+    threads = threading.active_count()
+    loop = LoopThread(Resource(closing=interrupts), "the resource")
+    loop.open()
+    with pytest.raises(KeyboardInterrupt):
+        under(loop.close)
+    assert loop.subject.notes == ["opened", "cancelled"]
+    assert threading.active_count() == threads
+    loop.close()
+
+
+@pytest.mark.parametrize("under", [plainly, in_asyncio])
+def test_what_closing_raises_is_raised_as_it_is_and_the_thread_ends(under):
+    async def closing():
+        raise OSError("not today")
+
+    threads = threading.active_count()
+    loop = LoopThread(Resource(closing=closing), "the resource")
+    loop.open()
+    with pytest.raises(OSError, match="not today"):
+        under(loop.close)
+    assert threading.active_count() == threads
+
+
+def test_what_is_open_is_told_how_its_block_was_left():
+    resource = Resource()
+    for error in (KeyboardInterrupt(), ValueError()):
+        with pytest.raises(type(error)), Blocked(resource) as blocked:
+            raise error
+        assert resource.told[:2] == (type(error), error)
+    with Blocked(resource) as blocked:
+        assert blocked.add(1) == 2
+    assert resource.told == (None, None, None)
 
 
 def test_what_cannot_be_opened_raises_as_it_is_and_can_be_tried_again():

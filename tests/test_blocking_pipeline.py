@@ -19,7 +19,7 @@ from pipeline.pipeline import State
 from pipeline_serve import BlockingPipeline, Datatype, InferResponse, Pipeline, Step
 from tests.raw import open_files, wait_for_files
 from tests.serving import PATIENCE
-from tests.test_blocking import script
+from tests.test_blocking import interrupt, script
 
 
 def one(run, name="m", **top):
@@ -251,18 +251,93 @@ def test_closing_it_cancels_the_requests_of_other_threads(holds):
     assert holds.cancelled.is_set()
 
 
-def test_a_notebook_runs_its_cells_in_a_thread_with_a_running_loop_of_asyncio():
-    """As ipykernel does: a loop runs, and a handler of it executes the cells, one after the other."""
-    cells = ["model = one(same).blocking().open()", "answer = model.infer({'x': [1]})", "model.close()"]
-    names = {"one": one, "same": same}
+def watching(step, **keys):
+    """A pipeline that answers at once, and whose detached step goes on."""
+    dag = nx.DiGraph()
+    dag.add_node("s", step=Step(run=same))
+    dag.add_node("audit", step=Step(run=step, inputs="request", detached=True, **keys))
+    return Pipeline("m", dag, output="s")
+
+
+def test_closing_it_waits_for_detached_steps_and_ctrl_c_ends_the_wait():
+    notes = []
+
+    async def audit(x):
+        notes.append("began")
+        while model.state is not State.CLOSED:
+            await trio.lowlevel.checkpoint()
+        if x.item() == 2:
+            interrupt()
+            try:
+                await trio.sleep_forever()
+            finally:
+                notes.append("cancelled")
+        await trio.lowlevel.checkpoint()
+        notes.append("done")
+
+    model = watching(audit, timeout="1h").blocking()
+    with model:
+        model.infer({"x": 1})
+    assert notes == ["began", "done"]
+    model.open()
+    model.infer({"x": 2})
+    with pytest.raises(KeyboardInterrupt):
+        model.close()
+    assert notes[2:] == ["began", "cancelled"]
+    assert model.state is State.CLOSED
+
+
+def test_a_block_that_ctrl_c_ends_waits_for_no_detached_step(holds):
+    def ask():
+        with watching(holds.on_the_loop, timeout="1h").blocking() as model:
+            model.infer({"x": 1})
+            assert holds.began.wait(PATIENCE)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask()
+    assert holds.cancelled.is_set()
+
+
+def test_a_notebook_runs_its_cells_in_a_thread_with_a_running_loop_of_asyncio(holds):
+    """As ipykernel does: a loop runs, and a handler of it executes the cells, one after the other.
+
+    An interrupt is a KeyboardInterrupt wherever the thread is: a kernel has no handler as that of ``asyncio.run``.
+    """
+
+    async def hold(x):
+        if x.item() == 1:
+            interrupt()
+            await holds.on_the_loop(x)
+        return x
+
+    cells = [
+        "model = one(hold).blocking().open()",
+        "model.infer({'x': 1})",
+        "answer = model.infer({'x': [2]})",
+        "model.close()",
+    ]
+    names, interrupted = {"one": one, "hold": hold}, []
 
     async def kernel():
         for cell in cells:
             await asyncio.sleep(0)
-            exec(cell, names)
+            try:
+                exec(cell, names)
+            except KeyboardInterrupt:
+                interrupted.append(cell)
 
-    asyncio.run(kernel())
-    assert names["answer"]["s"].tolist() == [1]
+    loop = asyncio.new_event_loop()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        loop.run_until_complete(kernel())
+    finally:
+        signal.signal(signal.SIGINT, before)
+        loop.close()
+    assert interrupted == cells[1:2]
+    assert holds.cancelled.is_set()
+    assert names["answer"]["s"].tolist() == [2]
+    assert names["model"].state is State.CLOSED
 
 
 def test_a_program_of_asyncio_asks_in_a_thread_and_goes_on_meanwhile(holds):

@@ -13,6 +13,12 @@ from itertools import pairwise
 import networkx as nx
 
 Edge = tuple[int, int]
+# Nodes and bends are laid out at some 1,600 a second; a picture of more is one that nobody can read.
+_MOST = 12_000
+
+
+class TooLarge(ValueError):
+    """A graph that would take minutes to lay out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,13 @@ class Layers:
 
 
 def layered(count: int, edges: Sequence[Edge]) -> Layers:
-    """The layers of an acyclic graph of ``count`` nodes."""
+    """The layers of an acyclic graph of ``count`` nodes. Raises TooLarge."""
     rank = _ranks(count, edges)
+    pieces = count + sum(rank[target] - rank[source] - 1 for source, target in edges)
+    if pieces > _MOST:
+        raise TooLarge(
+            f"{count} boxes and {len(edges)} arrows are too many to lay out; DOT and Mermaid leave that to others"
+        )
     layers: list[list[int]] = [[] for _ in range(max(rank, default=-1) + 1)]
     for node in range(count):
         layers[rank[node]].append(node)

@@ -6,6 +6,7 @@ past the range of FP32 (to which many models convert), and having no elements.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 
 import numpy as np
@@ -24,6 +25,7 @@ class Blame:
 
     def __init__(self, step: StepSpec) -> None:
         self._step = step.name
+        self._each = step.each
         references = step.references
         named = step.inputs if isinstance(step.inputs, Mapping) else {}
         self._named = {to or str(reference.name): reference for to, reference in readings_of(step)}
@@ -38,7 +40,9 @@ class Blame:
         """The error to raise: ``value`` (None: nothing came) cannot be the step's ``name``, because of ``reason``."""
         if context.caller is not None:
             return self._misfit_of_call(name, value, context, reason)
-        sent = next((key for key, own in context.request.inputs.items() if own is value), None)
+        # An item is an object of its own, and comes from where all of them do.
+        origin = value if context.whole is None or name not in (context.whole.name, self._each) else context.whole.value
+        sent = next((key for key, own in context.request.inputs.items() if _is(own, origin)), None)
         # What steps give is the same for every request; what is missing beside a whole request, the request lacks.
         lacking = value is None and self._merges_request
         if sent is not None or lacking or self._all_from_caller or name in self._from_caller:
@@ -48,20 +52,45 @@ class Blame:
         )
 
     def _misfit_of_call(self, name: str, value: Bound | None, context: Context, reason: str) -> InferError:
-        """Through a handle its caller gives the inputs, but for headers and parameters that it left to the request."""
-        reference = self._named.get(name)
-        if isinstance(value, Json) and reference is not None and reference.source in (HEADERS, PARAMETERS):
-            own = context.headers if reference.source == HEADERS else context.parameters
-            if own.get(str(reference.name)) is value.value:
-                return InvalidInput(f"input {quoted(name)} {reason}")
+        if self._left_to_request(name, value, context):
+            return InvalidInput(f"input {quoted(name)} {reason}")
         return self._odd(name, value, context, reason) or WrongAnswer(
             f'step "{self._step}", called by step "{context.caller}": its input "{name}" {reason}'
         )
+
+    def made_by_caller(self, inputs: Mapping[str, Bound], context: Context) -> bool:
+        """Whether another step called this one, with nothing among the inputs that the request answers for."""
+        return context.caller is not None and not any(
+            self._left_to_request(name, value, context) or self._odd(name, value, context, "") is not None
+            for name, value in inputs.items()
+        )
+
+    def _left_to_request(self, name: str, value: Bound | None, context: Context) -> bool:
+        """Through a handle its caller gives the inputs, but for headers and parameters that it left to the request."""
+        reference = self._named.get(name)
+        if not isinstance(value, Json) or reference is None or reference.source not in (HEADERS, PARAMETERS):
+            return False
+        own = context.headers if reference.source == HEADERS else context.parameters
+        return own.get(str(reference.name)) is value.value
 
     def _odd(self, name: str, value: Bound | None, context: Context, reason: str) -> InferError | None:
         if isinstance(value, Tensor) and (source := _started_by(value, context.request.inputs)) is not None:
             return InvalidInput(f'input {quoted(source)} does not suit step "{self._step}", whose "{name}" {reason}')
         return None
+
+
+def _is(sent: Value, value: Bound | None) -> bool:
+    """Whether this is what was sent. Code that hands it on gives the same memory, or the same items, in a new value."""
+    match sent, value:
+        case Tensor(datatype, array), Tensor() if array.size:
+            same = datatype is value.datatype and array.shape == value.shape and array.strides == value.array.strides
+            return same and array.ctypes.data == value.array.ctypes.data
+        case Json(list() as own), Json(list() as items):
+            return len(own) == len(items) and all(map(operator.is_, own, items))
+        case Json(dict() as own), Json():
+            return own is value.value
+        case _:
+            return sent is value
 
 
 def _started_by(value: Tensor, sent: Mapping[str, Value]) -> str | None:

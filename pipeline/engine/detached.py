@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 
+import msgspec
 import trio
 
 from pipeline.engine.failure import contained
@@ -15,9 +18,7 @@ from pipeline.engine.step import Context, OpenStep
 from pipeline.errors import Code, InferError, ModelNotReady, Overloaded, told
 from pipeline.observe import DetachedDone
 from pipeline.tensors.forms import Bound
-
-SECONDS = 60.0
-"""What a detached step has where it says no timeout: as long as callers of an HTTP API wait (graph.md, "Wiring")."""
+from pipeline.tensors.message import InferRequest
 
 _LOG = logging.getLogger("pipeline_serve")
 Told = Callable[[str, str, float, BaseException | None], None]
@@ -25,13 +26,19 @@ Told = Callable[[str, str, float, BaseException | None], None]
 
 
 class Detached:
-    """The jobs of one pipeline, at most so many at once. ``opened`` gives them a nursery, ``closed`` begins no more."""
+    """The jobs of one pipeline, at most so many at once. ``opened`` gives them a nursery, ``closed`` begins no more.
 
-    def __init__(self, model: str, most: int, told: Told, threads: trio.CapacityLimiter) -> None:
+    ``sees_all``: the steps that may look at the whole of their request, by name.
+    """
+
+    def __init__(
+        self, model: str, most: int, told: Told, threads: trio.CapacityLimiter, sees_all: Collection[str]
+    ) -> None:
         self._model = model
         self._most = most
         self._told = told
         self._threads = threads
+        self._sees_all = sees_all
         self._nursery: trio.Nursery | None = None
         self._running = 0
         self.owns_interrupts = False
@@ -49,9 +56,10 @@ class Detached:
             nursery.cancel_scope.cancel()
 
     def start(self, step: OpenStep, read: Callable[[], Mapping[str, Bound]], context: Context) -> None:
-        """Begins the step; what it reads is read now, and nothing else of its request is kept. Never raises.
+        """Begins the step; what it reads is read now. Never raises.
 
-        Its time is its own, its headers and its request id are the request's.
+        Of its request it keeps that, the headers, the parameters and the id; all of it where it may look at all of it.
+        Its time is its own.
         """
         try:
             if self._nursery is None:
@@ -63,8 +71,9 @@ class Detached:
         except InferError as error:
             self._told(step.name, context.id, 0.0, error)
             return
-        seconds = SECONDS if step.timeout is None else step.timeout
-        own = Context(context.request, trio.current_time() + seconds)
+        seconds = math.inf if step.timeout is None else step.timeout
+        request = context.request if step.name in self._sees_all else _kept(context.request, inputs)
+        own = Context(request, trio.current_time() + seconds)
         self._running += 1
         self._nursery.start_soon(self._run, step, inputs, own, name=f"detached step {step.name}")
 
@@ -94,6 +103,17 @@ class Detached:
             self._running -= 1
             if not self._running:
                 self._none_left.unpark_all()
+
+
+def _kept(request: InferRequest, inputs: Mapping[str, Bound]) -> InferRequest:
+    """The request with those of its inputs that are read, for the names they were sent under."""
+    if inputs is request.inputs:
+        kept = request.inputs
+    else:
+        values = [own.values() if isinstance(own, Mapping) else (own,) for own in inputs.values()]
+        read = set(map(id, itertools.chain.from_iterable(values)))
+        kept = {name: own for name, own in request.inputs.items() if id(own) in read}
+    return msgspec.structs.replace(request, inputs=kept, body=None)
 
 
 def log(done: DetachedDone) -> None:

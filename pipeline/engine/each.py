@@ -6,7 +6,8 @@ own limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import trio
@@ -16,6 +17,7 @@ from pipeline.engine.failure import bare
 from pipeline.engine.limit import Limit
 from pipeline.engine.step import AsyncCall, BlockingCall, Context
 from pipeline.errors import WrongAnswer, noted
+from pipeline.graph.edges import Names
 from pipeline.graph.interface import Interface
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import listed
@@ -29,18 +31,24 @@ _BESIDE = 16
 
 
 class Loop:
-    """The items of one step's input, and the whole of its results. Pure; ``interface`` is that of the whole loop."""
+    """The items of one step's input, and the whole of its results. Pure; ``interface`` is that of the whole loop.
 
-    def __init__(self, step: StepSpec, interface: Interface) -> None:
+    ``gives``: what is known of the whole of its results, for where there are none.
+    """
+
+    def __init__(self, step: StepSpec, interface: Interface, gives: Names) -> None:
         self.step = step.name
         self.name = str(step.each)
         self._blame = Blame(step)
-        self._declared = interface.gives
+        self._gives = gives
         # As binding has it: one parameter takes the only value there is, whatever its name; and so does a model.
-        self._takes_only = len(interface.parameters) == 1 and (step.action != "run" or not interface.takes_rest)
+        self._takes_only = len(interface.parameters) == 1 and not (interface.named_parameters and interface.takes_rest)
 
-    def items(self, inputs: Mapping[str, Bound], context: Context) -> Sequence[Mapping[str, Bound]]:
-        """What each call reads. Raises InvalidInput or WrongAnswer, by blame, where there is nothing to loop over."""
+    def items(self, inputs: Mapping[str, Bound], context: Context) -> tuple[Items, Context]:
+        """What each call reads, and the context of each.
+
+        Raises InvalidInput or WrongAnswer, by blame, where there is nothing to loop over.
+        """
         key = self.name
         if key not in inputs and self._takes_only and len(inputs) == 1:
             (key,) = inputs
@@ -49,9 +57,9 @@ class Loop:
             (value,) = value.values()
         match value:
             case Tensor() if value.array.ndim:
-                return _Items(inputs, key, value)
+                return _OfTensor(inputs, key, value), context.looping(key, value)
             case Json(list() as elements):
-                return [{**inputs, key: Json(element)} for element in elements]
+                return [{**inputs, key: Json(element)} for element in elements], context.looping(key, value)
             case None:
                 has = listed(f'"{name}"' for name in inputs) if inputs else "none"
                 raise self._blame.misfit(self.name, None, context, f"is missing; there is {has}")
@@ -65,7 +73,7 @@ class Loop:
     def whole(self, results: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
         """The outputs by name. Raises WrongAnswer, naming the items, where they do not go together."""
         if not results:
-            return self._nothing()
+            return {name: _empty(spec) for name, spec in self._gives.items()}
         first = results[0]
         for number, result in enumerate(results):
             if result.keys() != first.keys():
@@ -95,11 +103,15 @@ class Loop:
     def _odd(self, number: int, has: str, first: str) -> WrongAnswer:
         return WrongAnswer(f'step "{self.step}": item {number} of "{self.name}" {has}, and item 0 {first}')
 
-    def _nothing(self) -> Mapping[str, Value]:
-        return {name: _empty(spec) for name, spec in (self._declared or {self.step: None}).items()}
+
+class Items(Protocol):
+    """What each call reads, by number."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> Mapping[str, Bound]: ...
 
 
-class _Items(Sequence[Mapping[str, Bound]]):
+class _OfTensor:
     """The items of a tensor, made when they are asked for."""
 
     def __init__(self, inputs: Mapping[str, Bound], key: str, tensor: Tensor) -> None:
@@ -110,14 +122,11 @@ class _Items(Sequence[Mapping[str, Bound]]):
     def __len__(self) -> int:
         return len(self._tensor.array)
 
-    def __getitem__(self, number: int) -> Mapping[str, Bound]:  # type: ignore[override]
+    def __getitem__(self, number: int, /) -> Mapping[str, Bound]:
         array = self._tensor.array
         # Not array[number], which of one axis is a number and no array.
         item = array[number : number + 1].reshape(array.shape[1:])
         return {**self._inputs, self._key: Tensor(self._tensor.datatype, item)}
-
-    def __iter__(self) -> Iterator[Mapping[str, Bound]]:
-        return (self[number] for number in range(len(self)))
 
 
 def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
@@ -125,10 +134,11 @@ def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
 
     def run(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         results = []
-        for number, item in enumerate(loop.items(inputs, context)):
-            _check_cancelled()
+        items, own = loop.items(inputs, context)
+        for number in range(len(items)):
+            _check(own)
             try:
-                results.append(call(item, context))
+                results.append(call(items[number], own))
             except Exception as error:
                 loop.noted(error, number)
                 raise
@@ -137,12 +147,11 @@ def one_after_the_other(call: BlockingCall, loop: Loop) -> BlockingCall:
     return run
 
 
-def _check_cancelled() -> None:
-    try:
+def _check(context: Context) -> None:
+    if context.term is not None:
+        context.term.check()
+    else:
         trio.from_thread.check_cancelled()
-    except RuntimeError:
-        # A thread of the user's own, which calls through a handle: that is checked at each of its calls.
-        return
 
 
 def beside_each_other(call: AsyncCall, loop: Loop, limit: Limit | None) -> AsyncCall:
@@ -153,8 +162,8 @@ def beside_each_other(call: AsyncCall, loop: Loop, limit: Limit | None) -> Async
     """
 
     async def run(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-        items = loop.items(inputs, context)
-        return loop.whole(await _Beside(call, loop, limit, items, context).all())
+        items, own = loop.items(inputs, context)
+        return loop.whole(await _Beside(call, loop, limit, items, own).all())
 
     return run
 
@@ -162,9 +171,7 @@ def beside_each_other(call: AsyncCall, loop: Loop, limit: Limit | None) -> Async
 class _Beside:
     """The tasks of one call over its items."""
 
-    def __init__(
-        self, call: AsyncCall, loop: Loop, limit: Limit | None, items: Sequence[Mapping[str, Bound]], context: Context
-    ) -> None:
+    def __init__(self, call: AsyncCall, loop: Loop, limit: Limit | None, items: Items, context: Context) -> None:
         self._call = call
         self._loop = loop
         self._limit = limit

@@ -74,29 +74,17 @@ class Handles:
         return step
 
 
-class _Lease:
-    """What the handles of one call of their owner share. Made, and ended, in the owner's task."""
+class _Term:
+    """Whether a call of the owner lasts: for its handles, and for what is called with their context."""
 
-    __slots__ = ("_scopes", "_token", "context", "over", "owner", "task", "threads", "variables", "yielded")
+    __slots__ = ("_owner", "over")
 
-    def __init__(self, owner: str, context: Context, threads: trio.CapacityLimiter) -> None:
-        self.owner = owner
-        self.context = context.called_by(owner)
-        self.threads = threads
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
         self.over = False
-        self.task = trio.lowlevel.current_task()
-        self.variables = contextvars.copy_context()
-        self.yielded = perf_counter()
-        self._token = trio.lowlevel.current_trio_token()
-        self._scopes: set[trio.CancelScope] = set()
-
-    def end(self) -> None:
-        self.over = True
-        for scope in tuple(self._scopes):
-            scope.cancel()
 
     def ended(self) -> InferError:
-        message = f'step "{self.owner}" has ended, and what its handles call with it; none can be called any more'
+        message = f'step "{self._owner}" has ended, and what its handles call with it; none can be called any more'
         return InferError(Code.CANCELLED, message)
 
     def check(self) -> bool:
@@ -113,17 +101,43 @@ class _Lease:
             raise self.ended()
         return foreign
 
+
+class _Lease:
+    """What the handles of one call of their owner share. Made, and ended, in the owner's task."""
+
+    __slots__ = (
+        "_deadline", "_scopes", "_token", "context", "owner", "task", "term", "threads", "variables", "yielded"
+    )  # fmt: skip
+
+    def __init__(self, owner: str, context: Context, threads: trio.CapacityLimiter) -> None:
+        self.owner = owner
+        self.term = _Term(owner)
+        self.context = context.called_by(owner, self.term)
+        self.threads = threads
+        self.task = trio.lowlevel.current_task()
+        self.variables = contextvars.copy_context()
+        self.yielded = perf_counter()
+        # The owner's own timeout is a scope around this task, and what it calls from threads is outside of that.
+        self._deadline = min(context.deadline, trio.current_effective_deadline())
+        self._token = trio.lowlevel.current_trio_token()
+        self._scopes: set[trio.CancelScope] = set()
+
+    def end(self) -> None:
+        self.term.over = True
+        for scope in tuple(self._scopes):
+            scope.cancel()
+
     async def watched(self, step: OpenStep, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
         """The step's outputs, in a task that is not the owner's; cancelled once the owner's call is over."""
-        if self.over:
-            raise self.ended()
-        with trio.CancelScope(deadline=self.context.deadline) as scope:
+        if self.term.over:
+            raise self.term.ended()
+        with trio.CancelScope(deadline=self._deadline) as scope:
             self._scopes.add(scope)
             try:
                 return await alone(step, inputs, self.context, self.threads)
             finally:
                 self._scopes.discard(scope)
-        raise self.ended()
+        raise self.term.ended()
 
     def wait_for(self, step: OpenStep, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
         """The step's outputs, from a thread that waits for the loop."""
@@ -131,9 +145,9 @@ class _Lease:
             # With the token it is a system task: nobody's scope but its own cancels it.
             return trio.from_thread.run(self.watched, step, inputs, trio_token=self._token)
         except trio.RunFinishedError:
-            raise self.ended() from None
+            raise self.term.ended() from None
         except InferError:
-            self.check()
+            self.term.check()
             raise
 
     async def breathe(self) -> None:
@@ -168,8 +182,8 @@ class _Awaited(_Handle):
         Cancelled, it is cancelled.
         """
         lease, step = self._lease, self._step
-        if lease.over:
-            raise lease.ended()
+        if lease.term.over:
+            raise lease.term.ended()
         inputs = self._target.inputs(positional, named, lease.context.request)
         await lease.breathe()
         start = perf_counter()
@@ -198,7 +212,7 @@ class _Blocking(_Handle):
 
         Once the request is cancelled: trio.Cancelled in the step's own thread, InferError (CANCELLED) in any other.
         """
-        if self._lease.check():
+        if self._lease.term.check():
             # Log lines and traces of what it calls belong to the request, in whatever thread.
             return self._lease.variables.copy().run(self._call, positional, named)
         return self._call(positional, named)

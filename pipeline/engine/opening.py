@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine.detached import SECONDS
 from pipeline.engine.each import Loop, beside_each_other, one_after_the_other
 from pipeline.engine.handles import Handles
 from pipeline.engine.limit import Limit
 from pipeline.engine.step import LoopStep, OpenStep, ThreadStep
 from pipeline.engine.target import Target
 from pipeline.graph.dag import Graph
+from pipeline.graph.each import promised
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.spec import StepSpec
+from pipeline.tensors.signature import Signature
 
 if TYPE_CHECKING:
     import trio
 
 # A step's waiting room where the file does not say (graph.md, "Policy").
 _QUEUE = 100
+# What a detached step has where it says no timeout: as long as callers of an HTTP API wait (graph.md, "Wiring").
+_DETACHED_SECONDS = 60.0
 
 
 class Opening:
@@ -43,16 +46,22 @@ class Opening:
         self._on_wait = on_wait
 
     def step(
-        self, step: StepSpec, function: Callable[..., Any], *, blocking: bool, where: str | None = None
+        self,
+        step: StepSpec,
+        function: Callable[..., Any],
+        *,
+        blocking: bool,
+        learned: Signature,
+        where: str | None = None,
     ) -> OpenStep:
         """The step whose kind answers with ``function(inputs, context)``, to be awaited unless ``blocking``.
 
-        ``where``: what it asks, for the log.
+        ``learned``: what its model told of itself, of the whole step. ``where``: what it asks, for the log.
         """
         limit = self._limit(step)
-        timeout = SECONDS if step.detached and step.timeout is None else step.timeout
+        timeout = _DETACHED_SECONDS if step.detached and step.timeout is None else step.timeout
         handles = self._handles(step, blocking=blocking)
-        loop = None if step.each is None else Loop(step, self._interfaces[step.name])
+        loop = None if step.each is None else self._loop(step, learned)
         if blocking and step.where != "loop":
             if loop is not None:
                 function = one_after_the_other(function, loop)
@@ -63,6 +72,10 @@ class Opening:
             # Each item takes a place of its own.
             function, limit = beside_each_other(function, loop, limit), None
         return LoopStep(step.name, function, timeout, limit, handles, where)
+
+    def _loop(self, step: StepSpec, learned: Signature) -> Loop:
+        gives = promised(step, self._graph, self._interfaces, learned)
+        return Loop(step, self._interfaces[step.name], gives)
 
     def _limit(self, step: StepSpec) -> Limit | None:
         interface = self._interfaces[step.name]

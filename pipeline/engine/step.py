@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import trio
 
@@ -24,7 +24,7 @@ _NONE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 class Context:
     """What a step may know of its request besides the tensors; ask for it with a parameter of this type."""
 
-    __slots__ = ("_clock", "caller", "deadline", "handles", "request", "tally")
+    __slots__ = ("_clock", "caller", "deadline", "handles", "request", "tally", "term", "whole")
 
     def __init__(self, request: InferRequest, deadline: float) -> None:
         """``deadline`` in seconds of the loop's clock, ``math.inf`` for none; with one, this is made on the loop."""
@@ -36,6 +36,10 @@ class Context:
         """The steps that this one may call, under the names that its ``handles`` give them."""
         self.caller: str | None = None
         """The step that called this one through a handle; None where the graph did."""
+        self.term: Term | None = None
+        """How long the step that called this one lasts; None where the graph called it."""
+        self.whole: Whole | None = None
+        """What the step loops over, for who is called with one item of it."""
         self.tally = Tally()
 
     @property
@@ -60,19 +64,41 @@ class Context:
     def having(self, handles: Mapping[str, Callable[..., Any]]) -> Context:
         """The same, for a step with these handles."""
         own = self._same()
-        own.caller, own.handles = self.caller, handles
+        own.handles = handles
         return own
 
-    def called_by(self, step: str) -> Context:
-        """The same, for what that step calls through a handle."""
+    def looping(self, name: str, value: Bound) -> Context:
+        """The same, for the items of that value, which each call reads as its input ``name``."""
         own = self._same()
-        own.caller, own.handles = step, _NONE
+        own.whole = Whole(name, value)
+        return own
+
+    def called_by(self, step: str, term: Term | None = None) -> Context:
+        """The same, for what that step calls through a handle, for so long as ``term`` says."""
+        own = self._same()
+        own.caller, own.term, own.handles, own.whole = step, term, _NONE, None
         return own
 
     def _same(self) -> Context:
         own = object.__new__(Context)
         own.request, own.deadline, own._clock, own.tally = self.request, self.deadline, self._clock, self.tally
+        own.caller, own.term, own.handles, own.whole = self.caller, self.term, self.handles, self.whole
         return own
+
+
+class Term(Protocol):
+    """The time of a call that others hang on. For code in a thread, be it trio's or the user's own."""
+
+    def check(self) -> object:
+        """Raises once that is over: trio.Cancelled in a thread of trio's, InferError (CANCELLED) in any other."""
+        ...
+
+
+class Whole(NamedTuple):
+    """The input that a step loops over, and under which name each call reads an item of it."""
+
+    name: str
+    value: Bound
 
 
 class Tally:

@@ -37,7 +37,7 @@ class Target:
         given = [(to, own) for to, own in readings if own.source not in _OF_CONTEXT]
         # Models and other servers take tensors under any name, and so does one parameter for all that come.
         self._any = interface.takes_rest or (interface.takes_all and not isinstance(step.inputs, Mapping))
-        names_itself = step.action == "run" and not (self._any and not interface.takes_rest)
+        names_itself = interface.named_parameters and not (self._any and not interface.takes_rest)
         self._needed = [own.name for own in interface.parameters if own.required] if names_itself else []
         self._is_open = not names_itself
         self._takes_json = len(fed) == 1 and fed[0].form in (Form.DICT, Form.ANY)
@@ -81,7 +81,7 @@ class Target:
         """The only output, an array or JSON; of several, a dict by name."""
         if len(outputs) == 1:
             (value,) = outputs.values()
-            return value.array.view() if type(value) is Tensor else _plain(value)
+            return _plain(value)
         return {name: _plain(value) for name, value in outputs.items()}
 
     @property

@@ -9,7 +9,8 @@ from typing import Any
 
 import networkx as nx
 
-from pipeline.graph.beside import handled, refuse_never, refuse_waiting
+from pipeline.graph.detached import refuse_never, refuse_waiting
+from pipeline.graph.handles import handled
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import REQUEST, RESERVED, UNREAD, GraphSpec, Reference, Step, StepSpec
 from pipeline.graph.words import listed, meant, near

@@ -62,6 +62,12 @@ def feeds(step: StepSpec, interface: Interface, graph: Graph, interfaces: Interf
                 yield Feed(parameter, reference, name, spec)
 
 
+def sees_all(step: StepSpec, interface: Interface) -> bool:
+    """Whether the step, or what it calls by its handles, may look at more of the request than it reads by name."""
+    reads_request = any(own.source == REQUEST for own in step.references)
+    return interface.reads_request or (interface.reads_body and reads_request) or bool(step.handles)
+
+
 @dataclass(frozen=True, slots=True)
 class Reads:
     """Which tensors of a request some step reads. ``only``: the one there is, whatever its name.

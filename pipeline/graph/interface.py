@@ -29,7 +29,8 @@ class Interface:
 
     ``gives``: output name → spec (None: the name alone is known); None where nothing is known. ``blocking``: the code
     is synchronous. ``limit``: how many requests may be in it at once where the user does not say (None: no bound);
-    ``keeps_state``: it is 1 because the code may keep state between calls.
+    ``keeps_state``: it is 1 because the code may keep state between calls. ``named_parameters``: the author named them,
+    and they are all that there is but for the rest; a model and a server take a tensor under any name.
     """
 
     parameters: tuple[Parameter, ...]
@@ -39,6 +40,7 @@ class Interface:
     takes_rest: bool = False
     reads_request: bool = False
     keeps_state: bool = False
+    named_parameters: bool = False
 
     @property
     def takes_all(self) -> bool:

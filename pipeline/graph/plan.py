@@ -65,7 +65,7 @@ class Plan:
     answer: tuple[Pick, ...]
     forks: bool
     shares: bool
-    detached: tuple[int, ...] = ()
+    detached: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipeline.asking import HEADER_NAME, headers_of, size_of
+from pipeline.asking import size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
-from pipeline.exchange import Peer, beside
+from pipeline.exchange import Peer, in_thread_if_large
 from pipeline.graph.interface import Interface, Parameter
-from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.steps.catalog import Call, Home
+from pipeline.steps.forwarding import travelling
+from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.readiness import watched
-from pipeline.steps.remote import ANSWERS, Remote, remote_of
-from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.steps.remote import Remote, remote_of, words
+from pipeline.steps.secrets import secrets_of
+from pipeline.steps.upstream import INPUT_REFUSED, lost, refused, refused_step, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
 from pipeline.tensors.message import (
@@ -34,8 +36,6 @@ from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Tensor, Value
 from pipeline.wire import codec as wire
-from pipeline.wire.codec import REQUEST_ID_HEADER, is_request_id
-from pipeline.wire.paths import EXAMPLES, url_pattern
 from pipeline.wire.statuses import body_of
 
 KEYS = {"call": ("params", "forward", "ready")}
@@ -43,42 +43,7 @@ KEYS = {"call": ("params", "forward", "ready")}
 
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of each word, for editors."""
-    file = {"type": "string", "minLength": 1}
-    truth = {"type": "boolean"}
-    params = {
-        "answer": or_variable(
-            {
-                "enum": list(ANSWERS),
-                "description": "json: always the JSON that came, where the protocol answers in JSON",
-                "default": ANSWERS[0],
-            }
-        ),
-        "binary": or_variable({**truth, "description": "Tensors as raw bytes; by default where they can"}),
-        "ca": {**file, "description": "PEM file, or folder, of the authorities that are trusted"},
-        "cert": {**file, "description": "PEM file of the client's certificate"},
-        "key": {**file, "description": "PEM file of the certificate's key"},
-        "max_reply": {"$ref": "#/$defs/size", "description": "The largest answer that is read", "default": "1GiB"},
-        "verify": or_variable({**truth, "description": "Whether the server's certificate is checked"}),
-    }
-    url = {"type": "string", "pattern": url_pattern(), "examples": EXAMPLES}
-    header = or_variable({"type": "string", "pattern": HEADER_NAME})
-    return {
-        "call": or_variable({**url, "description": "Another server's URL for inference, of any of its protocols"}),
-        "params": {
-            "type": "object",
-            "description": "How it is asked",
-            "additionalProperties": False,
-            "properties": params,
-            "dependentRequired": {"key": ["cert"]},
-            "not": {"required": ["ca", "verify"], "properties": {"verify": {"const": False}}},
-        },
-        "forward": {
-            "type": "array",
-            "items": header,
-            "description": "Headers of the request that travel along; authorization only where it is named",
-        },
-        "ready": or_variable({**truth, "default": False, "description": "Ready only while the remote is"}),
-    }
+    return words()
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
@@ -92,7 +57,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
 
 @asynccontextmanager
 async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
-    """The step, its connections kept from call to call; with ``ready`` its server is watched meanwhile.
+    """The step, its connections kept from call to call, idle ones 4 s; with ``ready`` its server is watched meanwhile.
 
     Raises ValueError for faults and for certificates that cannot be used, naming the file. Cancelled, every connection
     is closed.
@@ -100,7 +65,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     remote = _remote(step, home)
     # The step's limit bounds its calls, and without one that of the graph does. A probe waits for none of them.
     connections = None if step.limit is None else step.limit + 1
-    async with remote.peer(connections) as peer:
+    async with remote.peer(connections) as peer, meanwhile(peer.close_idle):
         asking = _Asking(step, remote, peer)
         if not remote.ready:
             yield Call(asking.call, blocking=False, where=remote.where)
@@ -153,17 +118,20 @@ class _Asking:
         values = {name: self._value(name, given, context) for name, given in inputs.items()}
         request = self._request(values, context)
         command = Infer(request, self._asked.verb)
-        call = await beside(size_of(command), lambda: self._written(command, context))
+        call = await in_thread_if_large(size_of(command), lambda: self._written(command, context))
         try:
             reply = await self._peer.exchange(call)
         except InferError as error:
-            raise lost(self._name, error) from None
+            raise lost(self._name, error, self._secrets(call)) from None
         if reply.status >= 400:
-            raise refused(self._name, self._peer.url, call, reply, command)
+            refusal = refused(self._name, self._peer.url, call, reply, command, self._secrets(call))
+            if reply.status in INPUT_REFUSED and self._blame.made_by_caller(inputs, context):
+                refusal = refused_step(str(context.caller), refusal)
+            raise refusal
         try:
-            return await beside(sum(map(len, reply.body)), lambda: self._read(reply, command))
+            return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
-            raise unreadable(self._name, error, self._peer.url, call, reply) from None
+            raise unreadable(self._name, error, self._peer.url, call, reply, self._secrets(call)) from None
 
     def _read(self, reply: wire.Reply, command: Infer) -> Mapping[str, Value]:
         if self._remote.as_json:
@@ -178,28 +146,27 @@ class _Asking:
                 return {self._name: only}
         return result.outputs
 
+    def _secrets(self, call: wire.Call) -> Collection[str]:
+        return secrets_of(self._remote.base, call.headers)
+
     async def why_not_ready(self) -> str | None:
         """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
         command = AskModelReady(self._asked.model, self._asked.version)
         call = self._codec.encode_request(command, self._options)
-        where = f"{self._peer.url}{call.path}"
         try:
             result = self._codec.decode_reply(await self._peer.exchange(call), command)
         except InferError as error:
-            return error.message if self._peer.url in error.message else f"{where}: {error.message}"
-        return None if isinstance(result, ModelReady) and result.ready else f"{where} says no"
+            return unready(self._peer.url, call, error, self._secrets(call))
+        return None if isinstance(result, ModelReady) and result.ready else f"{self._peer.url}{call.path} says no"
 
     def _request(self, values: Mapping[str, Value], context: Context) -> InferRequest:
-        own = {name: text for name in self._remote.forward if (text := context.headers.get(name)) is not None}
-        if is_request_id(context.id):
-            own.setdefault(REQUEST_ID_HEADER, context.id)
         return InferRequest(
             model=self._asked.model,
             version=self._asked.version,
             inputs=values,
             id=context.id,
             parameters=self._parameters(values, context),
-            headers=headers_of(own),
+            headers=travelling(self._name, self._remote.forward, context.headers, context.id),
         )
 
     def _parameters(self, values: Mapping[str, Value], context: Context) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import trio
 
@@ -63,12 +63,13 @@ class Call:
 
 
 class StepKind(Protocol):
-    """A file of ``pipeline/steps/``. ``KEYS``: action word → the option words that go with it.
-
-    It may have ``schema()`` as well: each of these words → the JSON Schema of its value, which editors show.
-    """
+    """A file of ``pipeline/steps/``. ``KEYS``: action word → the option words that go with it."""
 
     KEYS: Mapping[str, Collection[str]]
+
+    def schema(self) -> Mapping[str, Any]:
+        """Each of these words → the JSON Schema of its value, which editors show."""
+        ...
 
     def describe(self, step: StepSpec, home: Home, faults: list[Fault], /) -> Interface | None:
         """What the step takes and gives, told without downloading anything; its faults are appended."""
@@ -77,6 +78,23 @@ class StepKind(Protocol):
     def open_step(self, step: StepSpec, home: Home, /) -> AbstractAsyncContextManager[Call]:
         """The step, ready to be called until the context ends. Raises why it cannot be."""
         ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """What a kind may offer as well, whose steps are other servers: their metadata, for ``check --remotes``."""
+
+    async def learn(self, step: StepSpec, home: Home, /) -> Signature | None:
+        """What the step's server tells of the model, None where its protocol has no word for that.
+
+        Raises InferError where it cannot be asked, ValueError as ``open_step`` does. Cancelled, nothing is left open.
+        """
+        ...
+
+
+def learner(kind: StepKind) -> Learns | None:
+    """The kind, where its steps can be asked what they know."""
+    return kind if isinstance(kind, Learns) else None
 
 
 def step_kinds() -> dict[str, StepKind]:

@@ -61,6 +61,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | Non
         takes_rest=signature.rest,
         reads_request=signature.reads_request,
         keeps_state=keeps_state,
+        named_parameters=True,
     )
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
+from pipeline.errors import told
+from pipeline.steps.meanwhile import meanwhile
+
 Ask = Callable[[], Awaitable[str | None]]
-"""Why the other side is not ready, None where it is. Raises nothing but cancellation."""
+"""Why the other side is not ready, None where it is. One that raises says no, and is asked again as any other."""
 
 # Kubernetes probes pods every 10 s and gives up after 1 s; a caller in front notices a second.
 _INTERVAL, _PATIENCE = 1.0, 2.0
@@ -40,18 +44,8 @@ async def watched(ask: Ask) -> AsyncIterator[Readiness]:
     """Asks once before it goes on, and then until the context ends. Cancelled, the task that asks has ended."""
     known = Readiness()
     known.set(await _asked(ask))
-    raised: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch, ask, known)
-        try:
-            yield known
-        except BaseException as error:  # noqa: BLE001  # raised below: the nursery would put it into a group
-            raised = error
-        # Its own cancellation is all that this nursery's end is to hear of.
-        nursery.cancel_scope.shield = True
-        nursery.cancel_scope.cancel()
-    if raised is not None:
-        raise raised
+    async with meanwhile(partial(_watch, ask, known)):
+        yield known
 
 
 async def _watch(ask: Ask, known: Readiness) -> None:
@@ -68,5 +62,8 @@ async def _watch(ask: Ask, known: Readiness) -> None:
 
 async def _asked(ask: Ask) -> str | None:
     with trio.move_on_after(_PATIENCE):
-        return await ask()
+        try:
+            return await ask()
+        except Exception as error:  # noqa: BLE001  # it would close the open model, for a question about another one
+            return f"asking failed with {told(error)}"
     return f"no answer within {_PATIENCE:.0f} s"

@@ -7,27 +7,73 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pipeline.asking import named, unforwardable
+from pipeline.asking import HEADER_NAME, named, unforwardable
 from pipeline.errors import InvalidInput
 from pipeline.exchange import Cert, Peer
+from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.units import size
 from pipeline.graph.words import later, listed, meant
 from pipeline.steps.catalog import Home
+from pipeline.steps.forwarding import TRACE
 from pipeline.tensors.shown import kind, quoted
 from pipeline.wire.codec import REQUEST_ID_HEADER
-from pipeline.wire.paths import LATER_SCHEMES, Asked, asked_by, asking_paths
+from pipeline.wire.paths import EXAMPLES, LATER_SCHEMES, Asked, asked_by, asking_paths, url_pattern
 
 T = TypeVar("T")
 
-FORWARDED = ("traceparent", "tracestate", REQUEST_ID_HEADER)
-"""The headers of a request that travel where the step does not say which (https://www.w3.org/TR/trace-context)."""
-_PARAMS = ("answer", "binary", "ca", "cert", "key", "max_reply", "verify")
+FORWARDED = (*TRACE, REQUEST_ID_HEADER)
+"""The headers of a request that travel where the step does not say which."""
 _OF_TLS = ("ca", "cert", "key", "verify")
-ANSWERS = ("tensors", "json")
+_ANSWERS = ("tensors", "json")
 # As the client's: no answer is that large, and what is has no end.
 _MAX_REPLY = 2**30
+
+
+def words() -> Mapping[str, Any]:
+    """The words of a ``call`` step, each as JSON Schema."""
+    truth = {"type": "boolean"}
+    url = {"type": "string", "pattern": url_pattern(), "examples": EXAMPLES}
+    header = or_variable({"type": "string", "pattern": HEADER_NAME})
+    return {
+        "call": or_variable({**url, "description": "Another server's URL for inference, of any of its protocols"}),
+        "params": {
+            "type": "object",
+            "description": "How it is asked",
+            "additionalProperties": False,
+            "properties": _params(),
+            "dependentRequired": {"key": ["cert"]},
+            "not": {"required": ["ca", "verify"], "properties": {"verify": {"const": False}}},
+        },
+        "forward": {
+            "type": "array",
+            "items": header,
+            "description": "Headers of the request that travel along; authorization only where it is named",
+        },
+        "ready": or_variable({**truth, "default": False, "description": "Ready only while the remote is"}),
+    }
+
+
+def _params() -> Mapping[str, Any]:
+    """The params there are, and no others."""
+    file = {"type": "string", "minLength": 1}
+    truth = {"type": "boolean"}
+    return {
+        "answer": or_variable(
+            {
+                "enum": list(_ANSWERS),
+                "description": "json: always the JSON that came, where the protocol answers in JSON",
+                "default": _ANSWERS[0],
+            }
+        ),
+        "binary": or_variable({**truth, "description": "Tensors as raw bytes; by default where they can"}),
+        "ca": {**file, "description": "PEM file, or folder, of the authorities that are trusted"},
+        "cert": {**file, "description": "PEM file of the client's certificate"},
+        "key": {**file, "description": "PEM file of the certificate's key"},
+        "max_reply": {"$ref": "#/$defs/size", "description": "The largest answer that is read", "default": "1GiB"},
+        "verify": or_variable({**truth, "description": "Whether the server's certificate is checked"}),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +182,10 @@ def _has_binary(asked: Asked) -> bool:
 
 
 def _as_json(params: Mapping[str, Any], asked: Asked | None) -> bool:
-    form = params.get("answer", ANSWERS[0])
-    if form not in ANSWERS:
+    form = params.get("answer", _ANSWERS[0])
+    if form not in _ANSWERS:
         raise ValueError(
-            f"answer is {' or '.join(ANSWERS)}, not {quoted(form) if isinstance(form, str) else kind(form)}"
+            f"answer is {' or '.join(_ANSWERS)}, not {quoted(form) if isinstance(form, str) else kind(form)}"
         )
     if "answer" in params and asked is not None and not asked.codec.UNNAMED:
         raise ValueError("answer does not go with this URL, whose protocol answers in tensors; leave it out")
@@ -192,11 +238,11 @@ class _Reader:
     def params(self) -> Mapping[str, Any]:
         params = self._step.option("params", {})
         if not isinstance(params, Mapping):
-            self.fault("params", f"params is a map with the keys {listed(_PARAMS)}")
+            self.fault("params", f"params is a map with the keys {listed(_params())}")
             return {}
         for name in params:
-            if name not in _PARAMS:
-                self.fault(f"params.{name}", f'a call has no parameter "{name}"{meant(name, _PARAMS)}')
+            if name not in (known := _params()):
+                self.fault(f"params.{name}", f'a call has no parameter "{name}"{meant(name, known)}')
         return params
 
     def truth(self, values: Mapping[str, Any], name: str, *, default: bool, of: str = "params.") -> bool:

@@ -43,6 +43,8 @@ STATUS: Mapping[Code, int] = {
 }
 JSON = {"content-type": "application/json"}
 _FULL = (STATUS[Code.RESOURCE_EXHAUSTED], 429)
+# RFC 9110, 10.2.3 and 5.6.7: seconds, here less than 32 years of them, or a date in the one form that may be sent.
+_AGAIN = re.compile(r"[0-9]{1,9}|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
 # A name and a value that end neither the line nor the header (RFC 9110, 5.1 and 5.5).
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\x20-\x7e]*")
 
@@ -85,16 +87,18 @@ def not_ready(result: Live | Ready | ModelReady) -> InferError:
 def error_of(status: int, text: str, headers: Mapping[str, str], command: Command | None = None) -> InferError:
     """The error a reply of that status to ``command`` means, of the class that says whose fault it is.
 
-    503 with ``retry-after`` is a full server (as is 429 of what stands between), without it one not ready.
+    503 with ``retry-after`` is a full server (as is 429 of what stands between), without it one not ready. It
+    goes along where it is one: seconds or a date.
     """
-    if status in _FULL and "retry-after" in headers:
+    again = headers.get("retry-after", "").strip()
+    kept = {"retry-after": again} if _AGAIN.fullmatch(again) else {}
+    if status in _FULL and kept:
         code = Code.RESOURCE_EXHAUSTED
     elif status == STATUS[Code.UNAVAILABLE]:
         code = Code.UNAVAILABLE
     else:
         by_status = {known: code for code, known in STATUS.items()}
         code = by_status.get(status, Code.INVALID_ARGUMENT if status < 500 else Code.INTERNAL)
-    kept = {name: value for name, value in headers.items() if name == "retry-after"}
     return retold(_class_of(code, command), code, text, status=status, headers=kept)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from pipeline.errors import (
     WrongAnswer,
 )
 from pipeline.observe import DetachedDone, RequestDone
+from pipeline.tensors.message import InferRequest
 from pipeline_serve import Context, Step
 from tests.engine.graphs import pipeline
 
@@ -470,3 +473,64 @@ async def test_a_thread_that_is_left_keeps_its_place_until_it_ends():
     go_on.set()
     while limit.taken:
         await trio.lowlevel.checkpoint()
+
+
+# ---- what is kept of the request
+
+
+READING = {
+    "what a step gave": ("a", []),
+    "one of its inputs": ("request.small", ["small"]),
+    "one of its inputs, under another name": ({"y": "request.small"}, ["small"]),
+}
+
+
+@pytest.mark.parametrize("each", [None, "y"])
+@pytest.mark.parametrize(("reads", "kept"), READING.values(), ids=READING)
+async def test_of_its_request_a_job_keeps_what_it_reads(reads, kept, each):
+    going, seen = trio.Event(), []
+
+    async def log(y, context: Context):
+        await going.wait()
+        seen.append((list(context.request.inputs), context.request.body, context.id, dict(context.headers)))
+        return y
+
+    steps = {
+        "a": Step(run=lambda x, small: np.array([1.0]), inputs="request"),
+        "log": Step(run=log, inputs=[reads] if isinstance(reads, str) else reads, detached=True, each=each),
+    }
+    gc.disable()
+    try:
+        async with pipeline(steps) as model:
+            array = np.zeros(1000)
+            there = weakref.ref(array)
+            request = {"x": array, "small": np.array([1.0])}
+            await model.infer(request, id="r", headers={"h": "1"})
+            del array, request
+            gone = there() is None
+            going.set()
+        assert gone
+    finally:
+        gc.enable()
+    assert seen == [(kept, None, "r", {"h": "1"})]
+
+
+async def test_a_job_that_may_look_at_the_whole_request_is_left_it():
+    seen = []
+
+    async def asks_for_it(y, request: InferRequest):
+        seen.append(list(request.inputs))
+        return y
+
+    async def calls(y, f):
+        return await f(y)
+
+    steps = {
+        "a": Step(run=lambda x, small: np.array([1.0]), inputs="request"),
+        "log": Step(run=asks_for_it, inputs=["a"], detached=True),
+        "target": Step(run=asks_for_it, inputs=["a"]),
+        "why": Step(run=calls, inputs=["a"], detached=True, handles={"f": "target"}),
+    }
+    async with pipeline(steps, output="a") as model:
+        await model.infer({"x": np.zeros(2), "small": np.array([1.0])})
+    assert seen == [["x", "small"]] * 2

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from typing import Annotated
 
+import joblib
 import networkx as nx
 import numpy as np
 import pytest
 import trio
 import trio.lowlevel
+from sklearn.dummy import DummyClassifier
 
 from pipeline.errors import DeadlineExceeded, InvalidInput, WrongAnswer
+from pipeline.tensors.datatype import Datatype
 from pipeline_serve import Pipeline, Step
 from tests.engine.graphs import pipeline
 
@@ -91,6 +94,34 @@ async def test_no_items_give_an_empty_tensor_of_the_declared_result_else_of_numb
     assert (await looped(one_row)).outputs["s"].describe() == "FP32[3,4,3]"
 
 
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("datatype", Datatype, ids=lambda datatype: datatype.name)
+async def test_without_items_too_the_answer_is_what_the_schema_declares(datatype, count):
+    def run(x):
+        return {"whatever": np.full((2, 3), "a") if datatype is Datatype.BYTES else np.zeros((2, 3), datatype.dtype)}
+
+    async def run_async(x):
+        return run(x)
+
+    request = {"x": np.zeros((count, 4))}
+    for function in (run, run_async):
+        steps = {"s": Step(run=function, each="x")}
+        async with pipeline(steps, schema={"outputs": {"y": f"{datatype.name}[-1,n,3]"}}) as model:
+            answer = (await model.infer(request)).outputs["y"]
+    assert answer.datatype is datatype
+    assert answer.shape == ((2, 2, 3) if count else (0, 0, 3))
+
+
+async def test_without_items_a_model_gives_what_it_has_told_of_itself(write):
+    folder = write("m.joblib", b"")
+    joblib.dump(DummyClassifier(constant=7, strategy="constant").fit(np.zeros((1, 2)), [7]), folder / "m.joblib")
+    async with pipeline({"s": Step(model="m.joblib", each="X")}, folder=folder) as model:
+        assert model.signature.outputs["s"].dims == (-1, -1)
+        for count in (0, 2):
+            answer = await model.infer({"X": np.zeros((count, 5, 2))})
+            assert answer.outputs["s"].describe() == f"INT64[{count},{5 if count else 0}]"
+
+
 async def test_what_has_no_items_is_refused_by_blame():
     with pytest.raises(InvalidInput, match='input "x" has no items to loop over: expected an axis'):
         await looped(total, {"x": 1.0})
@@ -108,6 +139,51 @@ async def test_an_item_that_does_not_fit_is_named():
     with pytest.raises(InvalidInput, match=r"expected FP64\[2\], got FP64\[3\]") as caught:
         await looped(one_row, {"x": np.zeros((2, 3))})
     assert 'in item 0 of "x"' in caught.value.__notes__
+
+
+def framed(image: Annotated[np.ndarray, "FP32[4]"], o):
+    return 1.0
+
+
+async def framed_async(image: Annotated[np.ndarray, "FP32[4]"], o):
+    return 1.0
+
+
+def named(image: str, o):
+    return 1.0
+
+
+@pytest.mark.parametrize("reads", [["request", "o"], ["request.image", "o"], {"image": "request.image", "o": "o"},
+                                   {"image": "handed", "o": "o"}])  # fmt: skip
+@pytest.mark.parametrize(
+    ("run", "image"),
+    [
+        (framed, np.zeros((2, 3), np.float32)),
+        (framed_async, np.zeros((2, 3), np.float32)),
+        (named, ["a", 1, {"b": 2}]),
+    ],
+)
+async def test_an_item_that_the_caller_has_sent_is_the_callers_fault_beside_whatever_steps_give(run, reads, image):
+    steps = {
+        "o": Step(run=lambda x: np.array([1.0]), inputs=["request.x"]),
+        "handed": Step(run=lambda image: image, inputs=["request.image"]),
+        "s": Step(run=run, inputs=reads, each="image"),
+    }
+    async with pipeline(steps, output=["s", "handed"]) as model:
+        with pytest.raises(InvalidInput, match=r'^input "image" (does not fit|cannot be bound)'):
+            await model.infer({**ROWS, "image": image})
+
+
+@pytest.mark.parametrize("run", [framed, framed_async])
+async def test_an_item_that_a_step_has_made_is_the_authors_fault_even_of_what_was_sent(run):
+    steps = {
+        "o": Step(run=lambda x: np.array([1.0]), inputs=["request.x"]),
+        "cut": Step(run=lambda image: image[:, :3], inputs=["request.image"]),
+        "s": Step(run=run, inputs={"image": "cut", "o": "o"}, each="image"),
+    }
+    async with pipeline(steps) as model:
+        with pytest.raises(WrongAnswer, match='step "s": its input "image" does not fit'):
+            await model.infer({**ROWS, "image": np.zeros((2, 4), np.float32)})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import re
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from trio.testing import wait_all_tasks_blocked
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, Overloaded, WrongAnswer
 from pipeline.observe import RequestDone
 from pipeline_serve import Context, Pipeline, Step
+from tests.raw import answer, answering, raw_server
 
 X = {"x": np.array([1.0, 2.0])}
 
@@ -542,6 +544,36 @@ async def test_when_the_caller_leaves_threads_of_the_users_own_are_refused():
     assert errors == [Code.CANCELLED]
 
 
+async def test_when_the_caller_leaves_a_loop_in_a_thread_of_the_users_own_begins_no_other_item():
+    items, errors, entered, left, ended = [], [], threading.Event(), threading.Event(), threading.Event()
+
+    def score(x):
+        items.append(float(x))
+        entered.set()
+        left.wait(10)
+        return x
+
+    def call(f):
+        try:
+            f(np.arange(100.0))
+        except InferError as error:
+            errors.append(error.code)
+        finally:
+            ended.set()
+
+    def why(x, f):
+        thread = threading.Thread(target=call, args=(f,))
+        thread.start()
+        thread.join(10)
+        return x
+
+    async with made(why, Step(run=score, each="x")) as model:
+        await left_by_its_caller(model, entered)
+        left.set()
+        assert await trio.to_thread.run_sync(ended.wait, 10)
+    assert (items, errors) == ([0], [Code.CANCELLED])
+
+
 async def test_what_a_handle_still_runs_is_cancelled_when_its_step_ends():
     cancelled, entered = trio.Event(), threading.Event()
     errors = []
@@ -718,3 +750,55 @@ async def test_what_tasks_of_an_explainer_are_refused_is_told_as_it_is_and_in_no
 async def test_what_failed_in_tasks_of_an_explainer_stays_a_group():
     with pytest.RaisesGroup(ValueError, allow_unwrapped=False):
         await asked(beside_each_other, Step(run=broken, limit=1))
+
+
+# ---- with another server behind them
+
+
+def why(x, f):
+    return f(x)
+
+
+async def why_async(x, f):
+    return await f(x)
+
+
+ANSWER = answer(
+    b'{"model_name":"m","outputs":[{"name":"y","shape":[1],"datatype":"FP32","data":[1.5]}]}',
+    head="content-type: application/json\r\n",
+)
+
+
+@pytest.fixture
+def _no_proxy(monkeypatch):
+    """A call goes by the proxies of the environment, and what is called here is on this machine."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("_no_proxy")
+@pytest.mark.parametrize("owner", [why, why_async])
+async def test_the_timeout_of_the_step_that_calls_travels_with_its_calls(owner):
+    seen = []
+    with raw_server(answering(ANSWER, seen=seen)) as server:
+        step = Step(run=owner, inputs="request", handles={"f": "score"}, timeout="1m")
+        target = Step(call=f"{server.url}/v2/models/m/infer", inputs="request")
+        assert (await asked(step, target, deadline="1h")).tolist() == [1.5]
+    (left,) = re.findall(rb"(?i)x-request-timeout: *([0-9.]+)", seen[0])
+    assert 0 < float(left) <= 60
+
+
+@pytest.mark.usefixtures("_no_proxy")
+@pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable"])
+@pytest.mark.parametrize("sent", [1.0, np.nan])
+async def test_what_another_server_refuses_of_a_step_is_its_authors_fault_unless_it_began_in_the_request(status, sent):
+    with raw_server(answering(answer(b'{"error": "odd"}', status=status))) as server:
+        target = Step(call=f"{server.url}/v2/models/m/infer", inputs="request")
+        with pytest.raises(InferError) as caught:
+            await asked(Step(run=why, inputs="request", handles={"f": "score"}), target, {"x": np.array([sent])})
+    if sent == 1.0:
+        assert type(caught.value) is WrongAnswer
+        assert caught.value.message.endswith('and its inputs were made by step "why"')
+    else:
+        assert type(caught.value) is InvalidInput
+    assert "odd" in caught.value.internals

@@ -14,7 +14,7 @@ from pipeline.tensors.tensor import Json, tensor
 from tests.graph.checking import graph_of
 
 MODEL = Interface((Parameter("X"),), None, blocking=True, limit=1, takes_rest=True)
-FUNCTION = Interface((Parameter("x"),), None, blocking=True, limit=1)
+FUNCTION = Interface((Parameter("x"),), None, blocking=True, limit=1, named_parameters=True)
 ONE = np.ones(2)
 
 
@@ -31,7 +31,7 @@ def names(found: Target, *positional: object, request: dict | None = None, **nam
 
 def giving(**specs: str | None) -> Interface:
     gives = {name: spec and parse_spec(spec) for name, spec in specs.items()} or None
-    return Interface((Parameter("x"),), gives, blocking=True, limit=1)
+    return Interface((Parameter("x"),), gives, blocking=True, limit=1, named_parameters=True)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_a_model_that_reads_several_takes_them_by_name():
 
 def test_a_list_has_the_datatype_that_the_step_declares():
     spec = parse_spec("FP32[n]")
-    declared = Interface((Parameter("x", Form.ARRAY, spec),), None, blocking=True, limit=1)
+    declared = Interface((Parameter("x", Form.ARRAY, spec),), None, blocking=True, limit=1, named_parameters=True)
     found = target("steps: {t: app.py:f}", t=declared).inputs(([1, 2],), {}, InferRequest(model="m", inputs={}))
     assert found["x"].describe() == "FP32[2]"
 
 
 def test_all_tensors_by_name_go_to_a_step_that_takes_them_so():
-    everything = Interface((Parameter("tensors", Form.ARRAYS),), None, blocking=True, limit=1)
+    everything = Interface((Parameter("tensors", Form.ARRAYS),), None, blocking=True, limit=1, named_parameters=True)
     found = target("steps: {t: app.py:f}", t=everything)
     assert names(found, a=ONE, b=ONE) == names(found, {"a": ONE, "b": ONE}) == ["a", "b"]
     fed = target("steps: {t: {run: app.py:f, inputs: {tensors: request}}}", t=everything)
@@ -84,7 +84,7 @@ def test_all_tensors_by_name_go_to_a_step_that_takes_them_so():
 
 
 def test_an_optional_input_may_be_left_out_and_be_all_there_is():
-    optional = Interface((Parameter("x", required=False),), None, blocking=True, limit=1)
+    optional = Interface((Parameter("x", required=False),), None, blocking=True, limit=1, named_parameters=True)
     found = target("steps: {t: app.py:f}", t=optional)
     assert names(found) == []
     assert names(found, ONE) == ["x"]

@@ -11,7 +11,7 @@ import pytest
 from tests.peers import environment
 from tests.peers.environment import NoPython, NotInstalled
 
-PEERS = ("kserve", "schemathesis", "tritonclient")
+PEERS = ("ipykernel", "kserve", "schemathesis", "tritonclient")
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +19,7 @@ import pytest
 
 from tests.conformance.zoo import APP, FILES
 from tests.serving import Server, serving
+from tests.tls import self_signed
 
 Header = tuple[bytes, bytes]
 
@@ -271,15 +270,8 @@ IDLE = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Sequence[str]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("certificate")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-keyout", "key.pem", "-out", "cert.pem",
-    ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return "--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem")
+    cert, key = self_signed(tmp_path_factory.mktemp("tls"))
+    return "--tls-cert", str(cert), "--tls-key", str(key)
 
 
 @pytest.fixture

@@ -90,3 +90,17 @@ def test_a_terminal_gets_what_it_asks_for(tmp_path, flags, start):
     code, shown, err = on_a_terminal(tmp_path, *flags)
     assert (code, err) == (0, "")
     assert shown.startswith(start)
+
+
+def test_a_graph_that_nobody_could_read_is_refused_as_a_picture_and_written_as_text(tmp_path):
+    count = 50
+    steps = ["  s0: app.py:f"]
+    for number in range(1, count):
+        reads = ", ".join(f"a{other}: s{other}" for other in range(number))
+        steps.append(f"  s{number}: {{run: app.py:g, inputs: {{{reads}}}}}")
+    write(tmp_path, {"app.py": "def f(x): ...\ndef g(**k): ...\n", "graph.yaml": "\n".join(["steps:", *steps, ""])})
+    ended = run(tmp_path, "draw", "graph.yaml", "-o", "graph.svg")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "too many to lay out" in ended.stderr
+    assert not (tmp_path / "graph.svg").exists()
+    assert run(tmp_path, "draw", "graph.yaml", "-o", "graph.mmd").returncode == 0

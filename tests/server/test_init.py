@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yaml import safe_load
 
 from server.init import model_name
 from server.schema import schema_text
@@ -108,3 +109,36 @@ def test_a_write_that_fails_half_way_leaves_nothing_that_was_not_there(tmp_path,
 )
 def test_a_folders_name_becomes_a_model_name(folder, name):
     assert model_name(folder) == name
+
+
+@pytest.mark.parametrize("folder", ["2024", "1e3", "007", "true", "null", "on", "2026-01-01", "1.5", "-x", "json"])
+def test_a_folder_that_yaml_would_read_as_something_else_is_a_name_all_the_same(tmp_path, folder):
+    ended = run(tmp_path, "init", "--", folder)
+    assert ended.returncode == 0
+    into, *_ = ended.stdout.partition("next:\n")[2].splitlines()
+    moved = subprocess.run(["sh", "-c", f"{into} && pwd"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert Path(moved.stdout.strip()) == tmp_path / folder
+    name = safe_load((tmp_path / folder / "graph.yaml").read_text())["name"]  # as editors read it, by YAML 1.1
+    ended = run(tmp_path / folder, "check", "graph.yaml")
+    assert (ended.returncode, ended.stdout.split()[0]) == (0, name)
+
+
+@pytest.mark.parametrize(
+    ("folder", "says"),
+    [("", "the folder has no name"), ("x" * 300, "File name too long"), ("x\ny\x1b[31m", "printable text")],
+)
+def test_a_folder_that_can_be_none_is_one_line(tmp_path, folder, says):
+    ended = run(tmp_path, "init", folder)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert says in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_commands_work_as_they_are_printed(tmp_path):
+    lines = run(tmp_path, "init", "my flowers").stdout.partition("next:\n")[2].splitlines()
+    script = "set -e\n" + "\n".join(lines[:-1])
+    ended = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert json.loads(ended.stdout) == ANSWER
+    assert lines[-1].endswith(" graph.yaml")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 
 import httpx
 import pytest
@@ -15,6 +13,7 @@ from server.cli import main
 from server.listen import listen
 from tests.conformance.zoo import APP, FILES, LOADING
 from tests.serving import run, serving, write
+from tests.tls import self_signed
 
 ECHO = {"app.py": APP, "graph.yaml": FILES["echo.yaml"]}
 INFER = {"inputs": [{"name": "rows", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
@@ -109,18 +108,8 @@ def test_ipv6_is_served_under_the_name_that_a_flag_gives(tmp_path):
         assert (reply.status_code, reply.json()["model_name"]) == (200, "good")
 
 
-def certificate(folder) -> None:
-    """A self-signed one for 127.0.0.1, in cert.pem and key.pem."""
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
-    ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_tls_is_served_with_kserves_flags_and_a_plain_request_to_it_harms_nobody(tmp_path):
-    certificate(tmp_path)
+    self_signed(tmp_path)
     with serving(tmp_path, ECHO, "--ssl_certfile=cert.pem", "--ssl_keyfile", "key.pem") as server:
         assert server.url.startswith("https://127.0.0.1:")
         with server.client(verify=ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))) as client:

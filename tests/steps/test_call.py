@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
-import shutil
-import ssl
 import subprocess
 from functools import partial
 
 import numpy as np
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from pipeline.errors import Code, InferError, InvalidInput, WrongAnswer
 from pipeline.graph.source import GraphFaults
@@ -20,6 +19,7 @@ from pipeline.tensors.signature import Signature
 from pipeline_serve import Pipeline
 from tests.raw import answer, answering, open_files, raw_server, read_request, wait_for_files
 from tests.serving import serving
+from tests.tls import over_tls, self_signed
 
 APP = """
 def same(x): return x
@@ -225,10 +225,30 @@ def test_large_tensors_travel_too(graph, remote):
     assert np.array_equal(response["double"], big * 2)
 
 
+def test_a_connection_that_is_idle_for_long_is_closed_though_nobody_calls_again(graph):
+    clock = MockClock()
+    with raw_server(answering(V2_ANSWER)) as server:
+
+        async def ask():
+            async with graph(f"predict: {{call: {server.url}/v2/models/m/infer}}") as pipeline:
+                await pipeline.infer({"x": [1.0]})
+                for _ in range(5):
+                    await wait_all_tasks_blocked()
+                    clock.jump(1)
+                await trio.to_thread.run_sync(server.wait_until_left)
+
+        trio.run(ask, clock=clock)
+
+
 # ---- what travels beside them
 
 
-SENT = {"traceparent": "00-1-2-01", "tracestate": "a=b", "authorization": "Bearer t", "x-user": "anna"}
+SENT = {
+    "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+    "tracestate": "a=b",
+    "authorization": "Bearer t",
+    "x-user": "anna",
+}
 
 
 @pytest.mark.parametrize(
@@ -603,16 +623,7 @@ def test_a_file_that_is_no_certificate_fails_the_load_by_its_name(graph, key):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """(certificate, key) of 127.0.0.1, signed by itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
-    ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize(
@@ -629,17 +640,11 @@ def test_certificates_are_verified_and_shown_as_params_say(graph, write, certifi
     cert, key = (file.read_bytes() for file in certificate)
     for name, text in {"cert": cert, "key": key, "both": cert + key}.items():
         write(f"tls/{name}.pem", text)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
-    context.load_verify_locations(certificate[0])
-    context.verify_mode = ssl.CERT_OPTIONAL
 
-    def behave(connection):
-        with context.wrap_socket(connection, server_side=True) as stream:
-            known = "known" if stream.getpeercert() else "anonymous"
-            answering(answer(json.dumps({"predictions": [known]}).encode()))(stream)
+    def behave(shown):
+        return answering(answer(json.dumps({"predictions": ["known" if shown else "anonymous"]}).encode()))
 
-    with raw_server(behave) as server:
+    with raw_server(over_tls(certificate, behave)) as server:
         url = server.url.replace("http:", "https:")
         pipeline = graph(f"predict: {{call: '{url}/v1/models/m:predict', params: {params}}}")
         if answered is None:

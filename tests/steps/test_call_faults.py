@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import struct
 import threading
 
 import pytest
 import trio
 
+from pipeline.observe import RemoteTurned
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline
 from server.handle import Service, handle
@@ -29,6 +31,11 @@ LOCAL = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 GOOD = answer(b'{"predictions":[1.5]}')
 ROWS = b'{"instances": [1.5]}'
 SECRET = b"the secret of the remote"
+V1, V2 = "/v1/models/far:predict", "/v2/models/far/infer"
+# Calls that meet a fault before the one that goes well: what one left open would be three.
+ROUNDS = 3
+# An idle connection, whose both ends are in this process.
+IDLE = 2
 
 
 def hanging(first: bytes = b""):
@@ -109,6 +116,46 @@ FAULTS = {
 }  # fmt: skip
 
 
+# ---- the same over version 2, whose tensors come as raw bytes behind the JSON
+
+
+def tensor(size=4, datatype="FP32", shape=(1,), **more) -> bytes:
+    entry = {"name": "y", "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}, **more}
+    return json.dumps({"model_name": "far", "outputs": [entry]}).encode()
+
+
+def binary(head: bytes, tail: bytes, said: object = None) -> bytes:
+    """A reply with a tail; ``said``: how long it says that its JSON is."""
+    length = len(head) if said is None else said
+    return answer(head + tail, head=f"inference-header-content-length: {length}\r\n")
+
+
+RAW = struct.pack("<f", 1.5)
+GOOD_V2 = binary(tensor(), RAW)
+BINARY_FAULTS = {
+    "hangs inside the tail": (hanging(GOOD_V2[:-2]), 504, SLOW),
+    "closes inside the tail": (answering_and_closing(GOOD_V2[:-2]), 502, LOST),
+    "has less tail than its tensor": (answering(binary(tensor(), RAW[:2]), GOOD_V2), 502, UNREADABLE),
+    "has more tail than its tensor": (answering(binary(tensor(), RAW * 2), GOOD_V2), 502, UNREADABLE),
+    "has no tail": (answering(binary(tensor(), b""), GOOD_V2), 502, UNREADABLE),
+    "has a tail and does not say so": (answering(answer(tensor() + RAW), GOOD_V2), 502, UNREADABLE),
+    "says that its JSON is longer than all": (answering(binary(tensor(), RAW, 9999), GOOD_V2), 502, UNREADABLE),
+    "says that its JSON is shorter": (answering(binary(tensor(), RAW, 20), GOOD_V2), 502, UNREADABLE),
+    "says that its JSON is below zero": (answering(binary(tensor(), RAW, -1), GOOD_V2), 502, UNREADABLE),
+    "says no number": (answering(binary(tensor(), RAW, "all"), GOOD_V2), 502, UNREADABLE),
+    "says two numbers": (answering(binary(tensor(), RAW, "8, 9"), GOOD_V2), 502, UNREADABLE),
+    "has a size that is a text": (answering(binary(tensor("4"), RAW), GOOD_V2), 502, UNREADABLE),
+    "has a size that is none": (answering(binary(tensor(-4), RAW), GOOD_V2), 502, UNREADABLE),
+    "has another shape than bytes": (answering(binary(tensor(shape=(3,)), RAW), GOOD_V2), 502, UNREADABLE),
+    "has a shape of no memory": (answering(binary(tensor(shape=(2**62, 8)), RAW), GOOD_V2), 502, UNREADABLE),
+    "has a datatype of nobody": (answering(binary(tensor(datatype="FP31"), RAW), GOOD_V2), 502, UNREADABLE),
+    "has texts longer than all": (answering(binary(tensor(datatype="BYTES"), b"\xff" * 4), GOOD_V2), 502, UNREADABLE),
+    "is noise behind its JSON's length": (
+        answering(binary(b"\xff" * 20, bytes(range(256)), 20), GOOD_V2), 502, UNREADABLE,
+    ),
+}  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch):
     """A call goes by the proxies of the environment, and what is called here is on this machine."""
@@ -120,9 +167,9 @@ def _no_proxy(monkeypatch):
 def front(write):
     """A service whose one step calls that URL."""
 
-    def front(url, deadline="20s", params="{max_reply: 1MiB}"):
-        folder = write("graph.yaml", f"name: m\ndeadline: {deadline}\nsteps:\n  predict: "
-                       f'{{call: "{url}/v1/models/far:predict", params: {params}}}\n')  # fmt: skip
+    def front(url, path=V1, deadline="20s", more=""):
+        call = f'{{call: "{url}{path}", params: {{max_reply: 1MiB}}{more}}}'
+        folder = write("graph.yaml", f"name: m\ndeadline: {deadline}\nsteps:\n  predict: {call}\n")
         pipeline = Pipeline.from_file(folder / "graph.yaml")
         return pipeline, Service(Repository([pipeline]), ready="all", name="n", version="9")
 
@@ -137,26 +184,46 @@ async def ask(service, headers=None):
     return reply.status, reply.headers, json.loads(b"".join(reply.body))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+def until(well: threading.Event, behave, good):
+    """``behave``, and ``good`` for the connections that are made once all is ``well``."""
+
+    def chosen(connection):
+        return (good if well.is_set() else behave)(connection)
+
+    return chosen
+
+
+EVERY = [*((V1, fault) for fault in FAULTS), *((V2, fault) for fault in BINARY_FAULTS)]
+
+
+@pytest.mark.parametrize(("path", "fault"), EVERY)
 def test_whatever_a_remote_does_the_status_is_right_nothing_stays_open_and_the_next_call_goes_well(
-    front, fault, caplog
+    front, path, fault, caplog
 ):
-    behave, expected, message = FAULTS[fault]
-    with raw_server(behave, answering(GOOD)) as server:
-        pipeline, service = front(server.url)
+    behave, expected, message = (FAULTS if path == V1 else BINARY_FAULTS)[fault]
+    well = threading.Event()
+    with raw_server(until(well, behave, answering(GOOD if path == V1 else GOOD_V2))) as server:
+        pipeline, service = front(server.url, path)
         # Only what hangs needs a short one.
         sent = {"x-request-id": "asked", **({"x-request-timeout": "300ms"} if message == SLOW else {})}
 
         async def run():
+            before = open_files()
             async with pipeline:
-                return await ask(service, sent), await ask(service)
+                first = await ask(service, sent)
+                for _ in range(ROUNDS - 1):
+                    await ask(service, sent)
+                well.set()
+                last = await ask(service)
+                # While it is open still, or what closes it would close what was left.
+                await trio.to_thread.run_sync(wait_for_files, before + IDLE)
+            await trio.to_thread.run_sync(wait_for_files, before)
+            return first, last
 
-        before = open_files()
-        (code, headers, body), second = trio.run(run)
-        wait_for_files(before)
+        (code, headers, body), last = trio.run(run)
     assert (code, body) == (expected, {"error": message})
     assert headers.get("retry-after") == ("7" if "for a while" in fault or "429" in fault else None)
-    assert (second[0], second[2]) == (200, {"predictions": [1.5]})
+    assert (last[0], last[2]) == (200, {"predictions": [1.5]})
     shown = json.dumps([dict(headers), body])
     assert "127.0.0.1" not in shown
     assert "secret" not in shown
@@ -166,6 +233,81 @@ def test_whatever_a_remote_does_the_status_is_right_nothing_stays_open_and_the_n
         assert (line.levelno, line.request_id, line.exc_info) == (logging.WARNING, "asked", None)
         assert server.url in line.getMessage()
         assert "\n" not in line.getMessage()
+
+
+# ---- whether it is ready, asked of one that misbehaves
+
+
+def said(body: bytes, line: str = "200 OK", head: str = ""):
+    """Answers so, whatever it is asked, and closes: the next question meets another connection."""
+    return answering_and_closing(answer(body, status=line, head=f"connection: close\r\n{head}"))
+
+
+PROBES = {
+    "closes at once": lambda connection: connection.shutdown(socket.SHUT_RDWR),
+    "resets": resetting,
+    "hangs inside the body": hanging(HEAD + b'{"rea'),
+    "is noise": answering_and_closing(bytes(range(256)) * 300),
+    "has endless headers": endless(OK, b"x-a: b\r\n" * 1000),
+    "has an endless body": endless(OK + b"\r\n", b"x" * 4096),
+    "says more than it sends": answering_and_closing(OK + b'content-length: 50\r\n\r\n{"ready":true}'),
+    "is in gzip": said(b'{"ready":true}', head="content-encoding: gzip\r\n"),
+    "is a redirect": said(b'{"ready":true}', "302 Found", "location: /login\r\n"),
+    "is a 404": said(b"<h1>no such\r\n page</h1>" * 10_000, "404 Not Found"),
+    "is a 503 of many lines": said(json.dumps({"error": "loading\nFAKE LINE " * 5000}).encode(), "503 Busy"),
+    "is no JSON": said(b"<p>"),
+    "is no text": said(b'{"ready":"\xff\xfe"}'),
+    "is a null": said(b"null"),
+    "is a list": said(b"[true]"),
+    "nests deeper than anybody reads": said(b"[" * 500_000),
+    "nests deeper than Python reads": said(b'{"ready": NaN, "x": ' + b"[" * 100_000),
+    "says so as a text": said(b'{"ready":"true"}'),
+    "has a JSON length that lies": said(b'{"ready":true}', head="inference-header-content-length: 99\r\n"),
+    "has bytes behind its JSON": said(b'{"ready":true}\xff', head="inference-header-content-length: 5\r\n"),
+}
+OF_V1 = ("is a 404", "is no JSON", "is no text", "is a null", "is a list", "says so as a text")
+
+
+def ready(connection):
+    """Is ready, and answers."""
+    while True:
+        first = read_request(connection).partition(b"\r\n")[0]
+        asks = b"POST" not in first
+        connection.sendall(answer(b'{"ready":true}') if asks else GOOD if b"/v1/" in first else GOOD_V2)
+
+
+@pytest.mark.parametrize(("path", "probe"), [*((V2, probe) for probe in PROBES), *((V1, probe) for probe in OF_V1)])
+def test_whatever_a_probe_meets_is_a_no_that_is_told_and_the_model_comes_back(front, path, probe):
+    well = threading.Event()
+    told, hear = trio.open_memory_channel(10)
+
+    def observe(event):
+        if isinstance(event, RemoteTurned):
+            told.send_nowait(event.reason)
+
+    with raw_server(until(well, PROBES[probe], ready)) as server:
+        pipeline, service = front(server.url, path, more=", ready: true")
+        pipeline.observers.append(observe)
+
+        async def run():
+            before = open_files()
+            async with pipeline:
+                no, why = await ask(service), await hear.receive()
+                well.set()
+                yes = await hear.receive()
+                answered = await ask(service)
+                await trio.to_thread.run_sync(wait_for_files, before + IDLE)
+            await trio.to_thread.run_sync(wait_for_files, before)
+            return no, why, yes, answered
+
+        no, why, yes, answered = trio.run(run)
+    assert (no[0], "is not ready" in no[2]["error"]) == (503, True)
+    assert (yes, answered[0], answered[2]) == (None, 200, {"predictions": [1.5]})
+    assert why.startswith((server.url, "no answer within")) or f" {server.url}" in why
+    assert (len(why) < 1000, "\n" in why) == (True, False)
+
+
+# ---- what is told, and connections
 
 
 def test_the_body_and_the_status_of_the_remote_are_in_the_log(front, caplog):
@@ -230,13 +372,22 @@ def test_a_caller_that_leaves_closes_the_connection_of_the_call(front):
         async def run():
             async with pipeline:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(ask, service)
-                    await trio.to_thread.run_sync(server.wait_until_came)
-                    nursery.cancel_scope.cancel()
+                    with trio.CancelScope() as scope:
+                        nursery.start_soon(leave, scope)
+                        await ask(service)
+                    left = open_files()  # with nothing awaited since
                 await trio.to_thread.run_sync(server.wait_until_left)
-                return await ask(service)
+                return left, await ask(service)
 
-        code, _, body = trio.run(run)
+        async def leave(scope):
+            await trio.to_thread.run_sync(server.wait_until_came)
+            under_way.append(open_files())
+            scope.cancel()
+
+        under_way = []
+        left, (code, _, body) = trio.run(run)
+    # The remote's end of it closes after ours: one less is ours.
+    assert left < under_way[0]
     assert (code, body) == (200, {"predictions": [1.5]})
 
 
@@ -284,6 +435,43 @@ def test_a_call_is_sent_once_though_its_connection_was_lost(front):
         assert len(seen) == 2
 
 
+TOKEN = "Ym9iOmh1bnRlcjI="
+REPEATING = {
+    "in a location": lambda request: answer(b"", status="307 Go", head="location: http://bob:hunter2@internal/\r\n"),
+    "in an error page": lambda request: answer(b"x" * 300 + request, status="400 Bad"),
+    "in a page that is no JSON": lambda request: answer(b"x" * 300 + request),
+    "as an encoding": lambda request: answer(head=f"content-encoding: Basic {TOKEN}\r\n"),
+    "as an encoding with a name": lambda request: answer(head="content-encoding: hunter2\r\n"),
+    "as no HTTP": lambda request: request,
+    "in its status": lambda request: answer(status=f"2x0 Basic {TOKEN}"),
+}
+
+
+@pytest.mark.parametrize("how", REPEATING)
+@pytest.mark.parametrize("whose", ["the step's", "the caller's"])
+def test_no_credential_is_in_a_line_though_the_server_repeats_it(front, caplog, how, whose):
+    def repeating(connection):
+        connection.sendall(REPEATING[how](read_request(connection)))
+
+    caplog.set_level(logging.DEBUG, "pipeline_serve")
+    with raw_server(repeating) as server:
+        if whose == "the step's":
+            pipeline, service = front(server.url.replace("//", "//bob:hunter2@"))
+        else:
+            pipeline, service = front(server.url, more=", forward: [authorization]")
+
+        async def run():
+            async with pipeline:
+                return await ask(service, {"authorization": f"Basic {TOKEN}"})
+
+        reply = trio.run(run)
+    assert reply[0] in (400, 502)
+    shown = caplog.text + json.dumps([dict(reply[1]), reply[2]])
+    assert "was answered" in shown or "no whole reply" in shown
+    assert "hunter2" not in shown
+    assert TOKEN not in shown
+
+
 # ---- two real processes
 
 APP = "async def far(x):\n    return x\n"
@@ -295,7 +483,8 @@ def transformer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("transformer")
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    hung = f"name: hung\ndeadline: 300ms\nsteps: {{predict: {{call: '{url}/v2/models/far/infer'}}}}\n"
+    # Long enough for a busy machine to make the call.
+    hung = f"name: hung\ndeadline: 5s\nsteps: {{predict: {{call: '{url}/v2/models/far/infer'}}}}\n"
     with serving(tmp_path_factory.mktemp("predictor"), {"app.py": APP, "far.yaml": "steps: {far: app.py:far}\n"},
                  graphs=["far.yaml"]) as predictor:  # fmt: skip
         front = f"name: front\ndeadline: 30s\nsteps: {{predict: {{call: '{predictor.url}/v2/models/far/infer'}}}}\n"
@@ -309,7 +498,7 @@ def test_a_hung_predictor_is_a_504_on_time_and_sees_the_connection_close(transfo
     with raw_server(hanging(), listener=listener) as remote:
         reply = server.post("/v1/models/hung:predict", {"instances": [1]})
         remote.wait_until_left()
-    assert (reply.status_code, reply.json()) == (504, {"error": SLOW})
+    assert (reply.status_code, reply.json()) == (504, {"error": SLOW.replace("300 ms", "5 s")})
 
 
 def test_a_killed_predictor_is_a_502_and_no_url_is_told(transformer):

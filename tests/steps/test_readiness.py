@@ -9,7 +9,7 @@ from pipeline.steps.readiness import watched
 
 
 class Other:
-    """What is asked: ``reason`` is its answer, "hangs" none. ``asked``: when, in virtual seconds."""
+    """What is asked: ``reason`` is its answer, "hangs" none, an error raises. ``asked``: when, in virtual seconds."""
 
     def __init__(self, reason=None):
         self.reason = reason
@@ -18,6 +18,8 @@ class Other:
     async def __call__(self):
         self.asked.append(trio.current_time())
         await trio.sleep(math.inf if self.reason == "hangs" else 0)
+        if isinstance(self.reason, BaseException):
+            raise self.reason
         return self.reason
 
 
@@ -57,6 +59,35 @@ async def test_a_change_is_told_once_and_who_was_ready_is_asked_soon_again(autoj
 async def test_who_does_not_answer_is_not_ready(autojump_clock):
     async with watched(Other("hangs")) as known:
         assert known.reason == "no answer within 2 s"
+
+
+FAILURES = [RecursionError("too deep"), ExceptionGroup("several", [OSError("gone")])]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=["one", "group"])
+@pytest.mark.parametrize("when", ["at first", "later"])
+async def test_a_question_that_fails_is_a_no_that_tells_why_and_is_asked_again(autojump_clock, error, when):
+    other = Other(error if when == "at first" else None)
+    async with watched(other) as known:
+        other.reason = error
+        await trio.sleep(1.5)
+        assert (known.ready, known.reason) == (False, f"asking failed with {type(error).__name__}: {error}")
+        other.reason = None
+        await trio.sleep(5)
+        assert known.ready
+
+
+async def test_what_ends_the_process_is_no_answer(autojump_clock):
+    other = Other()
+
+    async def watch():
+        async with watched(other):
+            other.reason = KeyboardInterrupt()
+            await trio.sleep_forever()
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await watch()
+    assert caught.group_contains(KeyboardInterrupt)
 
 
 async def test_what_is_raised_inside_is_raised_as_it_is(autojump_clock):

@@ -161,3 +161,23 @@ def test_an_error_is_of_the_class_that_the_server_raised(command, status, header
         error = error_of(status, "its words", headers, asked)
         assert type(error) is kind
         assert (error.message, error.status, error.headers) == ("its words", status, headers)
+
+
+DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
+
+
+@pytest.mark.parametrize("again", ["0", "7", "120", " 3 ", DATE])
+@pytest.mark.parametrize("status", [429, 503])
+def test_when_to_come_again_goes_along(status, again):
+    error = error_of(status, "full", {"retry-after": again})
+    assert (error.code, error.headers) == (Code.RESOURCE_EXHAUSTED, {"retry-after": again.strip()})
+
+
+@pytest.mark.parametrize(
+    "again",
+    ["", "-5", "1.5", "soon", "1, 2", "http://internal/", "9" * 60_000, "7\r\nx: y", "\N{ARABIC-INDIC DIGIT FIVE}",
+     f"{DATE}x"],
+)  # fmt: skip
+def test_what_is_neither_seconds_nor_a_date_goes_no_further(again):
+    error = error_of(503, "full", {"retry-after": again})
+    assert (error.code, error.headers) == (Code.UNAVAILABLE, {})

@@ -1,0 +1,46 @@
+"""What servers tell of their models, compared along the edges; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pipeline.graph.agree import check_edges
+from pipeline.graph.dag import Graph
+from pipeline.graph.edges import Interfaces
+from pipeline.graph.interface import Parameter
+from pipeline.graph.source import Fault
+from pipeline.tensors.signature import Signature
+
+
+def disagreements(
+    graph: Graph, known: Interfaces, found: Mapping[str, Signature]
+) -> tuple[list[Fault], list[Fault], Interfaces]:
+    """(faults, notes, interfaces): ``known``, a graph without faults, with the signatures that these steps were told.
+
+    Datatypes and dimensions that disagree are faults. Names are notes: metadata may lack a tensor, and many servers
+    take one under any name.
+    """
+    faults: list[Fault] = []
+    notes: list[Fault] = []
+    interfaces = dict(known)
+    seen: set[Fault] = set()
+    for step, signature in found.items():
+        source = f'; so says the metadata of the server that step "{step}" calls'
+        interface = interfaces[step]
+        # With names alone first: what does not fit then are the names.
+        interfaces[step] = replace(interface, gives=dict.fromkeys(signature.outputs) or None)
+        odd = [fault for fault in _faults(graph, interfaces) if fault not in seen]
+        takes = tuple(Parameter(name, spec=spec, required=False) for name, spec in signature.inputs.items())
+        interfaces[step] = replace(interface, parameters=takes, gives=dict(signature.outputs) or None)
+        wrong = [fault for fault in _faults(graph, interfaces) if fault not in seen and fault not in odd]
+        notes += [Fault(fault.place, f"note: {fault.message}{source}") for fault in odd]
+        faults += [Fault(fault.place, fault.message + source) for fault in wrong]
+        seen.update(odd, wrong)
+    return faults, notes, interfaces
+
+
+def _faults(graph: Graph, interfaces: Interfaces) -> list[Fault]:
+    faults: list[Fault] = []
+    check_edges(graph, interfaces, faults)
+    return faults

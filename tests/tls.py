@@ -1,0 +1,44 @@
+"""TLS for tests: a certificate that vouches for itself, and raw behaviours behind it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.raw import Behave
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """(certificate, key) of 127.0.0.1, in ``cert.pem`` and ``key.pem`` of the folder. Skips without openssl."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
+    ]  # fmt: skip
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def over_tls(
+    certificate: tuple[Path | str, Path | str],
+    behave: Callable[[bool], Behave],
+    verify_mode: ssl.VerifyMode = ssl.CERT_OPTIONAL,
+) -> Behave:
+    """``behave(shown)`` of each connection, inside TLS; ``shown``: whether its client showed this certificate too."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    context.load_verify_locations(certificate[0])
+    context.verify_mode = verify_mode
+
+    def secured(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as stream:
+            behave(bool(stream.getpeercert()))(stream)
+
+    return secured
