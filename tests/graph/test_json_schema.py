@@ -20,7 +20,7 @@ from pipeline.graph.words import HANDLES, LATER_STEP, LATER_TOP, STEP_KEYS, TOP_
 from pipeline.steps.catalog import step_kinds
 from server.schema import options_of, schema_text
 from tests import test_blueprint
-from tests.graph import test_agree, test_beside, test_dag, test_fields, test_loop, test_read
+from tests.graph import test_agree, test_dag, test_each, test_fields, test_handles, test_read
 from tests.graph.checking import of_tree
 from tests.graph.reading import FILE, read
 from tests.server import test_check
@@ -201,15 +201,15 @@ TABLES: dict[Callable[..., object], Callable[..., Row]] = {
     test_fields.test_a_reference_that_cannot_be_read_leads_nowhere: as_a_reference,
     test_dag.test_a_fault_of_the_shape_is_one_located_line: as_it_stands,
     test_dag.test_one_mistake_is_one_line: as_it_stands,
-    test_beside.test_a_fault_is_one_located_line: as_it_stands,
-    test_loop.test_each_names_an_input: as_keys,
+    test_handles.test_a_fault_is_one_located_line: as_it_stands,
+    test_each.test_each_names_an_input: as_keys,
     test_agree.test_what_does_not_fit_is_one_located_line: as_it_stands,
     test_blueprint.test_a_fault_is_one_line_at_its_place: as_it_stands,
     test_call.test_a_fault_is_told_where_it_stands: as_a_call,
     test_call.test_a_path_that_asks_nothing_is_told_what_it_must_look_like: as_the_path_of_a_call,
     test_check.test_two_graphs_of_one_name_and_version_are_a_fault_that_names_both_places: as_the_second_of_two,
 }
-MODULES = (test_read, test_fields, test_dag, test_beside, test_loop, test_agree, test_blueprint, test_call, test_check)
+MODULES = (test_read, test_fields, test_dag, test_handles, test_each, test_agree, test_blueprint, test_call, test_check)
 # Columns of a table whose rows are faults.
 COLUMNS = {"lines", "line", "expected", "message"}
 NO_FAULTS = {
