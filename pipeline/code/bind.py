@@ -123,6 +123,12 @@ class _Single(_Binder):
 class _Several(_Binder):
     """Any other signature: parameters by name, forms that take everything, the request and the context."""
 
+    def __init__(self, step: StepSpec, signature: Signature) -> None:
+        super().__init__(step, signature)
+        # As a parameter of their name would; who takes the context looks there, and wants tensors alone.
+        forms = {argument.parameter.form for argument in signature.arguments}
+        self._takes_handles = bool(step.handles) and signature.rest and Form.CONTEXT not in forms
+
     def bind(self, inputs: Mapping[str, Bound], context: Context) -> Arguments:
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
@@ -136,6 +142,9 @@ class _Several(_Binder):
         if self._rest:
             rest = (name for name in inputs if name not in self._names)
             others = (Argument(Parameter(name), keyword=True) for name in rest)
+            if self._takes_handles:
+                named = {argument.parameter.name for argument in self._arguments}
+                keyword |= {name: handle for name, handle in context.handles.items() if name not in named}
             keyword |= {
                 own.parameter.name: self._value(own, inputs[own.parameter.name], context, sizes) for own in others
             }

@@ -12,9 +12,9 @@ from time import perf_counter
 
 import trio
 
-from pipeline.engine.failure import bare
 from pipeline.engine.place import in_place, stopped
 from pipeline.engine.run import Run
+from pipeline.engine.siblings import Siblings
 from pipeline.engine.step import Context, LoopStep, OpenStep
 from pipeline.graph.plan import Plan
 from pipeline.tensors.forms import Bound
@@ -56,10 +56,8 @@ class _Driver:
     """The tasks of one request over one run."""
 
     __slots__ = (
-        "_context", "_detach", "_detached", "_error", "_failed", "_nursery", "_plan", "_run", "_steps", "_threads"
+        "_context", "_detach", "_detached", "_plan", "_run", "_siblings", "_steps", "_threads"
     )  # fmt: skip
-
-    _nursery: trio.Nursery
 
     def __init__(  # as execute
         self,
@@ -77,56 +75,32 @@ class _Driver:
         self._threads = threads
         self._detach = detach
         self._detached = list(plan.detached) if detach else []
-        self._error: BaseException | None = None
-        # The stage that raised it; before every stage while none has, and where it is no failure of a step's.
-        self._failed = -1
+        self._siblings = Siblings()
 
     async def fork(self) -> None:
-        try:
-            async with trio.open_nursery() as self._nursery:
-                await self._branches(self._run.start())
-        except (trio.Cancelled, BaseExceptionGroup) as cancelled:
-            # Branches raise nothing but their cancellation, and those of several tasks come in a group.
-            if self._error is None:
-                raise bare(cancelled) from None
-        if self._error is not None:
-            try:
-                raise self._error
-            finally:
-                # Or the error's traceback and this object hold each other, and every tensor in its frames.
-                self._error = None
+        await self._siblings.run(partial(self._branches, self._run.start()))
 
     async def _branches(self, stages: Sequence[int]) -> None:
         """The first of these stages and what follows it, in this task; the others in tasks of their own."""
         while stages:
             stage, *others = stages
             for other in others:
-                self._nursery.start_soon(self._branches, (other,))
+                self._siblings.nursery.start_soon(self._branches, (other,))
             try:
                 await self.stage(stage)
             except trio.Cancelled:
                 raise
             except BaseException as error:  # noqa: BLE001  # fork raises it, once the siblings have ended
-                await self._fail(stage, error)
+                await self._siblings.fail(stage, error)
                 return
             stages = self._run.done(stage)
 
-    async def _fail(self, stage: int, error: BaseException) -> None:
-        rank = stage if isinstance(error, Exception) else -1
-        if self._error is None or rank < self._failed:
-            self._failed, self._error = rank, error
-        # Siblings that fail in this very moment have been woken already; cancelled now, they could not say so, and the
-        # error would hang on the order in which the loop runs its tasks.
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        self._nursery.cancel_scope.cancel()
-
     async def stage(self, stage: int) -> None:
         for hop in self._plan.stages[stage].hops:
-            # No step starts once the request is cancelled or a stage before this one has failed. Where a later one has,
-            # this one goes on until it is cancelled: it may fail in the same moment, and then its error is the one.
-            if self._failed < stage:
-                if self._error is not None:
-                    await trio.sleep_forever()
+            # No step starts once the request is cancelled or a stage before this one has failed.
+            if self._siblings.bars(stage):
+                await trio.sleep_forever()
+            if not self._siblings.has_failed:
                 await trio.lowlevel.checkpoint_if_cancelled()
             number = hop[0]
             step = self._steps[number]

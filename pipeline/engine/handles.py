@@ -15,6 +15,7 @@ from typing import Any
 
 import trio
 
+from pipeline.engine.breath import Breath
 from pipeline.engine.failure import contained
 from pipeline.engine.place import alone, stopped
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
@@ -22,9 +23,6 @@ from pipeline.engine.target import Target
 from pipeline.errors import Code, InferError
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
-
-# An async target need not yield at all, and the loop has others to serve: what a tick of theirs may wait for.
-_SLICE = 0.001
 
 
 class Handles:
@@ -106,7 +104,16 @@ class _Lease:
     """What the handles of one call of their owner share. Made, and ended, in the owner's task."""
 
     __slots__ = (
-        "_deadline", "_scopes", "_token", "context", "owner", "task", "term", "threads", "variables", "yielded"
+        "_deadline",
+        "_scopes",
+        "_token",
+        "breath",
+        "context",
+        "owner",
+        "task",
+        "term",
+        "threads",
+        "variables"
     )  # fmt: skip
 
     def __init__(self, owner: str, context: Context, threads: trio.CapacityLimiter) -> None:
@@ -116,7 +123,7 @@ class _Lease:
         self.threads = threads
         self.task = trio.lowlevel.current_task()
         self.variables = contextvars.copy_context()
-        self.yielded = perf_counter()
+        self.breath = Breath()
         # The owner's own timeout is a scope around this task, and what it calls from threads is outside of that.
         self._deadline = min(context.deadline, trio.current_effective_deadline())
         self._token = trio.lowlevel.current_trio_token()
@@ -150,14 +157,6 @@ class _Lease:
             self.term.check()
             raise
 
-    async def breathe(self) -> None:
-        """A checkpoint, where the last one is some time ago: a request can be cancelled, and others are served."""
-        if perf_counter() - self.yielded < _SLICE:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            await trio.lowlevel.checkpoint()
-            self.yielded = perf_counter()
-
 
 class _Handle:
     __slots__ = ("_lease", "_step", "_target")
@@ -185,7 +184,7 @@ class _Awaited(_Handle):
         if lease.term.over:
             raise lease.term.ended()
         inputs = self._target.inputs(positional, named, lease.context.request)
-        await lease.breathe()
+        await lease.breath.take()
         start = perf_counter()
         try:
             if trio.lowlevel.current_task() is not lease.task:

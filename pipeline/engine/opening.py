@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine.each import Loop, beside_each_other, one_after_the_other
+from pipeline.engine.each import one_after_the_other, several_at_once
 from pipeline.engine.handles import Handles
+from pipeline.engine.items import Items
 from pipeline.engine.limit import Limit
 from pipeline.engine.step import LoopStep, OpenStep, ThreadStep
 from pipeline.engine.target import Target
@@ -61,21 +62,21 @@ class Opening:
         limit = self._limit(step)
         timeout = _DETACHED_SECONDS if step.detached and step.timeout is None else step.timeout
         handles = self._handles(step, blocking=blocking)
-        loop = None if step.each is None else self._loop(step, learned)
+        items = None if step.each is None else self._items(step, learned)
         if blocking and step.where != "loop":
-            if loop is not None:
-                function = one_after_the_other(function, loop)
+            if items is not None:
+                function = one_after_the_other(function, items)
             return ThreadStep(step.name, function, timeout, limit, handles, where)
         if blocking:
             function = _on_loop(function)
-        if loop is not None:
+        if items is not None:
             # Each item takes a place of its own.
-            function, limit = beside_each_other(function, loop, limit), None
+            function, limit = several_at_once(function, items, limit), None
         return LoopStep(step.name, function, timeout, limit, handles, where)
 
-    def _loop(self, step: StepSpec, learned: Signature) -> Loop:
+    def _items(self, step: StepSpec, learned: Signature) -> Items:
         gives = promised(step, self._graph, self._interfaces, learned)
-        return Loop(step, self._interfaces[step.name], gives)
+        return Items(step, self._interfaces[step.name], gives)
 
     def _limit(self, step: StepSpec) -> Limit | None:
         interface = self._interfaces[step.name]

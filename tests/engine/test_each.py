@@ -170,7 +170,7 @@ async def test_an_item_that_the_caller_has_sent_is_the_callers_fault_beside_what
         "s": Step(run=run, inputs=reads, each="image"),
     }
     async with pipeline(steps, output=["s", "handed"]) as model:
-        with pytest.raises(InvalidInput, match=r'^input "image" (does not fit|cannot be bound)'):
+        with pytest.raises(InvalidInput, match=r'^item \d of "image": input "image" (does not fit|cannot be bound)'):
             await model.infer({**ROWS, "image": image})
 
 
@@ -332,3 +332,34 @@ async def test_a_step_with_handles_and_a_handle_to_a_loop():
                                   handles={"f": "score"}))  # fmt: skip
     async with Pipeline("m", dag) as model:
         assert (await model.infer(ROWS))["why"].tolist() == [[1, 1], [5, 5], [9, 9]]
+
+
+async def test_an_async_step_that_waits_for_nothing_leaves_others_their_turns_and_can_be_cancelled():
+    async def twice(x):
+        return x * 2
+
+    model = pipeline({"a": Step(run=twice, each="x")})
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with model, trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await model.infer({"x": np.zeros(20_000)})
+        nursery.cancel_scope.cancel()
+    assert turns > 3
+
+
+async def test_the_caller_is_told_which_item_is_at_fault():
+    def checked(x: float) -> float:
+        if x < 0:
+            raise InvalidInput("no length is negative")
+        return x
+
+    async with pipeline({"a": Step(run=checked, each="x")}) as model:
+        with pytest.raises(InvalidInput, match='^item 2 of "x": no length is negative'):
+            await model.infer({"x": [1.0, 2.0, -3.0, -4.0]})

@@ -684,6 +684,20 @@ async def test_a_detached_step_may_have_handles():
     assert found == [[2, 4]]
 
 
+def summing_rest(**others):
+    return summing(others.pop("x"), others.pop("f"))
+
+
+def summing_all(context: Context, **tensors):
+    (x,) = tensors.values()
+    return summing(x, context.handles["f"])
+
+
+@pytest.mark.parametrize("owner", [summing_rest, summing_all])
+async def test_keywords_take_the_handles_too_but_where_the_context_has_them(owner):
+    assert (await asked(owner, doubling)).tolist() == SUMS
+
+
 # ---- an explainer with a nursery of its own
 
 
@@ -702,6 +716,10 @@ async def refused(x):
     raise InvalidInput("no such flower")
 
 
+async def odd(x):
+    return object()
+
+
 async def broken(x):
     raise ValueError("secret")
 
@@ -712,7 +730,7 @@ async def broken(x):
         (Step(run=held, limit=1, queue=0), Overloaded),
         (Step(run=held, timeout="1s"), DeadlineExceeded),
         (Step(run=refused), InvalidInput),
-        (Step(run=lambda x: object()), WrongAnswer),
+        (Step(run=odd), WrongAnswer),
     ],
     ids=["overloaded", "too slow", "refused", "wrong"],
 )

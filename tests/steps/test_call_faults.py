@@ -48,6 +48,16 @@ def hanging(first: bytes = b""):
     return behave
 
 
+def answering_with_the_end(reply: bytes):
+    """Answers and closes in one packet: a next call, made in between, would be lost on that connection."""
+
+    def behave(connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        answering_and_closing(reply)(connection)
+
+    return behave
+
+
 def endless(head: bytes, part: bytes):
     """Sends until nobody reads."""
 
@@ -94,7 +104,7 @@ FAULTS = {
     "says more than it sends": (answering_and_closing(OK + b"content-length: 50\r\n\r\n" + GOOD[-21:]), 502, LOST),
     "sends less than it said": (hanging(OK + b"content-length: 50\r\n\r\n" + GOOD[-21:]), 504, SLOW),
     "sends more than it said": (
-        answering_and_closing(OK + b"content-length: 5\r\n\r\n" + GOOD[-21:]), 502, UNREADABLE,
+        answering_with_the_end(OK + b"content-length: 5\r\n\r\n" + GOOD[-21:]), 502, UNREADABLE,
     ),
     "is no JSON": (status("200 OK"), 502, UNREADABLE),
     "is empty": (status("204 No Content", b""), 502, UNREADABLE),
