@@ -361,5 +361,5 @@ async def test_the_caller_is_told_which_item_is_at_fault():
         return x
 
     async with pipeline({"a": Step(run=checked, each="x")}) as model:
-        with pytest.raises(InvalidInput, match='^item 2 of "x": no length is negative'):
+        with pytest.raises(InvalidInput, match=r'^item 2 of "x": no length is negative'):
             await model.infer({"x": [1.0, 2.0, -3.0, -4.0]})
