@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+EXAMPLES = str(Path(__file__).parents[1] / "examples")
+
 # A busy machine is no fault of what is tested.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -21,7 +23,8 @@ def imports() -> Iterator[None]:
     sys.path[:], sys.meta_path[:] = path, finders
     for name in sys.modules.keys() - modules.keys():
         # Libraries stay: numpy cannot be imported twice.
-        if name.startswith("_user_code_") or "pytest-" in str(getattr(sys.modules[name], "__file__", "")):
+        file = str(getattr(sys.modules[name], "__file__", ""))
+        if name.startswith("_user_code_") or "pytest-" in file or file.startswith(EXAMPLES):
             del sys.modules[name]
     sys.modules.update(modules)
 

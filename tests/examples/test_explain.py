@@ -11,6 +11,7 @@ from tests.examples.readme import trained
 from tests.serving import ROOT, run
 
 EXAMPLE = ROOT / "examples" / "explain"
+pytestmark = pytest.mark.usefixtures("imports")
 
 
 def test_hundreds_of_questions_are_one_line_of_the_timings() -> None:

@@ -37,6 +37,8 @@ Check = Callable[..., Checked]
 def check(write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
     """``check(a="steps: …", b="…")`` checks ``a.yaml`` and ``b.yaml``: exit code, stdout, the lines of stderr."""
     folder = write("app.py", APP)
+    # Whatever ran before in this process: the name is free, as for a command.
+    monkeypatch.delitem(sys.modules, "app", raising=False)
     monkeypatch.chdir(folder)
 
     def check(**texts: str) -> Checked:

@@ -362,7 +362,8 @@ async def test_a_large_body_leaves_the_loop_to_others():
         got, body, _ = await ask(own, Body(large))
         nursery.cancel_scope.cancel()
     assert (got, len(body["predictions"])) == (200, 600_001)
-    assert beats > 3
+    # On the loop it would be none; a thread that decodes JSON holds Python's lock, and gives few turns.
+    assert beats > 0
 
 
 @pytest.mark.parametrize("rows", [1_000, 100_000])  # on the loop, and in a thread
