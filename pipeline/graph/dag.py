@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx as nx
 
+from pipeline.graph.circles import circles
 from pipeline.graph.detached import refuse_never, refuse_waiting
 from pipeline.graph.handles import handled
 from pipeline.graph.source import Fault
@@ -160,16 +161,11 @@ def _declaration(step: StepSpec) -> Step:
 
 
 def _refuse_cycles(dag: nx.DiGraph[str], steps: Iterable[StepSpec], faults: list[Fault]) -> set[str]:
-    """The steps that stand in cycles. Of cycles that share a step one is told: they are usually one mistake."""
+    """The steps that stand in cycles."""
     places = {step.name: step.at("inputs") for step in steps}
-    order = {name: position for position, name in enumerate(places)}
     knots: set[str] = set()
-    for knot in nx.strongly_connected_components(dag):
-        start = min(knot, key=order.__getitem__)
-        if len(knot) == 1 and not dag.has_edge(start, start):
-            continue
-        path = [edge[0] for edge in nx.find_cycle(dag.subgraph(knot), start)]
-        faults.append(Fault(places[path[0]], f"steps read each other in a cycle: {' → '.join([*path, path[0]])}"))
+    for knot, way in circles(dag, {name: position for position, name in enumerate(places)}):
+        faults.append(Fault(places[way[0]], f"steps read each other in a cycle: {' → '.join(way)}"))
         knots |= knot
     return knots
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import networkx as nx
 
+from pipeline.graph.circles import circles
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import RESERVED, UNREAD, Reference, StepSpec
 from pipeline.graph.words import HANDLES, meant, near
@@ -28,12 +29,9 @@ def handled(steps: Sequence[StepSpec], names: Collection[str], faults: list[Faul
             found.append((None if target == step.name else target, step.name))
     calls = nx.DiGraph((owner, target) for target, owner in found if target is not None)
     order = {step.name: position for position, step in enumerate(steps)}
-    for knot in nx.strongly_connected_components(calls):
-        if len(knot) > 1:
-            start = min(knot, key=order.__getitem__)
-            path = [edge[0] for edge in nx.find_cycle(calls.subgraph(knot), start)]
-            way = " → ".join([*path, path[0]])
-            faults.append(Fault(by_name[start].at(HANDLES), f"steps call each other through handles in a cycle: {way}"))
+    for _, way in circles(calls, order):
+        message = f"steps call each other through handles in a cycle: {' → '.join(way)}"
+        faults.append(Fault(by_name[way[0]].at(HANDLES), message))
     return found
 
 
