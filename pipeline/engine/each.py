@@ -32,9 +32,8 @@ def one_after_the_other(call: BlockingCall, items: Items) -> BlockingCall:
             _check(own)
             try:
                 results.append(call(several[number], own))
-            except Exception as error:
-                items.noted(error, number)
-                raise
+            except Exception as error:  # noqa: BLE001  # raised, of its item
+                raise items.of_item(error, number)  # noqa: B904  # it has its cause
         return items.whole(results)
 
     return run
@@ -92,9 +91,8 @@ class _AtOnce:
             except trio.Cancelled:
                 raise
             except BaseException as error:  # noqa: BLE001  # all() raises it, once the other items have ended
-                if isinstance(error, Exception):
-                    self._items.noted(error, number)
-                await self._siblings.fail(number, error)
+                told = self._items.of_item(error, number) if isinstance(error, Exception) else error
+                await self._siblings.fail(number, told)
                 return
 
     async def _one(self, number: int) -> Mapping[str, Value]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
-from pipeline.errors import InvalidInput, WrongAnswer, noted
+from pipeline.errors import InvalidInput, WrongAnswer, noted, retold
 from pipeline.graph.edges import Names
 from pipeline.graph.interface import Interface
 from pipeline.graph.spec import StepSpec
@@ -70,13 +70,21 @@ class Items:
                 raise self._odd(number, f"gives {_quoted(result)}", f"gives {_quoted(first)}")
         return {name: self._gathered(name, [result[name] for result in results]) for name in first}
 
-    def noted(self, error: Exception, number: int) -> None:
-        """Says in the error which item it was about, and to the caller where an input is at fault."""
+    def of_item(self, error: Exception, number: int) -> Exception:
+        """What to raise for an error of that item, which is said in it; to the caller too, where an input is at fault.
+
+        An author may raise one object for many requests: it stays as it is, and another is raised for it.
+        """
         which = f'item {number} of "{self.name}"'
-        if isinstance(error, InvalidInput) and not error.message.startswith("item "):
-            error.message = f"{which}: {error.message}"
-            error.args = (error.message,)
+        if isinstance(error, InvalidInput):
+            told = f"{which}: {error.message}"
+            own = retold(
+                type(error), error.code, told, status=error.status, headers=error.headers, internals=error.internals
+            )
+            own.__cause__ = error
+            error = own.with_traceback(error.__traceback__)
         noted(error, f"in {which}")
+        return error
 
     def _gathered(self, name: str, values: Sequence[Value]) -> Value:
         match values[0]:

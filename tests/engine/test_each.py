@@ -259,37 +259,32 @@ async def test_an_error_of_a_synchronous_item_stops_the_loop():
     assert caught.value.__notes__ == ['in item 1 of "x"', 'in step "s"']
 
 
-@pytest.mark.parametrize(("limit", "most"), [(None, 16), (3, 3), (40, 40)])
-async def test_async_items_run_beside_each_other_as_many_as_the_limit_says(limit, most, autojump_clock):
-    inside, peak = 0, 0
+class Crowd:
+    """A step of one second that counts how many of its calls are under way."""
 
-    async def run(x):
-        nonlocal inside, peak
-        inside += 1
-        peak = max(peak, inside)
+    inside = peak = 0
+
+    async def run(self, x):
+        self.inside += 1
+        self.peak = max(self.peak, self.inside)
         await trio.sleep(1)
-        inside -= 1
+        self.inside -= 1
         return x
 
-    await looped(run, {"x": np.arange(40.0)}, limit=limit)
-    assert peak == most
+
+@pytest.mark.parametrize(("limit", "most"), [(None, 16), (3, 3), (40, 40)])
+async def test_async_items_run_beside_each_other_as_many_as_the_limit_says(limit, most, autojump_clock):
+    crowd = Crowd()
+    await looped(crowd.run, {"x": np.arange(40.0)}, limit=limit)
+    assert crowd.peak == most
 
 
 async def test_the_limit_holds_across_requests_item_by_item(autojump_clock):
-    inside, peak = 0, 0
-
-    async def run(x):
-        nonlocal inside, peak
-        inside += 1
-        peak = max(peak, inside)
-        await trio.sleep(1)
-        inside -= 1
-        return x
-
-    async with pipeline({"s": Step(run=run, each="x", limit=3)}) as model, trio.open_nursery() as nursery:
+    crowd = Crowd()
+    async with pipeline({"s": Step(run=crowd.run, each="x", limit=3)}) as model, trio.open_nursery() as nursery:
         for _ in range(4):
             nursery.start_soon(model.infer, {"x": np.arange(5.0)})
-    assert peak == 3
+    assert crowd.peak == 3
     assert trio.current_time() == 7  # 20 items, three at a time
 
 
@@ -363,3 +358,19 @@ async def test_the_caller_is_told_which_item_is_at_fault():
     async with pipeline({"a": Step(run=checked, each="x")}) as model:
         with pytest.raises(InvalidInput, match=r'^item 2 of "x": no length is negative'):
             await model.infer({"x": [1.0, 2.0, -3.0, -4.0]})
+
+
+async def test_an_error_that_an_author_raises_again_and_again_is_told_of_each_item_and_stays_as_it_is():
+    refusal = InvalidInput("item of no use")
+
+    def checked(x: float) -> float:
+        if x < 0:
+            raise refusal
+        return x
+
+    async with pipeline({"a": Step(run=checked, each="x")}) as model:
+        for values, number in (([1.0, -1.0], 1), ([-1.0, 1.0], 0)):
+            with pytest.raises(InvalidInput) as caught:
+                await model.infer({"x": values})
+            assert caught.value.message == f'item {number} of "x": item of no use'
+    assert refusal.message == "item of no use"
