@@ -67,7 +67,8 @@ def variables_for(scheme: str, environment: Mapping[str, str]) -> Mapping[str, s
     """
     told: dict[str, Any] = {}
     for name in ("STORAGE_CONFIG", "STORAGE_OVERRIDE_CONFIG"):
-        told |= _map(name, environment.get(name))
+        if text := environment.get(name):
+            told |= _map(name, text)
     schemes, words = _WORDS.get(str(told.pop("type", "")).lower(), (frozenset(), {}))
     if scheme not in schemes:
         return environment
@@ -108,15 +109,20 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _map(name: str, text: str | None) -> dict[str, Any]:
-    if not text:
-        return {}
+def headers_in(name: str, text: str | None) -> Mapping[str, str]:
+    """Header → value, of the variable with that text; none where there is no text. Raises as ``_map``."""
+    read = {} if text is None else _map(name, text, " of header names and values")
+    return {str(header): str(value) for header, value in read.items()}
+
+
+def _map(name: str, text: str, of: str = "") -> dict[str, Any]:
+    """The JSON object of a variable. Raises StorageError, without the text, which may hold secrets."""
     try:
         read = json.loads(text)
     except ValueError:
         read = None
     if not isinstance(read, dict):
-        raise StorageError(f"{name} is not a JSON object")
+        raise StorageError(f"{name} is not a JSON object{of}")
     return read
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from storage.connection import connection
-from storage.errors import StorageError
 from storage.failures import Who
-from storage.options import Settings
+from storage.options import Settings, headers_in
 from storage.secret import shown
 from storage.source import Remote
 from storage.uri import file_name, host_of, scheme_of
@@ -63,16 +61,8 @@ def sign_in(uri: str) -> Mapping[str, str]:
 
 def headers_for(host: str, settings: Settings) -> Mapping[str, str]:
     """KServe's variable ``<host>-headers``: a JSON object. Raises StorageError, without its text, where it is none."""
-    text = settings.get(f"{host}-headers")
-    if text is None:
-        return {}
-    try:
-        read = json.loads(text)
-    except ValueError:
-        read = None
-    if not isinstance(read, dict):
-        raise StorageError(f"{host}-headers is not a JSON object of header names and values")
-    return {str(name): str(value) for name, value in read.items()}
+    name = f"{host}-headers"
+    return headers_in(name, settings.get(name))
 
 
 def lasting(url: str) -> str:

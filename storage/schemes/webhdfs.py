@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +11,7 @@ from urllib.parse import urlsplit
 from storage.connection import Connection, connection
 from storage.errors import StorageError
 from storage.failures import Who
-from storage.options import Settings
+from storage.options import Settings, headers_in
 from storage.secret import shown
 from storage.source import Remote
 from storage.uri import scheme_of
@@ -48,7 +46,7 @@ def open_source(uri: str, settings: Settings) -> Remote:
     node = name_node(uri, settings)
     address = uri.partition("://")[2]
     user = urlsplit(uri).username or secret(settings, "USER_PROXY")
-    headers = _headers(secret(settings, "HEADERS"))
+    headers = headers_in("HEADERS", secret(settings, "HEADERS"))
     tried = f"the user {user}" if user else "nobody in particular: no user is set"
     who = Who("HDFS", shown(uri), tried, _SET, tuple(headers.values()))
     how = _secured(connection(settings, plain=node.startswith("http:"), headers=headers), settings)
@@ -101,15 +99,3 @@ def _secured(how: Connection, settings: Settings) -> Connection:
         identity=(own, key) if own and key else None,
         verify=how.verify and not skip,
     )
-
-
-def _headers(text: str | None) -> Mapping[str, str]:
-    if text is None:
-        return {}
-    try:
-        read = json.loads(text)
-    except ValueError:
-        read = None
-    if not isinstance(read, dict):
-        raise StorageError("HEADERS is not a JSON object of header names and values")
-    return {str(name): str(value) for name, value in read.items()}
