@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.drawing.measure import clipped
+from pipeline.drawing.palette import FILLS
 from pipeline.drawing.picture import ANSWER, SOURCE, Card, Link, Picture
 from pipeline.graph.spec import REQUEST
 
 ENDINGS = (".dot", ".gv")
 
 _MOST = 60
-# Light enough for black text; the card says its kind as well.
-_FILLS = {"run": "#cce5f3", "model": "#fbd9bf", "call": "#c3ecdd"}
+_PLAIN = "#eeeeee"
 
 
 def write(picture: Picture) -> str:
@@ -24,7 +24,7 @@ def _lines(picture: Picture) -> Iterator[str]:
     yield f"digraph {_quoted(picture.name)} {{"
     caption = _label(f"{picture.name}  version {picture.version}")
     yield f"  label={caption}; labelloc=t; labeljust=l; fontname=Helvetica;"
-    yield '  node [shape=box, style="rounded,filled", fillcolor="#eeeeee", fontname=Helvetica, fontsize=11];'
+    yield f'  node [shape=box, style="rounded,filled", fillcolor="{_PLAIN}", fontname=Helvetica, fontsize=11];'
     yield "  edge [fontname=Helvetica, fontsize=9];"
     for card in picture.cards:
         yield f"  {_quoted(card.key)} [{_card(card)}];"
@@ -39,10 +39,9 @@ def _card(card: Card) -> str:
             return f"label={_label(card.title)}, shape=oval, style=filled"
         case k if k == SOURCE:
             return f'label={_label(card.title)}, shape=plain, style=""'
-    lines = [f"{card.title} ({card.kind})", card.detail, ", ".join(card.badges)]
     style = "rounded,filled,dashed" if card.detached else "rounded,filled"
-    fill = _FILLS.get(card.kind, "#eeeeee")
-    return f'label={_label(*filter(None, lines))}, tooltip={_label(card.detail)}, style="{style}", fillcolor="{fill}"'
+    fill = FILLS.get(card.kind, _PLAIN)
+    return f'label={_label(*card.lines)}, tooltip={_label(card.detail)}, style="{style}", fillcolor="{fill}"'
 
 
 def _link(link: Link) -> str:

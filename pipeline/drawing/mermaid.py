@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pipeline.drawing.measure import clipped
+from pipeline.drawing.palette import FILLS, OTHER, QUIET, SOFT, STROKES, TEXT
 from pipeline.drawing.picture import ANSWER, SOURCE, Card, Link, Picture
 from pipeline.graph.spec import REQUEST
 
@@ -16,11 +17,8 @@ _MOST = 60
 _OWN = "kind_"
 # The fill is light and the text dark, on pages of either colour.
 _STYLES = {
-    "run": "fill:#cce5f3,stroke:#0072b2,color:#1f2328",
-    "model": "fill:#fbd9bf,stroke:#d55e00,color:#1f2328",
-    "call": "fill:#c3ecdd,stroke:#007f5f,color:#1f2328",
-    "other": "fill:#f0dbe8,stroke:#9c4f80,color:#1f2328",
-    "ends": "fill:#f3f5f7,stroke:#59636e,color:#1f2328",
+    **{kind: f"fill:{FILLS[kind]},stroke:{stroke},color:{TEXT}" for kind, stroke in STROKES.items()},
+    "ends": f"fill:{SOFT},stroke:{QUIET},color:{TEXT}",
     "detached": "stroke-dasharray:6 4",
 }
 
@@ -51,14 +49,13 @@ def _card(card: Card) -> str:
             return f"([{_quoted(card.title)}])"
         case k if k == SOURCE:
             return f">{_quoted(card.title)}]"
-    lines = [f"{card.title} ({card.kind})", card.detail, ", ".join(card.badges)]
-    return f"[{_quoted(*filter(None, lines))}]"
+    return f"[{_quoted(*card.lines)}]"
 
 
 def _style(card: Card) -> str:
     if card.kind in (REQUEST, ANSWER, SOURCE):
         return "ends"
-    return card.kind if card.kind in _STYLES else "other"
+    return card.kind if card.kind in STROKES else OTHER
 
 
 def _link(link: Link, numbers: Mapping[str, str]) -> str:

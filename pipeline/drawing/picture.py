@@ -30,6 +30,11 @@ class Card:
     badges: tuple[str, ...] = ()
     detached: bool = False
 
+    @property
+    def lines(self) -> list[str]:
+        """All that it says, in lines of text."""
+        return [line for line in (f"{self.title} ({self.kind})", self.detail, ", ".join(self.badges)) if line]
+
 
 @dataclass(frozen=True, slots=True)
 class Link:

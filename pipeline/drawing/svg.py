@@ -1,6 +1,6 @@
 """SVG that stands by itself and inside a page: no ids, no scripts, nothing to load; light or dark as the reader wants.
 
-Colours are Okabe and Ito's, which all kinds of colour vision tell apart; each kind has a sign and its word as well.
+Each kind has a colour, a sign and its word.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 from pipeline.drawing.face import BADGE, BADGE_HEIGHT, ICON, PAD, PILL_HEIGHT, TEXT_LEFT
 from pipeline.drawing.layout import CAPTION_SIZE, MARGIN, Box, Layout, Pill, Point, Route, layout
 from pipeline.drawing.measure import fitted, width
+from pipeline.drawing.palette import OTHER, QUIET, SOFT, STROKES, TEXT
 from pipeline.drawing.picture import ANSWER, SOURCE, Picture
 from pipeline.graph.spec import REQUEST
 
@@ -26,14 +27,13 @@ _SIGNS = {
 }
 _RING = "M8 3A5 5 0 1 1 7.99 3Z"
 _LIGHT = {
-    "ground": "#ffffff", "card": "#ffffff", "edge": "#d1d9e0", "text": "#1f2328", "quiet": "#59636e", "line": "#8b949e",
-    "soft": "#f3f5f7", "on": "#ffffff",
-    "run": "#0072b2", "model": "#d55e00", "call": "#007f5f", "other": "#9c4f80",
+    "ground": "#ffffff", "card": "#ffffff", "edge": "#d1d9e0", "text": TEXT, "quiet": QUIET, "line": "#8b949e",
+    "soft": SOFT, "on": "#ffffff", **STROKES,
 }  # fmt: skip
 _DARK = {
     "ground": "#0d1117", "card": "#161b22", "edge": "#3d444d", "text": "#e6edf3", "quiet": "#9198a1", "line": "#7d8590",
     "soft": "#21262d", "on": "#0d1117",
-    "run": "#56b4e9", "model": "#f0a050", "call": "#3ecf9f", "other": "#d99ac0",
+    "run": "#56b4e9", "model": "#f0a050", "call": "#3ecf9f", OTHER: "#d99ac0",
 }  # fmt: skip
 _FORMS = """
 .{h}{{max-width:100%;height:auto}}
@@ -132,7 +132,7 @@ def _box(box: Box) -> Iterator[str]:
             yield f"<g>{_rect('end', box, 18)}"
             yield _words("title", middle, y + 23, box.face.title, "middle") + "</g>"
             return
-    kind = card.kind if card.kind in _SIGNS else "other"
+    kind = card.kind if card.kind in _SIGNS else OTHER
     tip = "\n".join(filter(None, [f"{card.title} ({card.kind})", card.detail, *card.badges]))
     yield f"<g>{_tip(tip)}{_rect('card away' if card.detached else 'card', box, 10)}"
     yield f'<rect class="{kind}" x="{_n(x + PAD)}" y="{_n(y + PAD)}" width="{_n(ICON)}" height="{_n(ICON)}" rx="8"/>'
