@@ -1,4 +1,4 @@
-"""One call and its reply over HTTP, by httpx, which stands in this file only. Knows no protocol.
+"""One call and its reply over HTTP, by httpx over ``transport.py``. Knows no protocol.
 
 Runs on trio and on asyncio. Whatever goes wrong on the way is an InferError that names the URL.
 """

@@ -28,7 +28,7 @@ FORWARDED = (*TRACE, REQUEST_ID_HEADER)
 _OF_TLS = ("ca", "cert", "key", "verify")
 _ANSWERS = ("tensors", "json")
 # As the client's: no answer is that large, and what is has no end.
-_MAX_REPLY = 2**30
+_MAX_REPLY = "1GiB"
 
 
 def words() -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ def _params() -> Mapping[str, Any]:
         "ca": {**file, "description": "PEM file, or folder, of the authorities that are trusted"},
         "cert": {**file, "description": "PEM file of the client's certificate"},
         "key": {**file, "description": "PEM file of the certificate's key"},
-        "max_reply": {"$ref": "#/$defs/size", "description": "The largest answer that is read", "default": "1GiB"},
+        "max_reply": {"$ref": "#/$defs/size", "description": "The largest answer that is read", "default": _MAX_REPLY},
         "verify": or_variable({**truth, "description": "Whether the server's certificate is checked"}),
     }
 
@@ -120,7 +120,7 @@ def remote_of(step: StepSpec, home: Home, faults: list[Fault]) -> Remote | None:
         read.fault("params.binary", "binary does not go with this URL, whose protocol is JSON; leave it out")
     as_json = read.tried("params.answer", lambda: _as_json(params, asked)) or False
     verify, ca, cert = read.tls(params, secure=url is None or url.scheme == "https")
-    most = read.tried("params.max_reply", lambda: _most(params)) or _MAX_REPLY
+    most = read.tried("params.max_reply", lambda: _most(params)) or size(_MAX_REPLY)
     forward = read.tried("forward", lambda: _forwarded(step.option("forward"))) or FORWARDED
     ready = read.truth({"ready": step.option("ready", False)}, "ready", default=False, of="")
     if url is None or asked is None:
@@ -193,10 +193,8 @@ def _as_json(params: Mapping[str, Any], asked: Asked | None) -> bool:
 
 
 def _most(params: Mapping[str, Any]) -> int:
-    if "max_reply" not in params:
-        return _MAX_REPLY
     try:
-        most = size(str(params["max_reply"]))
+        most = size(str(params.get("max_reply", _MAX_REPLY)))
     except ValueError as error:
         raise ValueError(f"max_reply: {error}") from None
     if most < 1:
@@ -236,12 +234,12 @@ class _Reader:
             return None
 
     def params(self) -> Mapping[str, Any]:
-        params = self._step.option("params", {})
+        params, known = self._step.option("params", {}), _params()
         if not isinstance(params, Mapping):
-            self.fault("params", f"params is a map with the keys {listed(_params())}")
+            self.fault("params", f"params is a map with the keys {listed(known)}")
             return {}
         for name in params:
-            if name not in (known := _params()):
+            if name not in known:
                 self.fault(f"params.{name}", f'a call has no parameter "{name}"{meant(name, known)}')
         return params
 
