@@ -5,26 +5,34 @@ Making one runs the top level of the user's modules and downloads nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pipeline.graph.agree import check_edges
 from pipeline.graph.dag import Graph, connect
 from pipeline.graph.each import looped
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.events import MAX_BYTES
-from pipeline.graph.python import declared
+from pipeline.graph.fields import MAX_NAME
+from pipeline.graph.python import Spot, declared
 from pipeline.graph.read import read_graph
 from pipeline.graph.scalars import shown
-from pipeline.graph.source import Fault, GraphFaults, Node, Place, parse
+from pipeline.graph.source import Entry, Fault, GraphFaults, Node, Place, Scalar, Table, parse
 from pipeline.graph.spec import GraphSpec
+from pipeline.graph.words import listed
+from pipeline.runtimes.catalog import CannotOpen, model_file, runtimes, suffixes
 from pipeline.steps.catalog import Home, StepKind, Storage, step_kinds
 
 if TYPE_CHECKING:
     import networkx as nx
 
+GRAPH_SUFFIXES = (".yaml", ".yml")
+# The only step of a model that is served by itself, as the smallest file of graph.md calls it.
+_STEP = "predict"
 # A user's exception can be quoted in a fault, and be as long as it likes.
 _LONGEST = 2_000
 
@@ -64,6 +72,58 @@ def from_dag(name: str, dag: nx.DiGraph[str], top: Mapping[str, Any], folder: Pa
     faults: list[Fault] = []
     root = declared(name, dag, top, faults)
     return _blueprint(root, name, Home(folder.absolute(), storage), faults)
+
+
+def from_given(given: Path | str, environment: Mapping[str, str], storage: Storage) -> Blueprint:
+    """The blueprint of what a command is given: a graph file, else a model (a text is the URI of one).
+
+    Raises GraphFaults, also for a file that is neither by its ending.
+    """
+    match given:
+        case Path() if given.suffix.lower() in ("", *GRAPH_SUFFIXES) and not given.is_dir():
+            return from_file(given, environment, storage)
+        case Path() if not given.is_dir() and given.suffix.lower() not in (known := suffixes(runtimes())):
+            message = f"graph files end in {listed(GRAPH_SUFFIXES)}, model files in {listed(known)}"
+            way_out = "a model of another ending needs a graph that says its runtime"
+            raise GraphFaults((Fault(given, f"{message}; {way_out}"),))
+        case _:
+            return from_model_file(given, storage)
+
+
+def from_model_file(given: Path | str, storage: Storage, name: str | None = None) -> Blueprint:
+    """The blueprint of a graph of one step around a model: a file, a folder with one model file, or a URI (a text).
+
+    Its name is the file's without the ending, or the folder's, unless ``name`` says another. Raises GraphFaults.
+    """
+    place = Spot(str(given))
+    match given:
+        case Path():
+            folder, target = _located(given, place)
+            told = given.absolute().name if given.is_dir() else given.stem
+        case _:
+            folder, target, told = Path.cwd(), given, PurePosixPath(unquote(given.partition("://")[2])).stem
+    model = Table((Entry("model", place, Scalar(target, place)),), place)
+    steps = Entry("steps", place, Table((Entry(_STEP, place, model),), place))
+    named = () if name is None else (Entry("name", place, Scalar(name, place)),)
+    return _blueprint(Table((*named, steps), place), _legal(told), Home(folder, storage), [])
+
+
+def _located(given: Path, place: object) -> tuple[Path, str]:
+    """The folder that the model lies in, with the user's code beside it, and its file's name there."""
+    try:
+        if not given.is_dir():
+            given.stat()
+        file, _ = model_file(given, None, runtimes())
+    except OSError as error:
+        raise GraphFaults((Fault(place, f"cannot be read: {error.strerror or error}"),)) from None
+    except CannotOpen as error:
+        raise GraphFaults((Fault(place, str(error)),)) from None
+    return file.absolute().parent, file.name
+
+
+def _legal(name: str) -> str:
+    """A model name like that of a file: what no URL carries plainly becomes a hyphen."""
+    return re.sub(r"[^\w.\-]+", "-", name).strip("-.")[:MAX_NAME] or "model"
 
 
 def _blueprint(root: Node, name: str, home: Home, faults: list[Fault]) -> Blueprint:

@@ -15,7 +15,7 @@ from pipeline.graph.spec import Reference
 from server.report import FAULTS, blueprints
 
 
-def check_files(files: Sequence[Path], *, remotes: bool = False) -> int:
+def check_files(files: Sequence[Path | str], *, remotes: bool = False) -> int:
     """The exit code: 0, or 2 where a file has faults. Edges go to stdout, faults and notes to stderr.
 
     ``remotes``: the servers that the graphs call are asked what they take and give; one that cannot be is a note.

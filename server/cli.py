@@ -23,6 +23,15 @@ _LATER = frozenset({"bench", "export"})
 _FORMATS = ("svg", "dot", "mermaid", "markdown")
 
 
+class _Given(click.ParamType[Path | str]):
+    """A path, or the URI of a model, which is no path: one would fold its slashes."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        return value if "://" in value else Path(value)
+
+
 class _Commands(click.Group):
     """``pipeline-serve graph.yaml`` is ``pipeline-serve serve graph.yaml``."""
 
@@ -55,10 +64,12 @@ def cli() -> None:
 
 
 @cli.command(cls=KserveSpelling)
-@click.argument("graphs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="GRAPH.yaml…")
+@click.argument("graphs", nargs=-1, required=True, type=_Given(), metavar="GRAPH.yaml|MODEL…")
 @serve_flags
 def serve(**flags: Any) -> None:
-    """Serve one or more graph files over HTTP (the default command).
+    """Serve graphs and models over HTTP (the default command).
+
+    A graph is a YAML file; a model is a file, a folder with one in it, or a URI, and is a graph of one step.
 
     Each flag has an environment variable: --http-port is PIPELINE_SERVE_HTTP_PORT. KServe's spellings work too.
     """
@@ -69,20 +80,20 @@ def serve(**flags: Any) -> None:
 
 
 @cli.command()
-@click.argument("graphs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="GRAPH.yaml…")
+@click.argument("graphs", nargs=-1, required=True, type=_Given(), metavar="GRAPH.yaml|MODEL…")
 @click.option("--remotes", is_flag=True, help="Ask the servers that they call what they take and give.")
-def check(graphs: tuple[Path, ...], remotes: bool) -> None:
-    """Find every fault of graph files; print their edges. Downloads nothing; exit code 0 or 2."""
+def check(graphs: tuple[Path | str, ...], remotes: bool) -> None:
+    """Find every fault of graphs; print their edges. Downloads nothing; exit code 0 or 2."""
     from server.check import check_files  # noqa: PLC0415
 
     sys.exit(check_files(graphs, remotes=remotes))
 
 
 @cli.command()
-@click.argument("graph", type=click.Path(path_type=Path), metavar="GRAPH.yaml")
+@click.argument("graph", type=_Given(), metavar="GRAPH.yaml|MODEL")
 @click.argument("request", type=click.Path(path_type=Path, allow_dash=True), metavar="REQUEST.json")
 @click.option("--verb", type=click.Choice(VERBS), default="predict", help="What to ask.")
-def run(graph: Path, request: Path, verb: Verb) -> None:
+def run(graph: Path | str, request: Path, verb: Verb) -> None:
     """Answer one request without a port.
 
     The answer goes to stdout, step timings to stderr. "-" reads the request from stdin. Exit code 0 answered, 1 the
@@ -111,13 +122,13 @@ def pull(places: tuple[str, ...], **flags: Any) -> None:
 
 
 @cli.command()
-@click.argument("graph", type=click.Path(path_type=Path), metavar="GRAPH.yaml")
+@click.argument("graph", type=_Given(), metavar="GRAPH.yaml|MODEL")
 @click.option(
     "-o", "--output", metavar="FILE", help="Its ending says the format: .svg, .dot, .gv, .mmd, .mermaid, .md."
 )
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Whatever the ending; SVG on stdout.")
-def draw(graph: Path, output: str | None, form: str | None) -> None:
-    """Draw a graph file as SVG, DOT or Mermaid.
+def draw(graph: Path | str, output: str | None, form: str | None) -> None:
+    """Draw a graph file, or a model, as SVG, DOT or Mermaid.
 
     Without -o the drawing goes to stdout. Nothing is downloaded, and no other program is needed. Exit code 0, or 2
     where the graph has faults.

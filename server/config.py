@@ -11,9 +11,12 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Durations in seconds, sizes in bytes. ``host`` is an address, a name or ``unix:PATH``; port 0 is any free one."""
+    """Durations in seconds, sizes in bytes. ``host`` is an address, a name or ``unix:PATH``; port 0 is any free one.
 
-    graphs: tuple[Path, ...]
+    ``graphs``: graph files and models; a text is the URI of a model.
+    """
+
+    graphs: tuple[Path | str, ...]
     host: str
     http_port: int
     grace: float

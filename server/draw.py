@@ -13,7 +13,7 @@ _DEFAULT = "svg"
 _STDOUT = "-"
 
 
-def draw_file(graph: Path, output: str | None, form: str | None) -> int:
+def draw_file(graph: Path | str, output: str | None, form: str | None) -> int:
     """The exit code: 0, or 2 where the graph has faults, is too large, or the file cannot be written.
 
     ``output`` None or "-" is stdout, where an SVG goes if nobody says otherwise; but not to a person's screen.

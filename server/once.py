@@ -26,7 +26,7 @@ _FAILED = 1
 _OK = 200
 
 
-def run_once(graph: Path, request: Path, verb: Verb) -> int:
+def run_once(graph: Path | str, request: Path, verb: Verb) -> int:
     """The exit code: 0 answered, 1 the request failed (its error is on stdout), 2 the graph or the file has faults."""
     drawn = blueprints([graph])
     if drawn is None:

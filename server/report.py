@@ -16,14 +16,14 @@ FAULTS = 2
 """The exit code of a command whose graph files have faults."""
 
 
-def blueprints(files: Sequence[Path], storage: Storage | None = None) -> list[Blueprint] | None:
-    """One per file, in order; None where any has a fault, and all faults of all files have been printed."""
+def blueprints(files: Sequence[Path | str], storage: Storage | None = None) -> list[Blueprint] | None:
+    """One per graph file, or model, in order; None where any has a fault, and all faults of all have been printed."""
     drawn: list[Blueprint] = []
     storage = storage or Storage(environment())
     faults: list[Fault] = []
     for file in files:
         try:
-            drawn.append(blueprint.from_file(file, environment(), storage))
+            drawn.append(blueprint.from_given(file, environment(), storage))
         except GraphFaults as found:
             faults += found.faults
     faults += twins(drawn)

@@ -122,14 +122,23 @@ def _greet(listening: Listening, pipelines: list[Pipeline], config: Config) -> N
         print(f"  {_curl(listening, pipeline, file)}", flush=True)  # noqa: T201
 
 
-def _curl(listening: Listening, pipeline: Pipeline, graph: Path) -> str:
+def _folder(given: Path | str) -> Path:
+    """Where requests to what was given lie, as a path that can be pasted; beside a URI is where the server started."""
+    match given:
+        case Path():
+            return given if given.is_dir() else given.parent
+        case _:
+            return Path()
+
+
+def _curl(listening: Listening, pipeline: Pipeline, graph: Path | str) -> str:
     """A command to try as it stands: with the request beside the graph, else with one that fits what is known.
 
     Where that is too large for a line, it asks what the model takes.
     """
     base = "http://localhost" if listening.unix_path else listening.url
     curl = ["curl", *(["--unix-socket", str(listening.unix_path)] if listening.unix_path else [])]
-    for file, text in beside(graph.parent).items():
+    for file, text in beside(_folder(graph)).items():
         for own in requests_to(pipeline, [text]):
             return shlex.join([*curl, base + path_of(own.description, pipeline.name, "predict"), "-d", f"@{file}"])
     inputs = sample(pipeline.expectation)

@@ -334,3 +334,61 @@ steps:
         '8:43: step "c": __init__ of its class has no parameter "factr"; did you mean "factor"?',
         '8:55: step "c" reads "bb": no such step; did you mean "b"?',
     ]
+
+
+MODELS = [
+    ("iris.joblib", "iris", "iris.joblib"),
+    ("a b (2).PKL", "a-b-2", "a b (2).PKL"),
+    ("größe.pkl", "größe", "größe.pkl"),
+    ("v1.2/", "v1.2", "m.joblib"),
+    ("!!!.pkl", "model", "!!!.pkl"),
+    (f"{'x' * 200}.pkl", "x" * 128, f"{'x' * 200}.pkl"),
+]
+
+
+@pytest.mark.parametrize(("path", "name", "target"), MODELS)
+def test_a_model_file_or_a_folder_with_one_is_a_graph_of_one_step_named_after_it(tmp_path, path, name, target):
+    given = tmp_path / path
+    (given / "m.joblib" if path.endswith("/") else given).parent.mkdir(exist_ok=True)
+    (given / "m.joblib" if path.endswith("/") else given).touch()
+    drawn = blueprint.from_given(given, {}, Storage({}))
+    (step,) = drawn.graph.steps
+    assert (drawn.spec.name, drawn.spec.version, step.name, step.target) == (name, "1", "predict", target)
+    assert (drawn.home.folder / target).is_file()
+    assert blueprint.from_model_file(given, Storage({}), "other").spec.name == "other"
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [("s3://models/iris.joblib", "iris"), ("https://h/a%20b.pkl", "a-b"), ("hf://org/name", "name")],
+)
+def test_a_uri_is_a_model_named_after_its_end(uri, name):
+    drawn = blueprint.from_given(uri, {}, Storage({}))
+    assert (drawn.spec.name, drawn.graph.steps[0].target, drawn.home.folder) == (name, uri, Path.cwd())
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("model.bin", r"model\.bin: graph files end in \.yaml and \.yml, model files in .*\.joblib, "),
+        ("gone.yaml", r"gone\.yaml: cannot be read: No such file or directory"),
+        ("gone", r"gone: cannot be read: No such file or directory"),
+        ("gone.joblib", r"gone\.joblib: cannot be read: No such file or directory"),
+        ("empty", r"empty: empty has no model file; there are runtimes for "),
+        ("two", r"two: two has 2 model files \(a\.joblib and b\.pkl\); name one"),
+        ("s3:///m.joblib", r's3:///m\.joblib: step "predict": "s3:///m\.joblib" names no bucket'),
+        ("s3://b/m.bin", r's3://b/m\.bin: step "predict": no runtime is known for "s3://b/m\.bin"'),
+    ],
+)
+def test_what_is_neither_a_graph_nor_a_model_is_told_with_what_there_is(write, monkeypatch, given, says):
+    write("two/a.joblib")
+    monkeypatch.chdir(write("two/b.pkl"))
+    Path("empty").mkdir()
+    with pytest.raises(GraphFaults, match=f"^{says}"):
+        blueprint.from_given(given if "://" in given else Path(given), {}, Storage({}))
+
+
+def test_the_name_that_a_model_is_given_must_be_one(write):
+    folder = write("m.joblib")
+    with pytest.raises(GraphFaults, match=r'a model name is letters, .*, not "a b"$'):
+        blueprint.from_model_file(folder, Storage({}), "a b")

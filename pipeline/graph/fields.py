@@ -12,8 +12,9 @@ from pipeline.graph.spec import HEADERS, PARAMETERS, UNREAD, Reference
 from pipeline.graph.words import later, listed, near, unknown
 
 # What fits one segment of /v1/models/NAME:predict without escapes that proxies disagree on.
-_MODEL_NAME = re.compile(r"\w[\w.\-]{0,127}")
-NAME_RULE = 'letters, digits, ".", "_" and "-", at most 128'
+MAX_NAME = 128
+_MODEL_NAME = re.compile(rf"\w[\w.\-]{{0,{MAX_NAME - 1}}}")
+NAME_RULE = f'letters, digits, ".", "_" and "-", at most {MAX_NAME}'
 
 
 def is_model_name(name: str) -> bool:

@@ -58,8 +58,8 @@ def test_the_version_is_the_installed_one(capsys):
     [
         (["bench", "graph.yaml"], "the command bench is known but not built yet"),
         (["export", "k8s"], "the command export is known but not built yet"),
-        (["serve"], "Missing argument 'GRAPH.yaml…'"),
-        (["check"], "Missing argument 'GRAPH.yaml…'"),
+        (["serve"], "Missing argument 'GRAPH.yaml|MODEL…'"),
+        (["check"], "Missing argument 'GRAPH.yaml|MODEL…'"),
         (["run", "graph.yaml"], "Missing argument 'REQUEST.json'"),
         (["run", "a", "b", "--verb", "explode"], "'explode' is not"),
         (["-x", "graph.yaml"], "No such option '-x'"),

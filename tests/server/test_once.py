@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from server.check import check_files
+from server.draw import draw_file
 from server.once import run_once
 from tests.conformance.zoo import APP, FILES
 from tests.serving import run, write
@@ -57,3 +59,17 @@ def test_the_exit_code_says_who_is_at_fault(folder, capsys, files, code, out, er
     assert (shown.out == "") == (out == "")
     assert err in shown.err
     assert "Traceback" not in shown.err
+
+
+def test_a_model_alone_answers_and_is_drawn_and_checked(tmp_path, capsys):
+    joblib = pytest.importorskip("joblib")
+    linear = pytest.importorskip("sklearn.linear_model")
+    joblib.dump(linear.LinearRegression().fit([[0.0, 1.0], [2.0, 3.0]], [1.0, 5.0]), tmp_path / "sum.joblib")
+    (tmp_path / "v1.json").write_text(V1)
+    for given in (tmp_path / "sum.joblib", f"file://{tmp_path}/sum.joblib"):
+        assert run_once(given, tmp_path / "v1.json", "predict") == 0
+        assert json.loads(capsys.readouterr().out)["predictions"] == pytest.approx([3.0])
+        assert check_files([given]) == 0
+        assert capsys.readouterr().out.startswith("sum (version 1): 1 step, no faults\n  request → predict")
+        assert draw_file(given, None, "mermaid") == 0
+        assert "sum.joblib" in capsys.readouterr().out
