@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from server.log import answered, configure, log_pull, observer
 from server.metrics import Metrics
 from server.report import FAULTS, blueprints
 from server.sample import sample
+from server.stopping import Stop
 from server.version import NAME, own_version
 from storage import Storage
 from storage.events import Event
@@ -36,9 +37,9 @@ _FAILED = 1
 
 def start(config: Config) -> int:
     """Serves until it is told to stop. The exit code: 0 stopped cleanly, 1 no port, 2 faults in the files or flags."""
-    problem = _problem(config)
+    problem = problem_of(config)
     if problem is not None:
-        return _refuse(problem, FAULTS)
+        return refuse(problem, FAULTS)
     metrics = Metrics()
     drawn = blueprints(config.graphs, storage_of(config, metrics))
     if drawn is None:
@@ -47,9 +48,19 @@ def start(config: Config) -> int:
     if config.model_name is not None:
         drawn = [own.named(config.model_name) for own in drawn]
     pipelines = [Pipeline.from_blueprint(own) for own in drawn]
-    for pipeline in pipelines:
+    return serve(Repository(pipelines), config, metrics, partial(_try, pipelines, config.graphs), Stop())
+
+
+def serve(
+    repository: Repository, config: Config, metrics: Metrics, lines: Callable[[Listening], Iterable[str]], stop: Stop
+) -> int:
+    """Binds, says where it is (with ``lines`` to try it by), and serves the models until told to stop.
+
+    The exit code: 0 stopped cleanly, 1 no port.
+    """
+    for pipeline in repository:
         pipeline.observers += [observer, metrics]
-    repository, version = Repository(pipelines), own_version()
+    version = own_version()
     service = Service(
         repository,
         ready=config.ready,
@@ -63,8 +74,13 @@ def start(config: Config) -> int:
     try:
         listening = listen(config.host, config.http_port, secure=config.tls_cert is not None)
     except CannotListen as error:
-        return _refuse(str(error), _FAILED)
-    return _serve(service, listening, config, partial(_greet, listening, pipelines, config))
+        return refuse(str(error), _FAILED)
+    # Quart is half of the import time, and no fault of the files or of the port waits for it.
+    from server import worker  # noqa: PLC0415
+    from server.app import make_app  # noqa: PLC0415
+
+    trio.run(worker.serve, service, make_app(service), listening, config, partial(_greet, listening, lines), stop)
+    return 0
 
 
 def storage_of(config: Config, metrics: Metrics) -> Storage:
@@ -78,16 +94,7 @@ def storage_of(config: Config, metrics: Metrics) -> Storage:
     return Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
 
 
-def _serve(service: Service, listening: Listening, config: Config, greet: Callable[[], None]) -> int:
-    # Quart is half of the import time, and no fault of the files or of the port waits for it.
-    from server.app import make_app  # noqa: PLC0415
-    from server.worker import serve  # noqa: PLC0415
-
-    trio.run(serve, service, make_app(service), listening, config, greet)
-    return 0
-
-
-def _problem(config: Config) -> str | None:
+def problem_of(config: Config) -> str | None:
     if (config.tls_cert is None) != (config.tls_key is None):
         return "--tls-cert and --tls-key go together"
     for file in (config.tls_cert, config.tls_key):
@@ -106,7 +113,7 @@ def _problem(config: Config) -> str | None:
     return None
 
 
-def _refuse(reason: str, code: int) -> int:
+def refuse(reason: str, code: int) -> int:
     print(f"pipeline-serve: {reason}", file=sys.stderr)  # noqa: T201
     return code
 
@@ -115,11 +122,15 @@ def _access(event: Answered) -> None:
     answered(event.id, event.method, event.path, event.status, event.seconds, event.size)
 
 
-def _greet(listening: Listening, pipelines: list[Pipeline], config: Config) -> None:
-    """Where the server is and a line to try it with, on stdout; everything after it is the log, on stderr."""
+def _greet(listening: Listening, lines: Callable[[Listening], Iterable[str]]) -> None:
+    """Where the server is and lines to try it with, on stdout; everything after it is the log, on stderr."""
     print(f"serving on {listening.url}", flush=True)  # noqa: T201
-    for pipeline, file in zip(pipelines, config.graphs, strict=True):
-        print(f"  {_curl(listening, pipeline, file)}", flush=True)  # noqa: T201
+    for line in lines(listening):
+        print(f"  {line}", flush=True)  # noqa: T201
+
+
+def _try(pipelines: Sequence[Pipeline], graphs: Sequence[Path], listening: Listening) -> Iterator[str]:
+    return (_curl(listening, pipeline, graph) for pipeline, graph in zip(pipelines, graphs, strict=True))
 
 
 def _folder(given: Path | str) -> Path:

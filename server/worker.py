@@ -8,9 +8,7 @@ there.
 from __future__ import annotations
 
 import logging
-import os
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,19 +28,20 @@ from server.connection import Connection
 from server.finish import finishing
 from server.handle import Service
 from server.listen import Listening
+from server.stopping import Stop, signals_heard
+from server.stopping import watch as watch_stop
 
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
 _LOG = logging.getLogger("pipeline_serve")
-_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-_SIGNAL_BASE = 128
 
 
 async def serve(
-    service: Service, app: QuartTrio, listening: Listening, config: Config, announce: Callable[[], None]
+    service: Service, app: QuartTrio, listening: Listening, config: Config, announce: Callable[[], None], stop: Stop
 ) -> None:
-    """Serves until a signal says stop, then drains: not ready, no new connections, the old ones within ``grace``.
+    """Serves until a signal or ``stop`` says so, then drains: not ready, no new connections, the old ones within
+    ``grace``.
 
     What is left of that is for detached steps.
 
@@ -50,7 +49,7 @@ async def serve(
     process at once. Cancelled, it stops without draining; models are closed.
     """
     try:
-        with trio.open_signal_receiver(*_STOP) as signals:
+        with stop.heard() as asked, signals_heard() as signals:
             service.owns_interrupts = True
             for pipeline in service.repository:
                 pipeline.own_interrupts()
@@ -59,7 +58,7 @@ async def serve(
                 models.start_soon(service.repository.serve)
                 stopping = trio.Event()
                 async with trio.open_nursery() as watch:
-                    watch.start_soon(_watch_signals, signals, service, stopping, config.drain_delay)
+                    watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay)
                     deadline = await serve_connections(app, listening, hypercorn_config(config), stopping)
                     with trio.move_on_at(deadline) as patience:
                         # No request is left that could begin one.
@@ -71,25 +70,6 @@ async def serve(
     finally:
         if listening.unix_path is not None:
             listening.unix_path.unlink(missing_ok=True)
-
-
-async def _watch_signals(
-    signals: AsyncIterator[int], service: Service, stopping: trio.Event, drain_delay: float
-) -> None:
-    async with trio.open_nursery() as nursery:
-        async for number in signals:
-            if service.draining:
-                _LOG.warning("second signal: ending at once")
-                logging.shutdown()
-                os._exit(_SIGNAL_BASE + number)
-            service.draining = True
-            _LOG.info("%s: draining, then stopping", signal.Signals(number).name)
-            nursery.start_soon(_stop_after, drain_delay, stopping)
-
-
-async def _stop_after(seconds: float, stopping: trio.Event) -> None:
-    await trio.sleep(seconds)
-    stopping.set()
 
 
 def hypercorn_config(config: Config) -> hypercorn.Config:
