@@ -129,7 +129,7 @@ def _greet(listening: Listening, lines: Callable[[Listening], Iterable[str]]) ->
         print(f"  {line}", flush=True)  # noqa: T201
 
 
-def _try(pipelines: Sequence[Pipeline], graphs: Sequence[Path], listening: Listening) -> Iterator[str]:
+def _try(pipelines: Sequence[Pipeline], graphs: Sequence[Path | str], listening: Listening) -> Iterator[str]:
     return (_curl(listening, pipeline, graph) for pipeline, graph in zip(pipelines, graphs, strict=True))
 
 
