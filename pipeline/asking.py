@@ -12,6 +12,7 @@ from pipeline.graph.units import seconds_of
 from pipeline.tensors.given import mapping_of, value_of
 from pipeline.tensors.message import Command, Infer, InferRequest
 from pipeline.tensors.shown import quoted
+from pipeline.tensors.signature import TensorSpec
 from pipeline.tensors.tensor import Tensor
 from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, is_request_id
 
@@ -52,6 +53,32 @@ def request_of(  # noqa: PLR0913  # as Pipeline.infer
         outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
         parameters=mapping_of("parameters", parameters or {}),
         headers={**headers, **own},
+    )
+
+
+def asked_in_process(  # noqa: PLR0913, PLR0917  # as Pipeline.infer
+    model: str,
+    version: str,
+    specs: Mapping[str, TensorSpec],
+    inputs: Mapping[str, Any],
+    outputs: Sequence[str] | None,
+    parameters: Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
+    timeout: float | None,
+    id: str | int | None,
+) -> InferRequest:
+    """The arguments of ``Pipeline.infer`` as a request; ``specs``: what is expected, by the name of the input."""
+    told = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}
+    given = mapping_of("inputs", inputs)
+    return InferRequest(
+        model=model,
+        inputs={name: value_of(name, own, specs.get(name)) for name, own in given.items()},
+        id=id_of(id, told),
+        version=version,
+        outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
+        parameters=mapping_of("parameters", parameters or {}),
+        headers=told,
+        timeout=timeout,
     )
 
 

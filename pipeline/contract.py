@@ -64,6 +64,7 @@ class Contract:
             only_input=only[0] if len(only) == 1 else needed[0] if len(needed) == 1 else None,
             takes_json=any(interface.takes_json for interface in interfaces),
             takes_tensors=any(interface.takes_tensors for interface in interfaces),
+            takes_bytes=any(interface.takes_bytes for interface in interfaces),
             reads_body=any(self._interfaces[step.name].reads_body for step in self._graph.planned),
             names=names,
             hints={name: _hint(own) for name, own in guessed.items()},

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import trio
 
 from pipeline import blueprint
-from pipeline.asking import budget_of, id_of
+from pipeline.asking import asked_in_process, budget_of
 from pipeline.contract import Contract
 from pipeline.engine.admission import Allowance, admitted, whereabouts
 from pipeline.engine.detached import Detached
@@ -47,7 +47,6 @@ from pipeline.observe import (
 )
 from pipeline.steps.catalog import Storage, harmless
 from pipeline.steps.readiness import Readiness
-from pipeline.tensors.given import mapping_of, value_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
 
@@ -255,20 +254,8 @@ class Pipeline:
         """
         self._contract.require_in_process(verb)
         budget = math.inf if timeout is None else budget_of(timeout)
-        specs = self.expectation.signature.inputs
-        told = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}
-        request = InferRequest(
-            model=self.name,
-            inputs={
-                name: value_of(name, given, specs.get(name)) for name, given in mapping_of("inputs", inputs).items()
-            },
-            id=id_of(id, told),
-            version=self.version,
-            outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
-            parameters=mapping_of("parameters", parameters or {}),
-            headers=told,
-            timeout=None if timeout is None else budget,
-        )
+        seconds, specs = (None if timeout is None else budget), self.signature.inputs
+        request = asked_in_process(self.name, self.version, specs, inputs, outputs, parameters, headers, seconds, id)
         async with self.admitted(verb, budget) as allowance:
             return await self.answer(request, verb, allowance)
         raise AssertionError("a request that is out of time raises")
@@ -310,7 +297,7 @@ class Pipeline:
         self._contract.check(request)
         plan = self._plan(verb, self._contract.steps_for(verb, request.outputs))
         steps = [self._opened[step.name] for step in plan.steps]
-        run, context = Run(plan, request), Context(request, allowance.deadline)
+        run, context = Run(plan, request), Context(request, allowance.deadline, verb)
         code: Code | None = Code.INTERNAL
         start = time.perf_counter()
         try:
@@ -328,7 +315,8 @@ class Pipeline:
             if self.observers:
                 self.tell(self._summary(context, verb, plan, run, start, code))
         allowance.where = "after its last step"
-        return InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
+        answer = InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
+        return context.answer.added_to(answer)
 
     def _compiled(self, verb: Verb, outputs: frozenset[str]) -> Plan:
         manners = {

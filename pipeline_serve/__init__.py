@@ -31,7 +31,7 @@ from pipeline.graph.source import GraphFaults
 from pipeline.graph.spec import Step
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferRequest, InferResponse, ModelMetadata, ServerMetadata
-from pipeline.tensors.tensor import Json, Tensor
+from pipeline.tensors.tensor import Json, Raw, Tensor
 from pipeline_serve._pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ __all__ = [
     "ModelNotReady",
     "Overloaded",
     "Pipeline",
+    "Raw",
     "ServerMetadata",
     "ServerNotReady",
     "Step",

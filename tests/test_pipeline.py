@@ -10,7 +10,9 @@ import trio
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, Overloaded, WrongAnswer
 from pipeline.observe import ModelFailed, ModelLoaded, RequestDone
 from pipeline.pipeline import State
-from pipeline_serve import Context, GraphFaults, InferResponse, Pipeline, Step
+from pipeline_serve import Context, GraphFaults, InferResponse, Pipeline, Raw, Step
+from tests.engine.graphs import ONE
+from tests.engine.graphs import pipeline as linked
 
 
 def one(run, **top):
@@ -455,3 +457,28 @@ async def test_faults_of_a_python_graph_name_the_node_and_come_all_at_once():
         Pipeline("m", dag)
     text = str(caught.value)
     assert all(f'node "{name}"' in text for name in "abc"), text
+
+
+async def test_raw_bytes_are_an_answer_and_bytes_to_the_next_step():
+    async def picture(x):
+        return Raw(b"GIF89a")
+
+    async def size(p: bytes):
+        return len(p)
+
+    async with linked({"a": Step(run=picture)}) as built:
+        assert (await built.infer(ONE))["a"] == b"GIF89a"
+    async with linked({"a": Step(run=picture), "b": Step(run=size, inputs="a")}) as built:
+        assert (await built.infer(ONE))["b"] == 6
+
+
+async def test_a_step_that_cannot_take_raw_bytes_is_not_the_callers_fault():
+    async def picture(x):
+        return Raw(b"GIF89a")
+
+    async def total(p: np.ndarray):
+        return p.sum()
+
+    async with linked({"a": Step(run=picture), "b": Step(run=total, inputs="a")}) as built:
+        with pytest.raises(WrongAnswer, match=r'step "b": its input "p" cannot be bound: .* got raw bytes \(6\)'):
+            await built.infer(ONE)

@@ -17,7 +17,7 @@ from pipeline.graph.words import listed
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound, describe
 from pipeline.tensors.signature import TensorSpec
-from pipeline.tensors.tensor import Json, Tensor, Value, locked
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value, locked
 
 
 class Items:
@@ -101,6 +101,9 @@ class Items:
                         raise self._odd(number, f'has {describe(value)} as "{name}"', f"has {own.describe()}")
                     arrays.append(value.array)
                 return Tensor(datatype, locked(np.stack(arrays)))
+            case Raw() as own:
+                told = f'item 0 of "{self.name}" gives {own.describe()}, and of such there is no whole'
+                raise WrongAnswer(f'step "{self.step}": {told}')
 
     def _odd(self, number: int, has: str, first: str) -> WrongAnswer:
         return WrongAnswer(f'step "{self.step}": item {number} of "{self.name}" {has}, and item 0 {first}')

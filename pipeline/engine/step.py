@@ -10,25 +10,49 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import trio
 
 from pipeline.engine.limit import Limit
 from pipeline.graph.words import listed
 from pipeline.tensors.forms import Bound
-from pipeline.tensors.message import InferRequest
+from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.tensor import Value
 
 _NONE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 
+class Answering:
+    """What the steps of a request add to its reply, beside the outputs; of two under one name the later stays.
+
+    ``headers`` are the transport's, names in lower case; ``output_parameters`` are by the name of their output.
+    """
+
+    __slots__ = ("headers", "output_parameters", "parameters")
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self.parameters: dict[str, Any] = {}
+        self.output_parameters: dict[str, Mapping[str, Any]] = {}
+
+    def added_to(self, response: InferResponse) -> InferResponse:
+        return msgspec.structs.replace(
+            response, headers=self.headers, parameters=self.parameters, output_parameters=self.output_parameters
+        )
+
+
 class Context:
     """What a step may know of its request besides the tensors; ask for it with a parameter of this type."""
 
-    __slots__ = ("_clock", "caller", "deadline", "handles", "request", "tally", "term", "whole")
+    __slots__ = ("_clock", "answer", "caller", "deadline", "handles", "request", "tally", "term", "verb", "whole")
 
-    def __init__(self, request: InferRequest, deadline: float) -> None:
+    def __init__(self, request: InferRequest, deadline: float, verb: Verb = "predict") -> None:
         """``deadline`` in seconds of the loop's clock, ``math.inf`` for none; with one, this is made on the loop."""
         self.request = request
+        self.verb: Verb = verb
+        """What the model is asked for."""
+        self.answer = Answering()
+        """What goes into the reply beside the outputs: headers, and parameters."""
         self.deadline = deadline
         # The clock itself can be read in any thread, be it abandoned or the user's own; trio.current_time cannot.
         self._clock = None if deadline == math.inf else trio.lowlevel.current_clock()
@@ -82,6 +106,7 @@ class Context:
     def _same(self) -> Context:
         own = object.__new__(Context)
         own.request, own.deadline, own._clock, own.tally = self.request, self.deadline, self._clock, self.tally
+        own.verb, own.answer = self.verb, self.answer
         own.caller, own.term, own.handles, own.whole = self.caller, self.term, self.handles, self.whole
         return own
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import InvalidInput
+from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.graph.dag import Graph, readings_of
 from pipeline.graph.edges import Interfaces, source_names
 from pipeline.graph.interface import Parameter
@@ -19,7 +19,7 @@ from pipeline.graph.words import listed
 from pipeline.tensors.forms import TAKES_ALL, Bound, Form
 from pipeline.tensors.given import value_of
 from pipeline.tensors.message import InferRequest
-from pipeline.tensors.tensor import Json, Tensor, Value, tensor
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value, tensor
 
 _OF_CONTEXT = (HEADERS, PARAMETERS)
 
@@ -78,11 +78,22 @@ class Target:
         return found
 
     def answer(self, outputs: Mapping[str, Value]) -> Any:
-        """The only output, an array or JSON; of several, a dict by name."""
+        """The only output, an array, JSON or bytes; of several, a dict by name. Raises WrongAnswer for a stream."""
         if len(outputs) == 1:
             (value,) = outputs.values()
-            return _plain(value)
-        return {name: _plain(value) for name, value in outputs.items()}
+            return self._plain(value)
+        return {name: self._plain(value) for name, value in outputs.items()}
+
+    def _plain(self, value: Value) -> Any:
+        match value:
+            case Tensor(_, array):
+                return array.view()
+            case Json(inner):
+                return inner
+            case Raw(bytes() as data):
+                return data
+            case _:
+                raise WrongAnswer(f'step "{self.name}" gives a stream, which can be nothing but the answer of a graph')
 
     @property
     def _takes(self) -> str:
@@ -148,7 +159,3 @@ def _known(reference: Reference, graph: Graph, interfaces: Interfaces) -> str | 
 
 def _arrays(given: Mapping[Any, Any]) -> bool:
     return bool(given) and all(isinstance(own, np.ndarray) for own in given.values())
-
-
-def _plain(value: Value) -> Any:
-    return value.array.view() if isinstance(value, Tensor) else value.value

@@ -34,7 +34,7 @@ from pipeline.tensors.message import (
 )
 from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Signature
-from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value
 from pipeline.wire import codec as wire
 from pipeline.wire.statuses import body_of
 
@@ -183,6 +183,9 @@ class _Asking:
                 return tensor_of([scalar])
             case Tensor() | Json():
                 return given
+            case Raw():
+                reason = f"is {given.describe()}, which no other server is sent"
+                raise self._blame.misfit(name, given, context, reason)
             case several:
                 reason = f"is one tensor, and it got {described(several)}; say which one, as step.tensor"
                 raise self._blame.misfit(name, several, context, reason)

@@ -1,7 +1,8 @@
 """What a step function returned, as values by name.
 
 An array, a number, text, bytes or a rectangular list is one tensor, named as the step; a dict whose values are all
-arrays is tensors by name, so is a DataFrame; an InferResponse is itself; any other dict and a ragged list are JSON.
+arrays is tensors by name, so is a DataFrame; an InferResponse is itself; any other dict and a ragged list are JSON;
+Raw goes out as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pipeline.errors import WrongAnswer
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferResponse
 from pipeline.tensors.nested import tensor_of
-from pipeline.tensors.tensor import Json, Tensor, Value, frozen, tensor
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value, frozen, tensor
 
 
 def values_of(step: str, answer: Any) -> Mapping[str, Value]:
@@ -26,10 +27,10 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
     match answer:
         case InferResponse():
             return {_name(step, name): _kept(step, value) for name, value in answer.outputs.items()}
-        case dict() if _are_arrays(answer.values()):
-            return {_name(step, name): _tensor(step, np.asarray(array)) for name, array in answer.items()}
         case dict():
-            return {step: Json(answer)}
+            return _by_name(step, answer)
+        case Raw():
+            return {step: answer}
         case _ if _is_frame(answer):
             return {_name(step, name): _tensor(step, column.to_numpy()) for name, column in answer.items()}
         case _ if hasattr(answer, "__array__"):
@@ -42,6 +43,12 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
             raise WrongAnswer(f'step "{step}" returned None; a step returns its result')
         case _:
             raise WrongAnswer(f'step "{step}" returned a {type(answer).__name__}, which is neither tensor nor JSON')
+
+
+def _by_name(step: str, answer: dict[Any, Any]) -> Mapping[str, Value]:
+    if not _are_arrays(answer.values()):
+        return {step: Json(answer)}
+    return {_name(step, name): _tensor(step, np.asarray(array)) for name, array in answer.items()}
 
 
 def _are_arrays(values: Collection[Any]) -> bool:
@@ -61,7 +68,7 @@ def _tensor(step: str, array: np.ndarray[Any, Any]) -> Value:
 def _kept(step: str, value: Any) -> Value:
     """An output of an InferResponse that the author made: a tensor put in order, JSON, or an array."""
     match value:
-        case Json():
+        case Json() | Raw():
             return value
         case Tensor(datatype, array) if array.dtype == datatype.dtype:
             return Tensor(datatype, frozen(array)) if datatype is Datatype.BF16 else _tensor(step, array)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.tensors.datatype import Datatype
-from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.tensors.tensor import Json, Raw, Said, Tensor, Value
 
 Bound = Value | Mapping[str, Value]
 """What a parameter is bound to: one value, or all outputs of a step by name."""
@@ -53,6 +53,8 @@ def convert(form: Form, value: Bound) -> Any:
         case Tensor(_, array) if form is Form.ANY or form is Form.ARRAY:
             # A view each: who sets the shape of the array it was given changes nobody else's.
             return array.view()
+        case Raw():
+            return _raw(form, value)
         case Tensor() | Json():
             return _ONE[form](value)
         case _ if form in _ALL:
@@ -63,6 +65,16 @@ def convert(form: Form, value: Bound) -> Any:
             raise ValueError(f"expected one tensor, got {len(value)}: {_names(value)}; say which one, as step.tensor")
 
 
+def _raw(form: Form, value: Raw) -> bytes:
+    match value.data:
+        case bytes() as data if form in (Form.ANY, Form.BYTES):
+            return data
+        case bytes():
+            raise _wrong(form, value)
+        case _:
+            raise ValueError(f"expected {form.value}, got a stream, which can be nothing but the answer of a graph")
+
+
 def _names(values: Mapping[str, Value]) -> str:
     return ", ".join(f'"{name}"' for name in values)
 
@@ -70,13 +82,13 @@ def _names(values: Mapping[str, Value]) -> str:
 def describe(value: Bound) -> str:
     """What came, for an error message."""
     match value:
-        case Tensor() | Json():
+        case Tensor() | Json() | Raw():
             return value.describe()
         case _:
             return f"the tensors {_names(value)}"
 
 
-def to_json(value: Value) -> Any:
+def to_json(value: Said) -> Any:
     """Nested lists of Python numbers and text; BYTES are text where they are UTF-8, else stay ``bytes``."""
     match value:
         case Json(inner):
@@ -104,22 +116,22 @@ def _wrong(form: Form, value: Bound) -> ValueError:
     return ValueError(f"expected {form.value}, got {describe(value)}")
 
 
-def _any(value: Value) -> Any:
+def _any(value: Said) -> Any:
     return value.array.view() if isinstance(value, Tensor) else value.value
 
 
-def _array(value: Value) -> Any:
+def _array(value: Said) -> Any:
     raise _wrong(Form.ARRAY, value)  # a tensor was answered by convert already
 
 
-def _list(value: Value) -> list[Any]:
+def _list(value: Said) -> list[Any]:
     found = to_json(value)
     if not isinstance(found, list):
         raise _wrong(Form.LIST, value)
     return found
 
 
-def _text_list(value: Value) -> list[str]:
+def _text_list(value: Said) -> list[str]:
     match value:
         case Tensor(Datatype.BYTES, array):
             return [_decoded(element) for element in array.ravel().tolist()]
@@ -136,7 +148,7 @@ def _decoded(element: bytes) -> str:
         raise ValueError("expected text, got bytes that are not UTF-8; take np.ndarray or bytes") from None
 
 
-def _dict(value: Value) -> Any:
+def _dict(value: Said) -> Any:
     match value:
         case Json(dict() as inner):
             return inner
@@ -144,11 +156,11 @@ def _dict(value: Value) -> Any:
             raise _wrong(Form.DICT, value)
 
 
-def _named(value: Value) -> Any:
+def _named(value: Said) -> Any:
     raise _wrong(Form.ARRAYS, value)  # one value by itself has no name
 
 
-def _single(form: Form, value: Value) -> Any:
+def _single(form: Form, value: Said) -> Any:
     """The one element of a tensor, or the scalar that JSON, a header or a parameter holds."""
     match value:
         case Tensor(_, array) if array.size == 1:
@@ -163,7 +175,7 @@ def _single(form: Form, value: Value) -> Any:
 _TOO_LARGE = 2.0**64
 
 
-def _int(value: Value) -> int:
+def _int(value: Said) -> int:
     match _single(Form.INT, value):
         case bool():
             raise _wrong(Form.INT, value)
@@ -177,7 +189,7 @@ def _int(value: Value) -> int:
             raise _wrong(Form.INT, value)
 
 
-def _float(value: Value) -> float:
+def _float(value: Said) -> float:
     match _single(Form.FLOAT, value):
         case bool():
             raise _wrong(Form.FLOAT, value)
@@ -202,7 +214,7 @@ def _parsed(parse: Callable[[str], Any], form: Form, text: str) -> Any:
     return number
 
 
-def _bool(value: Value) -> bool:
+def _bool(value: Said) -> bool:
     match _single(Form.BOOL, value):
         case bool() as truth:
             return truth
@@ -214,7 +226,7 @@ def _bool(value: Value) -> bool:
             raise _wrong(Form.BOOL, value)
 
 
-def _str(value: Value) -> str:
+def _str(value: Said) -> str:
     match _single(Form.STR, value):
         case str() as text:
             return text
@@ -224,7 +236,7 @@ def _str(value: Value) -> str:
             raise _wrong(Form.STR, value)
 
 
-def _bytes(value: Value) -> bytes:
+def _bytes(value: Said) -> bytes:
     match _single(Form.BYTES, value):
         case bytes() as raw:
             return raw
@@ -243,7 +255,7 @@ def _anything(values: Mapping[str, Value]) -> dict[str, Any]:
         (only,) = values.values()
         if isinstance(only, Json) and isinstance(only.value, dict):
             return only.value
-    return {name: _any(value) for name, value in values.items()}
+    return {name: convert(Form.ANY, value) for name, value in values.items()}
 
 
 def _frame(values: Mapping[str, Value]) -> Any:
@@ -251,10 +263,13 @@ def _frame(values: Mapping[str, Value]) -> Any:
     import pandas  # noqa: PLC0415  # optional: only a step that asks for a DataFrame needs it
 
     for name, value in values.items():
-        if isinstance(value, Json):
-            if len(values) == 1 and isinstance(value.value, list):
-                return pandas.DataFrame(value.value)
-            raise ValueError(f'expected columns, got JSON ({type(value.value).__name__}) in "{name}"')
+        match value:
+            case Json(list() as rows) if len(values) == 1:
+                return pandas.DataFrame(rows)
+            case Json(inner):
+                raise ValueError(f'expected columns, got JSON ({type(inner).__name__}) in "{name}"')
+            case Raw():
+                raise ValueError(f'expected columns, got {value.describe()} in "{name}"')
     arrays = {name: _column(value) for name, value in values.items() if isinstance(value, Tensor)}
     if len(arrays) == 1:
         (only,) = arrays.values()
@@ -278,11 +293,11 @@ def _column(tensor: Tensor) -> np.ndarray[Any, Any]:
             return tensor.numbers
 
 
-def _frame_of_one(value: Value) -> Any:
+def _frame_of_one(value: Said) -> Any:
     return _frame({"0": value})
 
 
-_ONE: Mapping[Form, Callable[[Value], Any]] = {
+_ONE: Mapping[Form, Callable[[Said], Any]] = {
     Form.ANY: _any,
     Form.ARRAY: _array,
     Form.LIST: _list,

@@ -12,7 +12,7 @@ from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.nested import array_of, flatten, natural_datatype
 from pipeline.tensors.shown import quoted
 from pipeline.tensors.signature import TensorSpec
-from pipeline.tensors.tensor import Json, Tensor, Value, frozen, tensor
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value, frozen, tensor
 
 
 def value_of(name: str, given: Any, spec: TensorSpec | None = None) -> Value:
@@ -22,7 +22,7 @@ def value_of(name: str, given: Any, spec: TensorSpec | None = None) -> Value:
     InvalidInput naming the input, for anything else too.
     """
     match given:
-        case Json():
+        case Json() | Raw(bytes()):
             return given
         case Tensor():
             return _checked(name, given)

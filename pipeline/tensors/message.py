@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from pipeline.tensors.signature import Signature
-from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,9 @@ class InferRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     ``outputs`` names the tensors the caller wants, in its order; empty means all. ``timeout`` is the caller's own
     budget in seconds. ``body`` is the JSON as it was sent, for steps that ask for ``dict`` or ``InferRequest``; None
-    where there was none (binary, in process).
+    where there was none (binary, in process). ``plain``: the body is the caller's own, JSON or the bytes of what is
+    none, and ``inputs`` are a reading of it; where it is not, the protocol itself carries tensors.
+    ``input_parameters``: those of single inputs, by the input's name.
     """
 
     model: str
@@ -39,6 +41,8 @@ class InferRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     headers: Mapping[str, str] = {}
     timeout: float | None = None
     body: Any = None
+    plain: bool = False
+    input_parameters: Mapping[str, Mapping[str, Any]] = {}
 
     def __getitem__(self, name: str) -> Any:
         """The array of that input (or its JSON value)."""
@@ -46,13 +50,18 @@ class InferRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 
 class InferResponse(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """The answer: output name → tensor or JSON, in the order of the graph (or of the request's ``outputs``)."""
+    """The answer: output name → tensor or JSON, in the order of the graph (or of the request's ``outputs``).
+
+    ``headers`` are for the transport, names in lower case. ``output_parameters``: those of single outputs, by name.
+    """
 
     model: str
     outputs: Mapping[str, Value]
     id: str = ""
     version: str = ""
     parameters: Mapping[str, Any] = {}
+    headers: Mapping[str, str] = {}
+    output_parameters: Mapping[str, Mapping[str, Any]] = {}
 
     def __getitem__(self, name: str) -> Any:
         """The array of that output (or its JSON value)."""
@@ -66,12 +75,14 @@ def _named(values: Mapping[str, Value], name: str, role: str) -> Value:
 
 
 def plain(value: Value) -> np.ndarray[Any, Any] | Any:
-    """What a Python caller means by the value: the array, or the JSON."""
+    """What a Python caller means by the value: the array, the JSON, or the bytes."""
     match value:
         case Tensor():
             return value.array
         case Json():
             return value.value
+        case Raw():
+            return value.data
 
 
 # ---- the closed union of what can be asked …

@@ -12,7 +12,7 @@ import msgspec
 
 from pipeline.tensors.datatype import Datatype, datatype_named
 from pipeline.tensors.nested import MAX_RANK
-from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value
 
 Dim = int | str
 
@@ -53,17 +53,18 @@ class Expectation(msgspec.Struct, frozen=True):
 
     ``only_input``: the only name of the declared inputs, or of those that are read, or of those of them that are
     required. ``takes_json``, ``takes_tensors``: whether some step that reads the request wants its JSON as it was
-    sent, or tensors. ``names``: those that tensors must come under, where no other is read. ``reads_body``: whether
-    any step may look at the JSON as it was sent; where none does, a request need not hold it, which takes several
-    times the memory of its tensors. ``hints``: a tensor that suits an input whose spec nobody declared, to try the
-    model with; nothing is held to it. ``unguessed``: the inputs that none suits. ``blank``: what values that are
-    nothing but null are, where no spec says so.
+    sent, or tensors; ``takes_bytes``: whether one takes a body that is no JSON. ``names``: those that tensors must
+    come under, where no other is read. ``reads_body``: whether any step may look at the JSON as it was sent; where
+    none does, a request need not hold it, which takes several times the memory of its tensors. ``hints``: a tensor
+    that suits an input whose spec nobody declared, to try the model with; nothing is held to it. ``unguessed``: the
+    inputs that none suits. ``blank``: what values that are nothing but null are, where no spec says so.
     """
 
     signature: Signature = Signature()
     only_input: str | None = None
     takes_json: bool = False
     takes_tensors: bool = True
+    takes_bytes: bool = False
     names: tuple[str, ...] = ()
     reads_body: bool = True
     hints: Mapping[str, TensorSpec] = {}
@@ -112,7 +113,7 @@ def as_declared(spec: TensorSpec, value: Value) -> Value:
 def disagreement(spec: TensorSpec, value: Value, sizes: dict[str, int]) -> str | None:
     """Why the value is not what the spec says, or None; sizes of named dimensions are learned into ``sizes``."""
     match value:
-        case Json():
+        case Json() | Raw():
             return f"expected {spec}, got {value.describe()}"
         case Tensor(datatype, array):
             shape = array.shape

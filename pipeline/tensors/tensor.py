@@ -1,4 +1,4 @@
-"""A tensor: a datatype and one array; and the one other thing that flows along an edge, JSON.
+"""A tensor: a datatype and one array; and what else flows along an edge: JSON, and what goes out as it is.
 
 The shape is the array's and the name is the key it stands under, so neither can disagree with a second copy. An array
 in a tensor is C-contiguous, in native byte order and read-only: steps share it without copies, and a step that wants to
@@ -7,6 +7,7 @@ write copies.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -55,7 +56,22 @@ class Json(msgspec.Struct, frozen=True, eq=False):
         return f"{what}, since {self.reason}" if self.reason else what
 
 
-Value = Tensor | Json
+class Raw(msgspec.Struct, frozen=True, eq=False):
+    """An answer that is neither tensor nor JSON, and goes out as it is: bytes, or a stream of them.
+
+    A stream is one request's answer: it is consumed and closed before that request ends. It may give text too.
+    """
+
+    data: bytes | AsyncIterator[bytes | str]
+
+    def describe(self) -> str:
+        """``raw bytes (12)``, as error messages write it."""
+        return f"raw bytes ({len(self.data)})" if isinstance(self.data, bytes) else "a stream"
+
+
+Said = Tensor | Json
+"""What a protocol has words for."""
+Value = Said | Raw
 
 
 def tensor(array: np.ndarray[Any, Any]) -> Tensor:

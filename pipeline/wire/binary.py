@@ -14,7 +14,7 @@ from pipeline.errors import InvalidInput
 from pipeline.tensors.buffers import tensor_from_buffer, tensor_to_buffer
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.shown import dims, quoted, shown
-from pipeline.tensors.tensor import Json, Tensor, Value, byte_strings
+from pipeline.tensors.tensor import Json, Said, Tensor, byte_strings
 from pipeline.wire.json_tensors import dump_answer
 
 HEADER = "inference-header-content-length"
@@ -62,7 +62,7 @@ def split(headers: Mapping[str, str], body: bytes | memoryview) -> tuple[bytes |
     return whole[:length], Tail(whole[length:])
 
 
-def raw(name: str, value: Value, parts: list[bytes | memoryview]) -> dict[str, Any]:
+def raw(name: str, value: Said, parts: list[bytes | memoryview]) -> dict[str, Any]:
     """The entry of a tensor whose bytes are appended to ``parts``; JSON is one BYTES element."""
     match value:
         case Json(inner):

@@ -15,7 +15,7 @@ from pipeline.tensors.datatype import Datatype, datatype_named
 from pipeline.tensors.message import MAX_INPUTS
 from pipeline.tensors.nested import MAX_RANK
 from pipeline.tensors.shown import kind, quoted, shown
-from pipeline.tensors.tensor import Value
+from pipeline.tensors.tensor import Said, Value
 from pipeline.wire.binary import Tail
 from pipeline.wire.json_tensors import flat_data, tensor_from
 
@@ -143,7 +143,7 @@ def wants_binary(parameters: Mapping[str, Any], key: str, what: str, *, default:
     return wanted
 
 
-def entry_of(name: str, value: Value, between: Mapping[str, Any], role: str = "output") -> dict[str, Any]:
+def entry_of(name: str, value: Said, between: Mapping[str, Any], role: str = "output") -> dict[str, Any]:
     """The entry of a tensor; ``between`` stands before the data. Raises InvalidInput where JSON cannot carry it."""
     datatype, shape, data = flat_data(name, value, role)
     return {"name": name, "shape": shape, "datatype": datatype.name, **between, "data": data}

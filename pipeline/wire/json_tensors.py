@@ -14,7 +14,7 @@ from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.nested import array_of, flatten
 from pipeline.tensors.shown import dims, quoted, shown
-from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.tensors.tensor import Json, Said, Tensor
 from pipeline.wire.depth import deeper_than
 
 _LARGEST_INT = 2**64 - 1
@@ -132,7 +132,7 @@ def _nesting(data: Any, nesting: tuple[int, ...]) -> str:
     return f"nesting {dims(nesting)}" if isinstance(data, list) else shown(data)
 
 
-def flat_data(name: str, value: Value, role: str = "output") -> tuple[Datatype, tuple[int, ...], Any]:
+def flat_data(name: str, value: Said, role: str = "output") -> tuple[Datatype, tuple[int, ...], Any]:
     """(datatype, shape, data for ``dump``) of a tensor; JSON is one BYTES element that holds it.
 
     Raises InvalidInput for BYTES that are no text: JSON cannot carry them, the caller can ask for binary, or send it.

@@ -13,12 +13,12 @@ import numpy as np
 
 from pipeline.errors import InvalidInput
 from pipeline.tensors.shown import dims, quoted
-from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.tensors.tensor import Json, Said, Tensor
 
 _BINARY = 'version 2 of the protocol in binary can (protocol="v2", binary=True)'
 
 
-def refuse_infinity(name: str, value: Value) -> None:
+def refuse_infinity(name: str, value: Said) -> None:
     """Raises InvalidInput naming the input that holds one: it would arrive as null, which is NaN."""
     match value:
         case Tensor(datatype) if datatype.is_float and np.isinf(value.numbers).any():
@@ -37,7 +37,7 @@ def refuse_infinite(parameters: Mapping[str, Any]) -> None:
             raise InvalidInput(f"parameter {quoted(name)} holds an infinity, for which JSON has no word")
 
 
-def refuse_hidden_shape(name: str, value: Value) -> None:
+def refuse_hidden_shape(name: str, value: Said) -> None:
     """Raises InvalidInput where nested lists cannot tell the shape: they end at an axis of size 0."""
     match value:
         case Tensor() if 0 in value.shape[:-1]:

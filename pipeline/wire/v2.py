@@ -33,13 +33,14 @@ from pipeline.tensors.message import (
 )
 from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
-from pipeline.tensors.tensor import Json, Tensor, Value, byte_strings
+from pipeline.tensors.tensor import Json, Said, Tensor, byte_strings
 from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, raw, split
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
 from pipeline.wire.entries import entry_of, parameters_of, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
 from pipeline.wire.loss import refuse_infinite, refuse_infinity
+from pipeline.wire.raw import raw_answer, raw_reply, said_inputs, said_outputs
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 
 # What the metadata names as working beyond the base protocol.
@@ -102,6 +103,8 @@ def encode(result: Result, options: Options | None) -> Reply:
     match result:
         case Live(False) | Ready(False) | ModelReady(_, False):
             raise not_ready(result)
+        case InferResponse() if (raw := raw_answer(result.outputs)) is not None:
+            return raw_reply(raw)
         case InferResponse():
             return _response(result, options or _AS_JSON)
         case Live():
@@ -257,7 +260,7 @@ def _request(request: InferRequest, options: Options) -> tuple[Mapping[str, str]
     parts: list[bytes | memoryview] = []
     body["inputs"] = [
         _written(name, _as_tensor(name, value, options), parts, options, "input")
-        for name, value in request.inputs.items()
+        for name, value in said_inputs(request.inputs).items()
     ]
     if request.outputs:
         body["outputs"] = [{"name": name} for name in request.outputs]
@@ -269,7 +272,7 @@ def _request(request: InferRequest, options: Options) -> tuple[Mapping[str, str]
     return headers, b"".join(whole)
 
 
-def _as_tensor(name: str, value: Value, options: Options) -> Tensor:
+def _as_tensor(name: str, value: Said, options: Options) -> Tensor:
     """The tensor that is sent for an input. Raises InvalidInput where JSON is to carry it and cannot."""
     match value:
         case Json(inner):
@@ -283,7 +286,7 @@ def _as_tensor(name: str, value: Value, options: Options) -> Tensor:
 
 
 def _written(
-    name: str, value: Value, parts: list[bytes | memoryview], options: Options, role: str = "output"
+    name: str, value: Said, parts: list[bytes | memoryview], options: Options, role: str = "output"
 ) -> dict[str, Any]:
     return raw(name, value, parts) if options.is_binary(name) else entry_of(name, value, {}, role)
 
@@ -294,12 +297,13 @@ def _written(
 def _response(response: InferResponse, options: Options) -> Reply:
     """In JSON with KServe's null fields; with a binary tail in the order KServe has there, and without them."""
     named = {"model_name": response.model, "model_version": response.version or None}
-    if not any(options.is_binary(name) for name in response.outputs):
-        outputs = [entry_of(name, value, {"parameters": None}) for name, value in response.outputs.items()]
+    said = said_outputs(response.outputs)
+    if not any(options.is_binary(name) for name in said):
+        outputs = [entry_of(name, value, {"parameters": None}) for name, value in said.items()]
         body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
         return Reply(200, JSON, (dump(body),))
     parts: list[bytes | memoryview] = []
-    outputs = [_written(name, value, parts, options) for name, value in response.outputs.items()]
+    outputs = [_written(name, value, parts, options) for name, value in said.items()]
     parameters = {"parameters": response.parameters} if response.parameters else {}
     headers, whole = joined(dump({"id": response.id, **named, "outputs": outputs, **parameters}), parts)
     return Reply(200, headers, whole)

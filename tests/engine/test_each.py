@@ -15,7 +15,7 @@ from sklearn.dummy import DummyClassifier
 
 from pipeline.errors import DeadlineExceeded, InvalidInput, WrongAnswer
 from pipeline.tensors.datatype import Datatype
-from pipeline_serve import Pipeline, Step
+from pipeline_serve import Pipeline, Raw, Step
 from tests.engine.graphs import pipeline
 
 ROWS = {"x": np.arange(6.0).reshape(3, 2)}
@@ -196,6 +196,7 @@ async def test_an_item_that_a_step_has_made_is_the_authors_fault_even_of_what_wa
         ),
         (lambda x: {"a": x} if x[0] else {"b": x}, 'item 1 of "x" gives "a", and item 0 gives "b"'),
         (lambda x: x if x[0] else {"j": 1}, r'item 1 of "x" has FP64\[2\] as "s", and item 0 has JSON'),
+        (lambda x: Raw(b"x"), r'item 0 of "x" gives raw bytes \(1\), and of such there is no whole'),
         (lambda x: {"j": 1} if x[0] else x, r'item 1 of "x" has JSON \(dict\) as "s", and item 0 has FP64\[2\]'),
     ],
 )

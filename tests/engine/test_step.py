@@ -98,3 +98,28 @@ async def test_an_error_of_the_step_is_the_very_object_that_it_raised():
             assert caught.value is error
     # Raised again and again, it is noted once.
     assert error.__notes__ == ['in step "a"']
+
+
+async def test_a_step_knows_the_verb_and_adds_to_the_reply():
+    async def add(x, context: PublicContext):
+        context.answer.headers["x-answered-by"] = context.verb
+        context.answer.parameters["p"] = 1
+        context.answer.output_parameters["a"] = {"of": "a"}
+        return x
+
+    async with pipeline({"a": Step(run=add)}, output={"predict": "a", "explain": "a"}) as built:
+        for verb in ("predict", "explain"):
+            response = await built.infer(ONE, verb=verb)
+            assert response.headers == {"x-answered-by": verb}
+            assert (response.parameters, response.output_parameters) == ({"p": 1}, {"a": {"of": "a"}})
+
+
+async def test_what_one_request_adds_is_in_no_other_ones_reply():
+    async def add(x, context: PublicContext):
+        context.answer.headers |= dict.fromkeys(context.parameters, "1")
+        return x
+
+    async with pipeline({"a": Step(run=add)}) as built:
+        first = await built.infer(ONE, parameters={"x-a": 1})
+        second = await built.infer(ONE, parameters={"x-b": 1})
+    assert (first.headers, second.headers) == ({"x-a": "1"}, {"x-b": "1"})

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from pipeline.engine.target import Target
+from pipeline.errors import WrongAnswer
 from pipeline.graph.interface import Interface, Parameter
 from pipeline.tensors.forms import Form
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.signature import parse_spec
-from pipeline.tensors.tensor import Json, tensor
+from pipeline.tensors.tensor import Json, Raw, tensor
 from tests.graph.checking import graph_of
 
 MODEL = Interface((Parameter("X"),), None, blocking=True, limit=1, takes_rest=True)
@@ -97,3 +98,12 @@ def test_the_answer_is_the_array_the_json_or_several_by_name():
     assert not array.flags.writeable
     assert found.answer({"t": Json({"a": 1})}) == {"a": 1}
     assert found.answer({"a": Json("text"), "b": tensor(ONE)})["a"] == "text"
+    assert found.answer({"t": Raw(b"x")}) == b"x"
+
+
+def test_a_step_that_gives_a_stream_cannot_be_called():
+    async def chunks():
+        yield b"x"
+
+    with pytest.raises(WrongAnswer, match='step "t" gives a stream, which can be nothing but the answer of a graph'):
+        target("steps: {t: app.py:f}", t=FUNCTION).answer({"t": Raw(chunks())})

@@ -12,7 +12,7 @@ from pipeline.errors import WrongAnswer
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferResponse
-from pipeline.tensors.tensor import Json, Tensor, tensor
+from pipeline.tensors.tensor import Json, Raw, Tensor, tensor
 
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -139,3 +139,9 @@ def test_a_data_frame_is_a_tensor_per_column():
         values_of("s", pandas.DataFrame([[1, 2]]))
     with pytest.raises(WrongAnswer, match="holds a list"):
         values_of("s", pandas.DataFrame({"a": [[1], None]}))
+
+
+def test_what_goes_out_as_it_is_stays_as_it_is_by_itself_and_among_the_outputs_of_a_response():
+    raw = Raw(b"GIF89a")
+    assert values_of("s", raw) == {"s": raw}
+    assert values_of("s", InferResponse(model="m", outputs={"a": raw})) == {"a": raw}

@@ -13,7 +13,7 @@ from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Form, convert, describe, to_json
 from pipeline.tensors.nested import tensor_of
-from pipeline.tensors.tensor import Json, Tensor, tensor
+from pipeline.tensors.tensor import Json, Raw, Tensor, tensor
 from tests.tensors.strategies import same, tensors
 
 GRID = tensor(np.arange(4, dtype=np.float32).reshape(2, 2))
@@ -180,6 +180,25 @@ def test_frames_have_a_column_per_tensor():
         {"a": GRID, "b": of([1, 2])},
         {"a": of([1]), "b": Json(1)},
         {"a": Json(1)},
+        {"a": Raw(b"x"), "b": of([1])},
     ):
         with pytest.raises(ValueError, match="expected columns"):
             convert(Form.FRAME, wrong)
+
+
+def test_raw_bytes_are_bytes_to_who_asks_for_them_or_for_anything_and_nothing_else():
+    raw = Raw(b"\xff")
+    assert convert(Form.BYTES, raw) == convert(Form.ANY, raw) == b"\xff"
+    assert convert(Form.DICT, {"a": raw, "b": Json(1)}) == {"a": b"\xff", "b": 1}
+    for form in (Form.ARRAY, Form.STR, Form.DICT, Form.FRAME):
+        with pytest.raises(ValueError, match=rf"expected {re.escape(form.value)}, got raw bytes \(1\)"):
+            convert(form, raw)
+
+
+def test_a_stream_is_no_value_of_any_form():
+    async def chunks():
+        yield b"x"
+
+    for form in (Form.ANY, Form.BYTES, Form.ARRAY):
+        with pytest.raises(ValueError, match="got a stream, which can be nothing but the answer of a graph"):
+            convert(form, Raw(chunks()))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.tensors.message import Infer, InferRequest, InferResponse, plain
-from pipeline.tensors.tensor import Json, tensor
+from pipeline.tensors.tensor import Json, Raw, tensor
 
 ARRAY = np.array([1.0, 2.0])
 
@@ -45,3 +45,4 @@ def test_a_command_is_taken_apart_by_position():
 def test_plain_is_what_a_python_caller_means():
     assert plain(Json(None)) is None
     assert plain(tensor(ARRAY)).dtype == np.float64
+    assert plain(Raw(b"x")) == b"x"
