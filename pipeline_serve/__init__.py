@@ -29,6 +29,7 @@ from pipeline.errors import (
 )
 from pipeline.graph.source import GraphFaults
 from pipeline.graph.spec import Step
+from pipeline.model import Model
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferRequest, InferResponse, ModelMetadata, ServerMetadata
 from pipeline.tensors.tensor import Json, Raw, Tensor
@@ -70,6 +71,7 @@ __all__ = [
     "InferenceError",
     "InvalidInput",
     "Json",
+    "Model",
     "ModelMetadata",
     "ModelNotFound",
     "ModelNotReady",

@@ -23,8 +23,8 @@ MAY_IMPORT = {
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
     "plugins", "errors", "observe", "tensors", "wire", "network", "transport", "exchange", "graph", "drawing", "asking",
-    "contract", "engine", "code", "runtimes", "steps", "blueprint", "pipeline", "repository", "blocking",
-    "blocking_pipeline", "client",
+    "contract", "engine", "hooks", "model", "code", "runtimes", "steps", "blueprint", "pipeline", "repository",
+    "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",

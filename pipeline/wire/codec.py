@@ -14,6 +14,10 @@ from pipeline.tensors.signature import Expectation
 
 DEFAULT_PROTOCOL = "v2"
 """What a client of ours speaks where nobody says otherwise."""
+PREDICTOR_PROTOCOL = "v1"
+"""What a transformer asks its predictor in where nobody says otherwise, as under KServe."""
+LISTS: Mapping[str, str] = {"v1": "instances", "v2": "inputs"}
+"""What a request's body has as a list, where it has it: protocol → key."""
 TIMEOUT_HEADER = "x-request-timeout"
 """How much time the caller gives its request: seconds, or a duration with its unit."""
 REQUEST_ID_HEADER = "x-request-id"
