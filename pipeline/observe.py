@@ -24,6 +24,15 @@ class Span(msgspec.Struct, frozen=True):
     end: float
 
 
+def walls(spans: Sequence[Span]) -> dict[str, tuple[float, float]]:
+    """Phase → when its first step began and its last one ended."""
+    found: dict[str, tuple[float, float]] = {}
+    for span in spans:
+        start, end = found.get(span.phase, (span.start, span.end))
+        found[span.phase] = min(start, span.start), max(end, span.end)
+    return found
+
+
 class RequestDone(msgspec.Struct, frozen=True):
     """A request left the graph. ``code`` None is success; ``spans`` are the steps that ended, well or not, in order.
 

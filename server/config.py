@@ -26,7 +26,10 @@ class Config:
     ready: Literal["all", "any"]
     log_level: str
     log_format: Literal["text", "json"]
+    log_config: Path | None
     access_log: bool
+    access_log_format: str | None
+    latency_log: bool
     tls_cert: Path | None
     tls_key: Path | None
     model_name: str | None

@@ -10,19 +10,22 @@ import click
 
 from pipeline.graph.units import duration, size
 from pipeline.graph.words import hint, later
+from server.access import line_form
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
 _LATER = frozenset({
     "grpc-port", "model-repository", "reload",
-    "enable-grpc", "max-threads", "max-asyncio-workers", "enable-latency-logging",
-    "configure-logging", "log-config-file", "access-log-format", "event-loop", "predictor-host",
+    "enable-grpc", "max-threads", "max-asyncio-workers", "configure-logging", "event-loop", "predictor-host",
     "predictor-protocol", "predictor-use-ssl", "predictor-request-timeout-seconds", "predictor-request-retries",
     "enable-predictor-health-check", "grpc-max-send-message-length", "grpc-max-receive-message-length", "protocol",
 })  # fmt: skip
-_KSERVE = {"ssl-certfile": "tls-cert", "ssl-keyfile": "tls-key", "timeout-keep-alive": "keep-alive"}
+_KSERVE = {
+    "ssl-certfile": "tls-cert", "ssl-keyfile": "tls-key", "timeout-keep-alive": "keep-alive",
+    "log-config-file": "log-config",
+}  # fmt: skip
 _IN_SECONDS = frozenset({"timeout-keep-alive"})  # where KServe counts in bare numbers
 # Where KServe takes a word that says yes or no (its strtobool), and we have a pair of flags.
-_SWITCHES = {"enable-docs-url": "ui"}
+_SWITCHES = {"enable-docs-url": "ui", "enable-latency-logging": "latency-log"}
 _YES, _NO = frozenset({"y", "yes", "t", "true", "on", "1"}), frozenset({"n", "no", "f", "false", "off", "0"})
 
 
@@ -60,9 +63,23 @@ def _translated(args: Sequence[str], known: Collection[str]) -> Iterator[str]:
 
 
 def _switch(flag: str, name: str, word: str) -> str:
+    try:
+        return f"--{name}" if is_yes(word) else f"--no-{name}"
+    except ValueError as error:
+        raise click.UsageError(f"--{flag} {error}") from None
+
+
+def is_yes(word: str) -> bool:
+    """KServe's ``strtobool``. Raises ValueError for a word that says neither."""
     if word.lower() not in _YES | _NO:
-        raise click.UsageError(f'--{flag} is true or false, not "{word}"')
-    return f"--{name}" if word.lower() in _YES else f"--no-{name}"
+        raise ValueError(f'is true or false, not "{word}"')
+    return word.lower() in _YES
+
+
+def kserve_name(name: str) -> str:
+    """An option's name as KServe's flags have it: ``tls_cert`` is ``ssl_certfile``; pure."""
+    theirs = {own: flag for flag, own in (*_KSERVE.items(), *_SWITCHES.items())}
+    return theirs.get(name.replace("_", "-"), name).replace("-", "_")
 
 
 class Duration(click.ParamType[float]):
@@ -89,6 +106,18 @@ class Size(click.ParamType[int]):
             return value
         try:
             return size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class LineForm(click.ParamType[str]):
+    """The form of an access line."""
+
+    name = "format"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return line_form(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -147,7 +176,13 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
                 default="info", help="Least level that is logged."),
         _option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of log lines."),
+        _option("--log-config", type=click.Path(path_type=Path, dir_okay=False, exists=True), default=None,
+                help="Python's logging, set up by this file after ours (.json, .yaml, or ini)."),
         _option("--access-log/--no-access-log", default=True, help="One line per request."),
+        _option("--access-log-format", type=LineForm(), default=None,
+                help="Its form, of what gunicorn knows: '%(r)s %(s)s %(L)s'."),
+        _option("--latency-log/--no-latency-log", default=False,
+                help="One line per answered request with what preprocess, predict and postprocess took."),
         _option("--ui/--no-ui", default=True, help="The page /docs."),
         _option("--tls-cert", type=click.Path(path_type=Path), default=None, help="Certificate chain (PEM)."),
         _option("--tls-key", type=click.Path(path_type=Path), default=None, help="Its private key (PEM)."),

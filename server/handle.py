@@ -39,6 +39,7 @@ from pipeline.tensors.message import (
 )
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
 from pipeline.wire.statuses import STATUS, error_reply
+from server.access import Answered
 from server.deadline import header_timeout
 from server.encoding import Plain, accepted, encoded, to_plain
 from server.failure import as_shown
@@ -54,20 +55,6 @@ _READING = ("GET", "HEAD")
 _LARGE = 2**18
 # 64 KiB take some 0.7 ms to code.
 _LARGE_TO_CODE = 2**16
-
-
-class Answered(msgspec.Struct, frozen=True):
-    """A call ended; for the access log. ``seconds`` of wall time, ``size`` of the reply's body in bytes.
-
-    ``status`` 499: the client left before its reply.
-    """
-
-    id: str
-    method: str
-    path: str
-    status: int
-    seconds: float
-    size: int
 
 
 class Service:

@@ -8,7 +8,10 @@ import sys
 import time
 import traceback
 from contextvars import ContextVar, Token
+from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from pipeline.engine.detached import log as log_detached
 from pipeline.errors import told
@@ -21,7 +24,10 @@ from pipeline.observe import (
     ModelNotClosed,
     RemoteTurned,
     RequestDone,
+    walls,
 )
+from server.access import Answered, written
+from server.log_config import configure_by
 from server.transfers import sentence
 from storage.events import Event as Pulled
 from storage.events import Fetched, Moved
@@ -29,13 +35,18 @@ from storage.events import Fetched, Moved
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
 _ACCESS = logging.getLogger("pipeline_serve.access")
+_TRACE = logging.getLogger("pipeline_serve.trace")
+_TRACED = ("preprocess", "explain", "predict", "postprocess")
 # A path may have 16 KiB, and nobody reads on past a line or two.
 _LONGEST_PATH = 256
 _REQUEST: ContextVar[str] = ContextVar("request", default="")
 
 
-def configure(level: str, form: Format) -> None:
-    """Sets up the process's logging: ours, the libraries' and the user's, in one form."""
+def configure(level: str, form: Format, file: Path | None = None) -> None:
+    """Sets up the process's logging: ours, the libraries' and the user's, in one form; then as the user's file says.
+
+    Raises BadLogConfig.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     handler.addFilter(_with_request)
@@ -44,6 +55,8 @@ def configure(level: str, form: Format) -> None:
     chosen = logging.getLogger().level
     logging.getLogger("httpx").setLevel(chosen if level == "debug" else max(chosen, logging.WARNING))
     logging.captureWarnings(capture=True)
+    if file is not None:
+        configure_by(file)
 
 
 def begin(request: str) -> Token[str]:
@@ -73,15 +86,29 @@ def failed_because(request: str, what: str, told: str, internals: str | None = N
     _LOG.warning("%s failed: %s%s", what, told, more, extra={"request_id": request})
 
 
-def answered(request: str, method: str, path: str, status: int, seconds: float, size: int) -> None:
-    """The access line of one request."""
-    if len(path) > _LONGEST_PATH:
-        path = f"{path[:_LONGEST_PATH]}…"
-    fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1e3, 3), "bytes": size}
-    call = " ".join(_visible(word.replace(" ", "\\x20")) for word in (method, path))
-    _ACCESS.info(
-        "%s %d %.1f ms %d B", call, status, seconds * 1e3, size, extra={"request_id": request, "fields": fields}
-    )
+def answered(event: Answered, form: str | None = None) -> None:
+    """The access line of one request, in ``form`` where there is one."""
+    path = event.path if len(event.path) <= _LONGEST_PATH else f"{event.path[:_LONGEST_PATH]}…"
+    ms = event.seconds * 1e3
+    fields = {"method": event.method, "path": path, "status": event.status, "ms": round(ms, 3), "bytes": event.size}
+    extra = {"request_id": event.id, "fields": fields}
+    method, path = (_visible(word.replace(" ", "\\x20")) for word in (event.method, path))
+    if form is None:
+        _ACCESS.info("%s %s %d %.1f ms %d B", method, path, event.status, ms, event.size, extra=extra)
+    else:
+        _ACCESS.info("%s", written(form, msgspec.structs.replace(event, method=method, path=path)), extra=extra)
+
+
+def latency(event: Event) -> None:
+    """One line per answered request: what its phases took, with KServe's names and in its order."""
+    match event:
+        case RequestDone(id=request, code=None, spans=spans):
+            took = {phase: (end - start) * 1e3 for phase, (start, end) in walls(spans).items()}
+            _TRACE.info(
+                "requestId: %s, %s",
+                request, ", ".join(f"{phase}_ms: {took.get(phase, 0):.9g}" for phase in _TRACED),
+                extra={"request_id": request, "fields": {f"{phase}_ms": round(took[phase], 6) for phase in took}},
+            )  # fmt: skip
 
 
 def observer(event: Event) -> None:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from pipeline.graph.phases import PHASES
-from pipeline.observe import Event, RequestDone
+from pipeline.observe import Event, RequestDone, walls
 from pipeline.wire.codec import Reply
 from storage.events import Event as Pulled
 from storage.events import Fetched
@@ -41,10 +41,7 @@ class Metrics:
     def __call__(self, event: Event) -> None:
         match event:
             case RequestDone(model, _, verb, code=code, spans=spans):
-                wall: dict[str, tuple[float, float]] = {}
-                for span in spans:
-                    start, end = wall.get(span.phase, (span.start, span.end))
-                    wall[span.phase] = min(start, span.start), max(end, span.end)
+                wall = walls(spans)
                 # As in KServe an answered request passed all three hooks, one that has no such step in no time; one
                 # that failed passed those that began.
                 passed = (*PHASES, verb) if verb == "explain" else PHASES

@@ -13,6 +13,7 @@ import trio
 
 from pipeline.errors import InvalidInput
 from pipeline.graph.fields import NAME_RULE, is_model_name
+from pipeline.observe import Observer
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.tensors.message import AskModel, Infer, InferRequest
@@ -20,9 +21,10 @@ from pipeline.wire import v1, v2
 from server.config import Config, environment
 from server.docs import pages
 from server.examples import beside, path_of, requests_to
-from server.handle import Answered, Service
+from server.handle import Service
 from server.listen import CannotListen, Listening, listen
-from server.log import answered, configure, log_pull, observer
+from server.log import answered, configure, latency, log_pull, observer
+from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.report import FAULTS, blueprints
 from server.sample import sample
@@ -44,7 +46,10 @@ def start(config: Config) -> int:
     drawn = blueprints(config.graphs, storage_of(config, metrics))
     if drawn is None:
         return FAULTS
-    configure(config.log_level, config.log_format)
+    try:
+        configure(config.log_level, config.log_format, config.log_config)
+    except BadLogConfig as error:
+        return refuse(str(error), FAULTS)
     if config.model_name is not None:
         drawn = [own.named(config.model_name) for own in drawn]
     pipelines = [Pipeline.from_blueprint(own) for own in drawn]
@@ -58,8 +63,9 @@ def serve(
 
     The exit code: 0 stopped cleanly, 1 no port.
     """
+    observers: list[Observer] = [observer, metrics, *([latency] if config.latency_log else [])]
     for pipeline in repository:
-        pipeline.observers += [observer, metrics]
+        pipeline.observers += observers
     version = own_version()
     service = Service(
         repository,
@@ -70,7 +76,7 @@ def serve(
         pages={"/metrics": metrics.page, **pages(repository, title=NAME, version=version, ui=config.ui)},
     )
     if config.access_log:
-        service.on_answer.append(_access)
+        service.on_answer.append(partial(answered, form=config.access_log_format))
     try:
         listening = listen(config.host, config.http_port, secure=config.tls_cert is not None)
     except CannotListen as error:
@@ -116,10 +122,6 @@ def problem_of(config: Config) -> str | None:
 def refuse(reason: str, code: int) -> int:
     print(f"pipeline-serve: {reason}", file=sys.stderr)  # noqa: T201
     return code
-
-
-def _access(event: Answered) -> None:
-    answered(event.id, event.method, event.path, event.status, event.seconds, event.size)
 
 
 def _greet(listening: Listening, lines: Callable[[Listening], Iterable[str]]) -> None:

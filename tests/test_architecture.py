@@ -54,7 +54,8 @@ PROTOCOL_WORDS = {"server/start.py", "server/flags.py", "storage/tokens.py", "st
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
     "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py",
-    "server/deadline.py", "server/encoding.py", "server/failure.py", "server/openapi.py", "server/sample.py",
+    "server/access.py", "server/deadline.py", "server/encoding.py", "server/failure.py", "server/openapi.py",
+    "server/sample.py",
     "storage/uri.py", "storage/secret.py",
     "storage/listing.py", "storage/parts.py", "storage/failures.py",
 )  # fmt: skip

@@ -29,7 +29,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert {name: value for name, value in flags.items() if value is not None} == {
         "graphs": ("graph.yaml",), "host": "0.0.0.0", "http_port": 8080, "grace": 30.0, "drain_delay": 0.0,
         "keep_alive": 65.0, "max_body": 64 * 2**20, "ready": "all", "log_level": "info", "log_format": "text",
-        "access_log": True, "ui": True, "offline": False,
+        "access_log": True, "latency_log": False, "ui": True, "offline": False,
     }  # fmt: skip
 
 
@@ -61,6 +61,9 @@ def test_the_defaults_are_those_of_the_contract():
         (["--enable-docs-url", "0"], "ui", False),
         (["--no-ui", "--enable_docs_url", "yes"], "ui", True),
         (["--log-level", "WARNING"], "log_level", "warning"),
+        (["--enable_latency_logging", "true"], "latency_log", True),
+        (["--latency-log"], "latency_log", True),
+        (["--access_log_format", "%(r)s %(s)s"], "access_log_format", "%(r)s %(s)s"),
         (["--model-name", "a_b"], "model_name", "a_b"),
         (["--model-name=a=b"], "model_name", "a=b"),
     ],
@@ -108,6 +111,8 @@ def test_each_flag_has_an_environment_variable_that_the_flag_overrules(variable,
         (["--enable-docs-url=maybe"], '--enable-docs-url is true or false, not "maybe"'),
         (["--enable_docs_ulr=true"], 'did you mean "--enable-docs-url"?'),
         (["--timeout_keep_alive", "soon"], "is not a duration"),
+        (["--access-log-format", "%(s)"], '"%(s)" is no form of a line: incomplete format'),
+        (["--log_config_file", "nope.yaml"], "File 'nope.yaml' does not exist"),
     ],
 )
 def test_a_flag_that_is_wrong_is_one_line_that_says_how(arguments, says):

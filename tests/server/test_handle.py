@@ -18,7 +18,8 @@ from pipeline.errors import Code, InferError
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
 from pipeline_serve import Context, Pipeline, Step
-from server.handle import Answered, Service, handle, request_id
+from server.access import Answered
+from server.handle import Service, handle, request_id
 from server.log import _with_request
 
 ROWS = b'{"instances": [1, 2]}'

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import Overloaded
-from pipeline.observe import DetachedDone, LimitReached, ModelFailed, ModelLoaded, RemoteTurned, RequestDone
+from pipeline.errors import Code, Overloaded
+from pipeline.observe import DetachedDone, LimitReached, ModelFailed, ModelLoaded, RemoteTurned, RequestDone, Span
 from server import log
+from server.access import Answered
 
 START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 
@@ -33,7 +34,7 @@ def written(form, act, monkeypatch, *, level="info") -> str:
 
 def test_the_access_line_has_the_same_facts_in_both_forms(monkeypatch):
     def act():
-        log.answered("id-1", "GET", "/v2", 200, 0.0123, 45)
+        log.answered(Answered("id-1", "GET", "/v2", 200, 0.0123, 45))
 
     text = written("text", act, monkeypatch)
     assert re.fullmatch(START + r"INFO    pipeline_serve\.access: GET /v2 200 12\.3 ms 45 B \[id-1\]\n", text)
@@ -46,7 +47,7 @@ def test_the_access_line_has_the_same_facts_in_both_forms(monkeypatch):
 
 
 def test_a_path_of_any_length_is_a_line_of_a_bounded_one(monkeypatch):
-    text = written("text", lambda: log.answered("id-1", "GET", "/" + "a" * 9_000, 404, 0, 0), monkeypatch)
+    text = written("text", lambda: log.answered(Answered("id-1", "GET", "/" + "a" * 9_000, 404, 0, 0)), monkeypatch)
     assert "a" * 255 + "… 404" in text
     assert len(text) < 400
 
@@ -107,7 +108,7 @@ def test_no_path_message_or_error_can_be_more_than_one_event(form, monkeypatch):
     @given(st.text(max_size=50), st.text(max_size=50))
     def holds(path, message):
         def act():
-            log.answered("id", "GET", f"/{path}", 200, 0, 0)
+            log.answered(Answered("id", "GET", f"/{path}", 200, 0, 0))
             logging.getLogger("user").warning("%s", f"a{message}")
             log.failed("id", f"GET /{path}", ValueError(message))
 
@@ -143,9 +144,35 @@ def test_what_happens_to_a_model_is_said_and_requests_are_left_to_the_access_lin
     assert (text == "") == (says == "")
 
 
+def test_the_latency_line_has_kserves_words_and_only_where_there_was_an_answer(monkeypatch):
+    spans = (
+        Span("a", "preprocess", 0.0, 0.001),
+        Span("b", "predict", 0.001, 0.0035),
+        Span("c", "predict", 0.002, 0.005),
+    )
+
+    def act():
+        log.latency(RequestDone("m", "1", "predict", "id-1", 0.1, None, spans))
+        log.latency(RequestDone("m", "1", "predict", "id-2", 0.1, Code.INTERNAL, spans))
+        log.latency(ModelLoaded("m", "1", 0))
+
+    text = written("text", act, monkeypatch)
+    says = "requestId: id-1, preprocess_ms: 1, explain_ms: 0, predict_ms: 4, postprocess_ms: 0 [id-1]"
+    assert re.fullmatch(START + re.escape(f"INFO    pipeline_serve.trace: {says}\n"), text)
+    line = json.loads(written("json", act, monkeypatch))
+    assert (line["preprocess_ms"], line["predict_ms"], line["request_id"]) == (1.0, 4.0, "id-1")
+
+
+def test_an_access_line_in_a_form_of_ones_own_is_one_event_too(monkeypatch):
+    event = Answered("id", "GET", "/a\nb " + "c" * 9_000, 404, 0, 0)
+    text = written("text", lambda: log.answered(event, "%(m)s:%(U)s:%(s)s"), monkeypatch)
+    assert re.fullmatch(START + r"INFO    pipeline_serve\.access: GET:/a\\nb\\x20c+…:404 \[id\]\n", text)
+    assert len(text) < 500
+
+
 def test_the_level_is_heeded(monkeypatch):
     def act():
-        log.answered("id", "GET", "/", 200, 0, 0)
+        log.answered(Answered("id", "GET", "/", 200, 0, 0))
         log.observer(ModelLoaded("m", "1", 0))
 
     assert written("text", act, monkeypatch, level="warning") == ""

@@ -1,0 +1,36 @@
+"""Logging as a file of the user's says: Python's dictConfig in JSON or YAML, or its ini form."""
+
+from __future__ import annotations
+
+import json
+import logging.config
+from pathlib import Path
+
+
+class BadLogConfig(Exception):
+    """The file says nothing that logging understands; the text is one line that names the file."""
+
+
+def configure_by(file: Path) -> None:
+    """Sets up the loggers that the file names; the others stay as they are unless it says so. Raises BadLogConfig."""
+    try:
+        match file.suffix:
+            case ".json":
+                _apply(json.loads(file.read_text(encoding="utf-8")))
+            case ".yaml" | ".yml":
+                from ruamel.yaml import YAML  # noqa: PLC0415  # who has no such file need not wait for it
+
+                yaml = YAML(typ="safe", pure=True)
+                yaml.version = (1, 1)  # where `no` is false, as in every such file
+                _apply(yaml.load(file.read_text(encoding="utf-8")))
+            case _:
+                logging.config.fileConfig(file, disable_existing_loggers=False)
+    except Exception as error:  # it makes objects of whatever classes the file names
+        reason = str(error.__cause__ or error).strip().split("\n")[0]
+        raise BadLogConfig(f"{file} is no configuration of logging: {type(error).__name__}: {reason}") from error
+
+
+def _apply(told: object) -> None:
+    if not isinstance(told, dict):
+        raise TypeError("it is a mapping, with version: 1")
+    logging.config.dictConfig({"disable_existing_loggers": False, **told})
