@@ -28,6 +28,8 @@ PIPELINE = (
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
+    "pipeline/engine/asyncio_task.py": "what would end the loop is raised by who waits for the task",
+    "pipeline/engine/asyncio_threads.py": "a future hands it to who waits for it",
     "pipeline/engine/detached.py": "nobody waits for the step: its failure is for the log",
     "pipeline/engine/each.py": "an item hands its failure to the loop that waits for it",
     "pipeline/engine/execute.py": "a branch hands its failure to the fork that waits for it",

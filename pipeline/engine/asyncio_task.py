@@ -1,0 +1,136 @@
+"""One coroutine in a task of an asyncio loop, seen from the trio task that waits for it.
+
+Knows no thread and no generator. asyncio tells of a cancellation once, and its code cleans up with awaits of its own;
+so the task is cancelled once, and waited for until it has really ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+import sniffio
+import trio
+
+from pipeline.errors import WrongAnswer
+
+T = TypeVar("T")
+_LOG = logging.getLogger("pipeline_serve")
+# What cancelled code gets to clean up: longer than to end a connection in good order, shorter than a `close` may take.
+CLEANUP_SECONDS = 3.0
+
+
+class AsyncioTask(Generic[T]):
+    """``work``, begun at once. ``ended`` is called in the loop's thread when it is over, however late that is.
+
+    Made, and waited for, in a task of trio; both sides see the context variables of that.
+    """
+
+    __slots__ = ("_cancelled", "_ended", "_loop", "_over", "_task", "_token", "_work", "what")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: Callable[[], Awaitable[T]],
+        what: str,
+        ended: Callable[[], object] | None = None,
+    ) -> None:
+        self.what = what
+        self._loop = loop
+        self._work = work
+        self._ended = ended
+        self._token = trio.lowlevel.current_trio_token()
+        self._over = trio.Event()
+        self._cancelled = False
+        self._task: asyncio.Task[_Outcome] | None = None
+        context = contextvars.copy_context()
+        # Under a blocking face it says that all of this is trio's.
+        context.run(sniffio.current_async_library_cvar.set, None)
+        loop.call_soon_threadsafe(self._begin, context=context)
+
+    async def result(self, *, leaving: bool = False) -> T:
+        """What the work gives, or raises; what is no Exception, as a CancelledError of its own, as WrongAnswer.
+
+        Cancelled, it is cancelled, and has a few seconds to end; what it gives or raises then is what came of it. After
+        them it is told of in the log, and left to end by itself. With ``leaving`` it is about to end, and is cancelled
+        only after these seconds.
+        """
+        try:
+            await self._over.wait()
+        except trio.Cancelled:
+            if not leaving:
+                self.cancel()
+            with trio.move_on_after(CLEANUP_SECONDS, shield=True):
+                await self._over.wait()
+            if not self._over.is_set():
+                self.cancel()
+                told = "%s runs on: it has not ended within %g s of its cancellation"
+                _LOG.warning(told, self.what, CLEANUP_SECONDS)
+                raise
+            if isinstance(self._outcome.error, asyncio.CancelledError):
+                raise
+            # Raised in here, what clean-up raises has the cancellation as its context.
+            return self._taken()
+        return self._taken()
+
+    def cancel(self) -> None:
+        """The task hears of it, once however often this is called."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    @property
+    def _outcome(self) -> _Outcome:
+        task = self._task
+        if task is None or task.cancelled():
+            # Before its first step; then nothing of ours has run in it.
+            return _Outcome(None, asyncio.CancelledError())
+        return task.result()
+
+    def _taken(self) -> T:
+        value, error = self._outcome
+        self._task = None
+        if error is None:
+            return cast(T, value)
+        try:
+            if isinstance(error, Exception):
+                raise error
+            told = f"{self.what} raised {type(error).__name__}; code that fails raises an Exception"
+            raise WrongAnswer(told) from error
+        finally:
+            # Or the error's traceback and this frame hold each other, and every tensor on the way.
+            del error
+
+    # ---- in the loop's thread
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(_outcome_of(self._work), name=self.what)
+        self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, _: asyncio.Task[_Outcome]) -> None:
+        try:
+            if self._ended is not None:
+                self._ended()
+            self._token.run_sync_soon(self._over.set)
+        except trio.RunFinishedError:
+            return
+
+
+class _Outcome(NamedTuple):
+    value: Any
+    error: BaseException | None
+
+
+async def _outcome_of(work: Callable[[], Awaitable[Any]]) -> _Outcome:
+    """Never raises: a task that raises SystemExit ends the loop, and with it everybody else's tasks."""
+    try:
+        return _Outcome(await work(), None)
+    except BaseException as error:  # noqa: BLE001  # who waits raises it
+        return _Outcome(None, error)
