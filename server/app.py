@@ -6,11 +6,12 @@ Quart's own routing is never reached: the routes are ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from quart import Response, request
 from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from pipeline.errors import Code, InferError
@@ -18,7 +19,17 @@ from pipeline.wire.codec import Reply
 from server.handle import Service, handle
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+    import trio
+    from hypercorn.typing import (
+        ASGIFramework,
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
+        HTTPScope,
+        Scope,
+    )
+    from quart.wrappers import Request
 
 _NOT_MODIFIED = 304
 
@@ -26,24 +37,55 @@ _NOT_MODIFIED = 304
 def make_app(service: Service) -> QuartTrio:
     """The ASGI app of a server."""
     app = QuartTrio("server", static_folder=None)
-    # Quart's own limits would cut what ours allow: bodies follow --max-body, time follows the request's deadline.
-    app.config.update(MAX_CONTENT_LENGTH=service.max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
-
-    async def read_body() -> bytes:
-        try:
-            # Without Quart's own copy, which would live until the next collection of cycles.
-            return cast("bytes", await request.get_data(cache=False))
-        except RequestEntityTooLarge:
-            raise InferError(Code.TOO_LARGE, f"the body is larger than {service.max_body} bytes (--max-body)") from None
-
-    async def answer() -> Response:
-        # As they came: Quart's own headers have one more, with the caller's address.
-        headers = _joined(request.scope["headers"])
-        return _response(await handle(service, request.method, request.path, headers, read_body), request.method)
-
-    app.before_request(answer)
+    # Quart's own limit would cut what ours allows: bodies follow --max-body, time follows the request's deadline.
+    app.config.update(MAX_CONTENT_LENGTH=service.max_body, BODY_TIMEOUT=None)
+    app.asgi_http_class = partial(_Exchange, service)  # type: ignore[assignment]  # whatever makes one of app and scope
     app.asgi_app = _rooted(app.asgi_app)  # type: ignore[method-assign,assignment]  # as Quart documents it
     return app
+
+
+class _Exchange(TrioASGIHTTPConnection):
+    """One request and its reply, beside a watcher of the client that cancels it when the client has left."""
+
+    def __init__(self, service: Service, app: QuartTrio, scope: HTTPScope) -> None:
+        super().__init__(app, scope)
+        self._service = service
+
+    async def handle_request(  # type: ignore[override]  # as Quart-Trio has it
+        self, nursery: trio.Nursery, request: Request, send: ASGISendCallable
+    ) -> None:
+        async def read_body() -> bytes:
+            try:
+                # Without Quart's own copy, which would live until the next collection of cycles.
+                return cast("bytes", await request.get_data(cache=False))
+            except RequestEntityTooLarge:
+                told = f"the body is larger than {self._service.max_body} bytes (--max-body)"
+                raise InferError(Code.TOO_LARGE, told) from None
+
+        # As they came: Quart's own headers have one more, with the caller's address.
+        headers = _joined(self.scope["headers"])
+        reply = await handle(self._service, request.method, request.path, headers, read_body)
+        body = b"".join(reply.body)
+        await send(_head(reply.status, _sized(reply, len(body))))
+        await send(_part(b"" if request.method == "HEAD" else body, last=True))
+        # With the watcher.
+        nursery.cancel_scope.cancel()
+
+
+def _sized(reply: Reply, size: int) -> Mapping[str, str]:
+    if reply.status == _NOT_MODIFIED:
+        # Its length would be that of the body it stands for (RFC 9110, 8.6), and its type too.
+        return {name: text for name, text in reply.headers.items() if name != "content-type"}
+    return {**reply.headers, "content-length": str(size)}
+
+
+def _head(status: int, headers: Mapping[str, str]) -> HTTPResponseStartEvent:
+    fields = [(name.encode(), text.encode("latin-1")) for name, text in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": fields, "trailers": False}
+
+
+def _part(data: bytes, *, last: bool) -> HTTPResponseBodyEvent:
+    return {"type": "http.response.body", "body": data, "more_body": not last}
 
 
 def _joined(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -76,14 +118,3 @@ def _rooted(app: ASGIFramework) -> ASGIFramework:
         await app(scope, receive, send)
 
     return rooted
-
-
-def _response(reply: Reply, method: str) -> Response:
-    body = b"".join(reply.body)
-    response = Response(b"" if method == "HEAD" else body, status=reply.status, headers=dict(reply.headers))
-    if reply.status == _NOT_MODIFIED:
-        # Its length would be that of the body it stands for (RFC 9110, 8.6), and its type too.
-        del response.headers["content-length"], response.headers["content-type"]
-    else:
-        response.headers["content-length"] = str(len(body))
-    return response

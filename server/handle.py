@@ -194,6 +194,8 @@ async def _coded(reply: Reply, call: Call) -> Reply:
     Cancelled, such a thread ends by itself, and what it coded is dropped.
     """
     size = sum(map(len, reply.body))
+    if "content-encoding" in reply.headers:
+        return reply
     coding = accepted(call.headers, reply.headers.get("content-type", ""), size)
     if coding is None:
         return reply

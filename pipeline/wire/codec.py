@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -50,11 +50,15 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
 
 class Reply(msgspec.Struct, frozen=True, eq=False):
-    """One reply. ``body`` is in parts, so that a codec need not join what is already in memory."""
+    """One reply. ``body`` is in parts, so that a codec need not join what is already in memory.
+
+    ``stream``: what the body is instead, part by part as it is made. Who sends it closes it.
+    """
 
     status: int
     headers: Mapping[str, str] = {}
     body: Sequence[bytes | memoryview] = ()
+    stream: AsyncIterator[bytes | str] | None = None
 
 
 class Route(msgspec.Struct, frozen=True):

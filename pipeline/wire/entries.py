@@ -114,6 +114,11 @@ def parameters_of(entry: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     return parameters
 
 
+def parameters_in(body: Mapping[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
+    """Name → parameters of the tensors under ``key`` that have some. Of a body whose tensors have been read."""
+    return {entry["name"]: own for entry in body[key] if (own := entry.get("parameters"))}
+
+
 def requested_in(body: Mapping[str, Any], binary: bool) -> dict[str, bool]:
     """Output name → in binary or not, in the caller's order, each once; none means all. ``binary`` is the default."""
     entries = body.get("outputs")

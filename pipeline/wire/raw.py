@@ -8,6 +8,7 @@ from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.tensors.shown import quoted
 from pipeline.tensors.tensor import Raw, Said, Value
 from pipeline.wire.codec import Reply
+from pipeline.wire.reply_headers import BODY, with_added
 
 
 def raw_answer(outputs: Mapping[str, Value]) -> Raw | None:
@@ -19,13 +20,14 @@ def raw_answer(outputs: Mapping[str, Value]) -> Raw | None:
             return None
 
 
-def raw_reply(raw: Raw) -> Reply:
-    """The reply as it is; what it is of, its headers say. Raises WrongAnswer for a stream."""
+def raw_reply(raw: Raw, added: Mapping[str, str]) -> Reply:
+    """The reply as it is; what it is of, the headers say that its model adds."""
+    headers = with_added({}, added, BODY)
     match raw.data:
         case bytes() as data:
-            return Reply(200, {}, (data,))
-        case _:
-            raise WrongAnswer("the answer is a stream, which this protocol has no way to send")
+            return Reply(200, headers, (data,))
+        case stream:
+            return Reply(200, headers, stream=stream)
 
 
 def said_outputs(outputs: Mapping[str, Value]) -> dict[str, Said]:

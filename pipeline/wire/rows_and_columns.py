@@ -6,7 +6,7 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest, "Specifying input tenso
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.errors import InvalidInput
@@ -23,14 +23,43 @@ B64 = "b64"
 _SHOWN_KEYS = 4
 
 
-def form_of(body: Any) -> str | None:
+def read(body: Any, expectation: Expectation) -> tuple[str | None, Mapping[str, Value]]:
+    """(the key that holds the data, the inputs) of a body; the key is None where the body is of no form.
+
+    Values that form no tensor, and a body of no form, are JSON for who takes it; else InvalidInput is raised.
+    """
+    takes_json = expectation.takes_json or expectation.takes_bytes
+    form = _form_of(body)
+    if form == ROWS and not isinstance(body[ROWS], list):
+        # Who takes anything looks at it for itself.
+        if not expectation.takes_bytes:
+            raise InvalidInput('Expected "instances" to be a list')
+        form = None
+    if form is None:
+        if not takes_json:
+            both = isinstance(body, dict) and ROWS in body
+            raise InvalidInput(f'Expected "instances" or "inputs"{", not both" if both else ""}')
+        return None, {expectation.only_input or ROWS: Json(body)}
+    if takes_json and not expectation.takes_tensors:
+        return form, _as_sent(form, body[form], expectation)
+    try:
+        return form, _read(form, body[form], expectation)
+    except InvalidInput:
+        if not takes_json:
+            raise
+        return form, _as_sent(form, body[form], expectation)
+
+
+def _read(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
+    return from_rows(data, expectation) if form == ROWS else from_columns(data, expectation)
+
+
+def _form_of(body: Any) -> str | None:
     """The key that holds the data, None where the body is of neither form, or of both."""
     if not isinstance(body, dict):
         return None
     match ROWS in body, COLUMNS in body:
         case True, False:
-            if not isinstance(body[ROWS], list):
-                raise InvalidInput('Expected "instances" to be a list')
             return ROWS
         case False, True:
             return COLUMNS
@@ -38,7 +67,7 @@ def form_of(body: Any) -> str | None:
             return None
 
 
-def as_sent(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
+def _as_sent(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
     """JSON for steps that take it so; columns that have names keep them."""
     if form == COLUMNS and _is_record(data):
         _refuse_many(data)

@@ -25,6 +25,7 @@ from pipeline.errors import (
 from pipeline.tensors.message import AskModel, AskModelReady, Command, Infer, Live, ModelReady, Ready
 from pipeline.wire.codec import Reply
 from pipeline.wire.json_tensors import dump, parse
+from pipeline.wire.reply_headers import is_header
 
 STATUS: Mapping[Code, int] = {
     Code.INVALID_ARGUMENT: 400,
@@ -45,8 +46,6 @@ JSON = {"content-type": "application/json"}
 _FULL = (STATUS[Code.RESOURCE_EXHAUSTED], 429)
 # RFC 9110, 10.2.3 and 5.6.7: seconds, here less than 32 years of them, or a date in the one form that may be sent.
 _AGAIN = re.compile(r"[0-9]{1,9}|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
-# A name and a value that end neither the line nor the header (RFC 9110, 5.1 and 5.5).
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\x20-\x7e]*")
 
 
 def error_reply(error: InferError) -> Reply:
@@ -58,7 +57,7 @@ def error_reply(error: InferError) -> Reply:
     try:
         # The text may be an author's: any object, or text that has no UTF-8 form.
         text = str(error.message).encode(errors="replace").decode()
-        headers = {name: value for name, value in error.headers.items() if _HEADER.fullmatch(f"{name}: {value}")}
+        headers = {name: value for name, value in error.headers.items() if is_header(name, value)}
     except Exception:  # noqa: BLE001  # or an object that has no text
         text, headers = error.code.value, {}
     return Reply(status, {**JSON, **headers}, (dump({"error": text}),))

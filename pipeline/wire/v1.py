@@ -30,12 +30,14 @@ from pipeline.tensors.message import (
     Verb,
 )
 from pipeline.tensors.signature import Expectation, TensorSpec
-from pipeline.tensors.tensor import Json, Said, Tensor, Value
+from pipeline.tensors.tensor import Json, Raw, Said, Tensor, Value
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
 from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
 from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
+from pipeline.wire.media import is_json, media_of
 from pipeline.wire.raw import raw_answer, raw_reply, said_inputs, said_outputs
-from pipeline.wire.rows_and_columns import B64, COLUMNS, ROWS, as_sent, form_of, from_columns, from_rows
+from pipeline.wire.reply_headers import TYPE, with_added
+from pipeline.wire.rows_and_columns import B64, COLUMNS, ROWS, from_columns, from_rows, read
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 
 ROUTES: Sequence[Route] = (
@@ -60,32 +62,26 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def decode(call: Call, route: Route, model: str, version: str, expectation: Expectation) -> tuple[Command, Options]:
-    """A predict request. Values that form no tensor reach steps that take JSON as they are; else they are a 400."""
-    body = parse(call.body)
-    form = form_of(body)
-    if form is None:
-        if not expectation.takes_json:
-            both = isinstance(body, dict) and ROWS in body
-            raise InvalidInput(f'Expected "instances" or "inputs"{", not both" if both else ""}')
-        inputs: Mapping[str, Value] = {expectation.only_input or ROWS: Json(body)}
-    elif expectation.takes_json and not expectation.takes_tensors:
-        inputs = as_sent(form, body[form], expectation)
+    """A predict request. Values that form no tensor reach steps that take JSON as they are; else they are a 400.
+
+    What is no JSON by its type reaches steps that take bytes.
+    """
+    form = None
+    if expectation.takes_bytes and not is_json(media_of(call.headers)):
+        body: Any = bytes(call.body)
+        inputs: Mapping[str, Value] = {expectation.only_input or ROWS: Raw(body)}
     else:
-        try:
-            inputs = from_rows(body[ROWS], expectation) if form == ROWS else from_columns(body[COLUMNS], expectation)
-        except InvalidInput:
-            if not expectation.takes_json:
-                raise
-            inputs = as_sent(form, body[form], expectation)
-    parameters = {key: value for key, value in body.items() if key != form} if form else {}
+        body = parse(call.body)
+        form, inputs = read(body, expectation)
     request = InferRequest(
         model=model,
         version=version,
         inputs=inputs,
         id=call.id,
-        parameters=parameters,
+        parameters={key: value for key, value in body.items() if key != form} if form else {},
         headers=call.headers,
-        body=body if expectation.reads_body else None,
+        body=body if expectation.reads_body or expectation.takes_bytes else None,
+        plain=True,
     )
     verb = route.verb or "predict"
     return Infer(request, verb), Options(rows=form != COLUMNS, verb=verb)
@@ -96,9 +92,10 @@ def encode(result: Result, options: Options) -> Reply:
         case Live(False) | ModelReady(_, False):
             raise not_ready(result)
         case InferResponse() if (raw := raw_answer(result.outputs)) is not None:
-            return raw_reply(raw)
+            return raw_reply(raw, result.headers)
         case InferResponse():
-            return Reply(200, JSON, (_answer(said_outputs(result.outputs), options),))
+            headers = with_added(JSON, result.headers, TYPE)
+            return Reply(200, headers, (_answer(said_outputs(result.outputs), options),))
         case Live():
             return Reply(200, JSON, (dump({"status": "alive"}),))
         case Models(names):

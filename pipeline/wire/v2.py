@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from pipeline.errors import InferError, InvalidInput
 from pipeline.tensors.datatype import Datatype, datatype_named
 from pipeline.tensors.message import (
@@ -34,14 +32,16 @@ from pipeline.tensors.message import (
 from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
 from pipeline.tensors.tensor import Json, Said, Tensor, byte_strings
-from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, raw, split
+from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, split
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
-from pipeline.wire.entries import entry_of, parameters_of, requested_in, tensors_in, wants_binary
+from pipeline.wire.entries import parameters_in, parameters_of, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
 from pipeline.wire.loss import refuse_infinite, refuse_infinity
-from pipeline.wire.raw import raw_answer, raw_reply, said_inputs, said_outputs
+from pipeline.wire.media import media_of
+from pipeline.wire.raw import raw_answer, raw_reply, said_inputs
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
+from pipeline.wire.v2_reply import Options, as_it_is, response_reply, written
 
 # What the metadata names as working beyond the base protocol.
 EXTENSIONS = ("binary_tensor_data", "explain")
@@ -65,16 +65,6 @@ UNNAMED: Collection[str] = ()
 _MICROSECONDS = 1e6
 
 
-class Options(msgspec.Struct, frozen=True):
-    """How tensors are to be written: ``binary`` says it of all, ``outputs`` of those it names."""
-
-    binary: bool = False
-    outputs: Mapping[str, bool] = {}
-
-    def is_binary(self, name: str) -> bool:
-        return self.outputs.get(name, self.binary)
-
-
 _AS_JSON = Options()
 
 
@@ -94,6 +84,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         headers=call.headers,
         timeout=_timeout(parameters),
         body=body if expectation.reads_body else None,
+        input_parameters=parameters_in(body, "inputs"),
     )
     return Infer(request, route.verb or "predict"), Options(binary, outputs)
 
@@ -104,9 +95,9 @@ def encode(result: Result, options: Options | None) -> Reply:
         case Live(False) | Ready(False) | ModelReady(_, False):
             raise not_ready(result)
         case InferResponse() if (raw := raw_answer(result.outputs)) is not None:
-            return raw_reply(raw)
+            return as_it_is(raw_reply(raw, result.headers), result.model)
         case InferResponse():
-            return _response(result, options or _AS_JSON)
+            return response_reply(result, options or _AS_JSON)
         case Live():
             body: Any = {"live": True}
         case Ready():
@@ -228,8 +219,7 @@ def _body(call: Call) -> tuple[dict[str, Any], Tail]:
     try:
         body = parse(head)
     except InvalidInput as error:
-        media = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media != MEDIA or HEADER in call.headers:
+        if media_of(call.headers) != MEDIA or HEADER in call.headers:
             raise
         hint = f"without the header {HEADER} the body is JSON"
         raise InvalidInput(f"{error.reason} ({hint})") from None
@@ -259,7 +249,7 @@ def _request(request: InferRequest, options: Options) -> tuple[Mapping[str, str]
         body["parameters"] = parameters
     parts: list[bytes | memoryview] = []
     body["inputs"] = [
-        _written(name, _as_tensor(name, value, options), parts, options, "input")
+        written(name, _as_tensor(name, value, options), parts, options, "input")
         for name, value in said_inputs(request.inputs).items()
     ]
     if request.outputs:
@@ -285,28 +275,7 @@ def _as_tensor(name: str, value: Said, options: Options) -> Tensor:
             return value
 
 
-def _written(
-    name: str, value: Said, parts: list[bytes | memoryview], options: Options, role: str = "output"
-) -> dict[str, Any]:
-    return raw(name, value, parts) if options.is_binary(name) else entry_of(name, value, {}, role)
-
-
 # ---- replies
-
-
-def _response(response: InferResponse, options: Options) -> Reply:
-    """In JSON with KServe's null fields; with a binary tail in the order KServe has there, and without them."""
-    named = {"model_name": response.model, "model_version": response.version or None}
-    said = said_outputs(response.outputs)
-    if not any(options.is_binary(name) for name in said):
-        outputs = [entry_of(name, value, {"parameters": None}) for name, value in said.items()]
-        body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
-        return Reply(200, JSON, (dump(body),))
-    parts: list[bytes | memoryview] = []
-    outputs = [_written(name, value, parts, options) for name, value in said.items()]
-    parameters = {"parameters": response.parameters} if response.parameters else {}
-    headers, whole = joined(dump({"id": response.id, **named, "outputs": outputs, **parameters}), parts)
-    return Reply(200, headers, whole)
 
 
 def _metadata(metadata: ModelMetadata) -> dict[str, Any]:

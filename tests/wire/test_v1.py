@@ -604,3 +604,42 @@ def test_more_tensors_than_any_table_has_columns_are_refused_before_they_are_mad
     names = {f"c{number}": [1] for number in range(MAX_INPUTS + 1)}
     for body in ({"inputs": names}, {"instances": [names]}):
         assert refusal(v1, body) == f"a request has at most {MAX_INPUTS} tensors, got {MAX_INPUTS + 1}"
+
+
+# ---- bodies for who takes anything
+
+TAKES_BYTES = Expectation(takes_bytes=True)
+
+
+@pytest.mark.parametrize("media", ["image/jpeg", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"])
+def test_what_is_no_json_by_its_type_is_bytes_to_who_takes_them(media):
+    headers = {"content-type": media}
+    body = b'{"instances": [1]}'
+    request, options = decoded(v1, body, TAKES_BYTES, headers)
+    assert (request.body, request.plain, dict(request.parameters), options.rows) == (body, True, {}, True)
+    assert [own.data for own in request.inputs.values()] == [body]
+    # And JSON, as ever, to who does not.
+    request, _ = decoded(v1, body, headers=headers)
+    assert request["instances"].tolist() == [1]
+
+
+@pytest.mark.parametrize("media", [None, "application/json; charset=utf-8", "application/octet-stream"])
+def test_json_is_json_to_who_takes_bytes_too(media):
+    headers = {} if media is None else {"content-type": media}
+    request, _ = decoded(v1, {"instances": [1], "p": 2}, TAKES_BYTES, headers)
+    assert (request.body, request.plain) == ({"instances": [1], "p": 2}, True)
+    assert (request["instances"].tolist(), dict(request.parameters)) == ([1], {"p": 2})
+    assert "Unrecognized request format" in refusal(v1, b"\xff\xd8", TAKES_BYTES, headers)
+
+
+@pytest.mark.parametrize(
+    "body", [{"rows": [1]}, [1, 2], "text", None, {"instances": 5}, {"instances": [1], "inputs": 1}]
+)
+def test_json_of_no_form_is_for_who_takes_bytes_to_judge(body):
+    request, _ = decoded(v1, body, TAKES_BYTES)
+    assert (request.body, request["instances"], dict(request.parameters)) == (body, body, {})
+
+
+def test_rows_that_form_no_tensor_reach_who_takes_bytes():
+    request, _ = decoded(v1, {"instances": [[1], [2, 3]]}, TAKES_BYTES)
+    assert request["instances"] == [[1], [2, 3]]

@@ -463,3 +463,11 @@ def test_rows_without_elements_are_bounded(shape, good):
         assert decoded(v2, {"inputs": [entry]})[0]["x"].shape == tuple(shape)
     else:
         assert "has no elements in more than 65536 rows" in refusal(v2, {"inputs": [entry]})
+
+
+def test_parameters_of_the_request_and_of_its_inputs_are_kept_as_sent():
+    tensor_ = {"datatype": "INT64", "shape": [1], "data": [1]}
+    inputs = [{"name": "x", "parameters": {"content_type": "np", "n": 1.5}, **tensor_}, {"name": "y", **tensor_}]
+    request, _ = decoded(v2, {"parameters": {"p": True}, "inputs": inputs})
+    assert request.input_parameters == {"x": {"content_type": "np", "n": 1.5}}
+    assert (request.parameters, request.plain) == ({"p": True}, False)

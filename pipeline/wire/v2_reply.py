@@ -1,0 +1,67 @@
+"""An answer as a reply of version 2, in JSON or with a binary tail; key order and null fields as KServe has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pipeline.errors import Code, InferError
+from pipeline.tensors.message import InferResponse
+from pipeline.tensors.tensor import Said
+from pipeline.wire.binary import joined, raw
+from pipeline.wire.codec import Reply
+from pipeline.wire.entries import entry_of
+from pipeline.wire.json_tensors import dump_answer
+from pipeline.wire.raw import said_outputs
+from pipeline.wire.reply_headers import with_added
+from pipeline.wire.statuses import JSON
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How tensors are to be written: ``binary`` says it of all, ``outputs`` of those it names."""
+
+    binary: bool = False
+    outputs: Mapping[str, bool] = {}
+
+    def is_binary(self, name: str) -> bool:
+        return self.outputs.get(name, self.binary)
+
+
+def written(
+    name: str, value: Said, parts: list[bytes | memoryview], options: Options, role: str = "output"
+) -> dict[str, Any]:
+    """The entry of a tensor; in binary its bytes are appended to ``parts``."""
+    return raw(name, value, parts) if options.is_binary(name) else entry_of(name, value, {}, role)
+
+
+def response_reply(response: InferResponse, options: Options) -> Reply:
+    """In JSON with KServe's null fields; with a binary tail in the order KServe has there, and without them."""
+    named = {"model_name": response.model, "model_version": response.version or None}
+    said, told = said_outputs(response.outputs), response.output_parameters
+    if not any(options.is_binary(name) for name in said):
+        outputs = [entry_of(name, value, {"parameters": told.get(name) or None}) for name, value in said.items()]
+        body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
+        return Reply(200, with_added(JSON, response.headers), (dump_answer(body),))
+    parts: list[bytes | memoryview] = []
+    outputs = [_with_parameters(written(name, own, parts, options), told.get(name)) for name, own in said.items()]
+    parameters = {"parameters": response.parameters} if response.parameters else {}
+    headers, whole = joined(dump_answer({"id": response.id, **named, "outputs": outputs, **parameters}), parts)
+    return Reply(200, with_added(headers, response.headers), whole)
+
+
+def _with_parameters(entry: dict[str, Any], told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The entry of an output in a reply with a tail, and what its step has told of it."""
+    if not told:
+        return entry
+    return {**entry, "parameters": {**told, **entry.get("parameters", {})}}
+
+
+def as_it_is(reply: Reply, model: str) -> Reply:
+    """Raises InferError (UNIMPLEMENTED) for a stream: a client of this protocol reads one body of tensors."""
+    if reply.stream is None:
+        return reply
+    raise InferError(
+        Code.UNIMPLEMENTED, f'model "{model}" answers with a stream; ask it with version 1 of the protocol'
+    )
