@@ -1,0 +1,45 @@
+"""KServe's import paths over ours: model code written for KServe runs here with ``kserve`` → ``pipeline_serve.kserve``.
+
+Names, arguments and behaviour are KServe 0.21's; each file is a thin layer over this project's own types. Nothing else
+in the project knows this package. Importing it parses no command line and starts nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pipeline_serve.kserve import errors, logging
+from pipeline_serve.kserve.constants import constants
+from pipeline_serve.kserve.predictor_config import PredictorConfig
+from pipeline_serve.kserve.protocol.infer_type import InferInput, InferOutput, InferRequest, InferResponse
+from pipeline_serve.kserve.utils import utils
+
+if TYPE_CHECKING:
+    from pipeline_serve.kserve.inference_client import InferenceRESTClient, RESTConfig
+else:
+    # What comes late: httpx takes a while to import, and who never asks another server need not wait for it.
+    _LATE = {
+        "InferenceRESTClient": "inference_client",
+        "RESTConfig": "inference_client",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+
+
+__all__ = [
+    "InferInput",
+    "InferOutput",
+    "InferRequest",
+    "InferResponse",
+    "InferenceRESTClient",
+    "PredictorConfig",
+    "RESTConfig",
+    "constants",
+    "errors",
+    "logging",
+    "utils",
+]
