@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import shlex
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 import trio
 
-from pipeline.errors import InvalidInput
 from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.observe import Observer
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
-from pipeline.tensors.message import AskModel, Infer, InferRequest
-from pipeline.wire import v1, v2
 from server.config import Config, environment
 from server.docs import pages
-from server.examples import beside, path_of, requests_to
+from server.greeting import Shown, greet
 from server.handle import Service
-from server.listen import CannotListen, Listening, listen
+from server.listen import CannotListen, listen
 from server.log import answered, configure, latency, log_pull, observer
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
+from server.middleware import Middleware
 from server.report import FAULTS, blueprints
-from server.sample import sample
 from server.stopping import Stop
 from server.version import NAME, own_version
 from storage import Storage
@@ -53,13 +48,20 @@ def start(config: Config) -> int:
     if config.model_name is not None:
         drawn = [own.named(config.model_name) for own in drawn]
     pipelines = [Pipeline.from_blueprint(own) for own in drawn]
-    return serve(Repository(pipelines), config, metrics, partial(_try, pipelines, config.graphs), Stop())
+    shown = zip(pipelines, config.graphs, strict=True)
+    return serve(Repository(pipelines), config, metrics, shown, stop=Stop(), middleware=Middleware())
 
 
 def serve(
-    repository: Repository, config: Config, metrics: Metrics, lines: Callable[[Listening], Iterable[str]], stop: Stop
+    repository: Repository,
+    config: Config,
+    metrics: Metrics,
+    shown: Iterable[Shown],
+    *,
+    stop: Stop,
+    middleware: Middleware,
 ) -> int:
-    """Binds, says where it is (with ``lines`` to try it by), and serves the models until told to stop.
+    """Binds, says where it is and how to try what is ``shown``, and serves the models until told to stop.
 
     The exit code: 0 stopped cleanly, 1 no port.
     """
@@ -85,7 +87,9 @@ def serve(
     from server import worker  # noqa: PLC0415
     from server.app import make_app  # noqa: PLC0415
 
-    trio.run(worker.serve, service, make_app(service), listening, config, partial(_greet, listening, lines), stop)
+    app = make_app(service)
+    app.asgi_app = middleware.around(app.asgi_app)  # type: ignore[method-assign,assignment]  # as Quart documents it
+    trio.run(worker.serve, service, app, listening, config, partial(greet, listening, shown), stop)
     return 0
 
 
@@ -122,44 +126,3 @@ def problem_of(config: Config) -> str | None:
 def refuse(reason: str, code: int) -> int:
     print(f"pipeline-serve: {reason}", file=sys.stderr)  # noqa: T201
     return code
-
-
-def _greet(listening: Listening, lines: Callable[[Listening], Iterable[str]]) -> None:
-    """Where the server is and lines to try it with, on stdout; everything after it is the log, on stderr."""
-    print(f"serving on {listening.url}", flush=True)  # noqa: T201
-    for line in lines(listening):
-        print(f"  {line}", flush=True)  # noqa: T201
-
-
-def _try(pipelines: Sequence[Pipeline], graphs: Sequence[Path | str], listening: Listening) -> Iterator[str]:
-    return (_curl(listening, pipeline, graph) for pipeline, graph in zip(pipelines, graphs, strict=True))
-
-
-def _folder(given: Path | str) -> Path:
-    """Where requests to what was given lie, as a path that can be pasted; beside a URI is where the server started."""
-    match given:
-        case Path():
-            return given if given.is_dir() else given.parent
-        case _:
-            return Path()
-
-
-def _curl(listening: Listening, pipeline: Pipeline, graph: Path | str) -> str:
-    """A command to try as it stands: with the request beside the graph, else with one that fits what is known.
-
-    Where that is too large for a line, it asks what the model takes.
-    """
-    base = "http://localhost" if listening.unix_path else listening.url
-    curl = ["curl", *(["--unix-socket", str(listening.unix_path)] if listening.unix_path else [])]
-    for file, text in beside(_folder(graph)).items():
-        for own in requests_to(pipeline, [text]):
-            return shlex.join([*curl, base + path_of(own.description, pipeline.name, "predict"), "-d", f"@{file}"])
-    inputs = sample(pipeline.expectation)
-    question = shlex.join([*curl, base + v2.encode_request(AskModel(pipeline.name)).path])
-    if inputs is None:
-        return question
-    try:
-        call = v1.encode_request(Infer(InferRequest(model=pipeline.name, inputs=inputs), "predict"))
-    except InvalidInput:  # rows cannot tell every shape
-        return question
-    return shlex.join([*curl, base + call.path, "-d", bytes(call.body).decode()])

@@ -44,6 +44,7 @@ BLIND = {
     "pipeline/errors.py": "an author's error may raise at every look at it",
     "server/log.py": "an author's error may raise at every look at it",
     "server/once.py": "whatever kept the model from loading is the answer",
+    "server/middleware.py": "what a middleware raises is a reply",
     "storage/fetch.py": "a failure is raised outside of the nursery that would make a group of it",
     "storage/transfer.py": "a thread's failure is raised by the thread that waits for it",
     "server/worker.py": "what breaks a connection must not break the others",
@@ -56,7 +57,7 @@ ENVIRONMENT = {
 # KServe's import paths: its names for files, its names of protocols, and its loggers.
 KSERVE = "pipeline_serve/kserve/"
 # Beside the codecs: the line to curl, KServe's flags that are refused, and paths of others' APIs.
-PROTOCOL_WORDS = {"server/start.py", "server/flags.py", "storage/tokens.py", "storage/hdfs.py"}
+PROTOCOL_WORDS = {"server/greeting.py", "server/flags.py", "server/script.py", "storage/tokens.py", "storage/hdfs.py"}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
@@ -76,7 +77,7 @@ AT_HOME = {
     "hypercorn": {"server/worker.py", "server/connection.py"},
     "obstore": {"storage/"},
     "prometheus_client": {"server/metrics.py"},
-    "click": {"server/cli.py", "server/flags.py"},
+    "click": {"server/cli.py", "server/flags.py", "server/script.py"},
     "httpx": {
         "pipeline/exchange.py",
         "pipeline/transport.py",

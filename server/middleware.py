@@ -1,0 +1,78 @@
+"""ASGI middleware of the user's own around the app: what a script adds before it serves."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import text_of
+from pipeline.wire.statuses import error_reply
+from server.failure import as_shown
+from server.handle import request_id
+from server.log import failed
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+
+
+class Middleware:
+    """What a script adds: ``add_middleware(CORSMiddleware, allow_origins=["*"])``. What is added last is outermost."""
+
+    def __init__(self) -> None:
+        self._added: list[Callable[[ASGIFramework], ASGIFramework]] = []
+        self._in_use = False
+
+    def add_middleware(self, cls: Callable[..., ASGIFramework], *args: Any, **options: Any) -> None:
+        """Requests and replies pass through ``cls(app, *args, **options)``, an ASGI 3 app that calls ``app``.
+
+        It runs on trio: written with anyio or with neither, as Starlette's are. Raises RuntimeError once a server has
+        started.
+        """
+        if self._in_use:
+            raise RuntimeError("middleware is added before the server starts: it has started already")
+        self._added.append(lambda app: cls(app, *args, **options))
+
+    def around(self, app: ASGIFramework) -> ASGIFramework:
+        """The app within all that was added; the app itself where nothing was. Raises what a class raises."""
+        self._in_use = True
+        if not self._added:
+            return app
+        for add in self._added:
+            app = add(app)
+        return partial(_answered, app)
+
+
+async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """The app of others' making: what it raises before it has answered is a reply, as everything else is."""
+    begun = False
+
+    async def sending(event: ASGISendEvent) -> None:
+        nonlocal begun
+        begun = True
+        await send(event)
+
+    try:
+        await app(scope, receive, sending)
+    except Exception as error:  # the app within answers everything, so this is the middleware's
+        if begun or scope["type"] != "http":
+            raise
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request = request_id(headers)
+        if _wants_asyncio(error):
+            error.add_note("a middleware is written for asyncio; here it runs on trio, so write it with anyio")
+        reply = error_reply(as_shown(error, request))
+        failed(request, f"middleware, at {scope['method']} {scope['path']}", error)
+        fields = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in reply.headers.items()]
+        body = b"".join(reply.body)
+        fields += [(b"content-length", b"%d" % len(body)), (b"x-request-id", request.encode())]
+        await send({"type": "http.response.start", "status": reply.status, "headers": fields, "trailers": False})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _wants_asyncio(error: Exception) -> bool:
+    """Whether it came of there being no loop of asyncio: from within asyncio, or by what Python or trio say then."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    within = any(str(frame.f_globals.get("__name__")).partition(".")[0] == "asyncio" for frame in frames)
+    return within or any(words in text_of(error) for words in ("no running event loop", "asyncio"))

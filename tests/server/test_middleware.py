@@ -1,0 +1,133 @@
+"""Middleware around an app: in which order, what it may answer itself, and what it raises."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from starlette.middleware.cors import CORSMiddleware
+
+from server.middleware import Middleware
+
+ORIGIN = (b"origin", b"https://page.example")
+
+
+class Marks:
+    """Adds its name to a header of the reply."""
+
+    def __init__(self, app, name):
+        self.app, self.name = app, name
+
+    async def __call__(self, scope, receive, send):
+        async def marking(event):
+            if event["type"] == "http.response.start":
+                event["headers"].append((b"x-passed", self.name.encode()))
+            await send(event)
+
+        await self.app(scope, receive, marking)
+
+
+class Raises:
+    def __init__(self, app, do):
+        self.app, self.do = app, do
+
+    async def __call__(self, scope, receive, send):
+        await self.do(self.app, scope, receive, send)
+
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ours"})
+
+
+async def ask(own, method="GET", *headers):
+    """(status, headers, body) of one call, and what was sent of it where the app raised."""
+    events = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(event):
+        events.append(event)
+
+    scope = {"type": "http", "method": method, "path": "/x", "query_string": b"", "headers": list(headers)}
+    await own(scope, receive, send)
+    start, *bodies = events
+    return start["status"], start["headers"], b"".join(event["body"] for event in bodies)
+
+
+def around(*added):
+    own = Middleware()
+    for cls, options in added:
+        own.add_middleware(cls, **options)
+    return own.around(app)
+
+
+def test_without_middleware_the_app_is_itself():
+    assert Middleware().around(app) is app
+
+
+async def test_what_is_added_last_is_outermost():
+    _, headers, _ = await ask(around((Marks, {"name": "first"}), (Marks, {"name": "last"})))
+    assert [text for name, text in headers if name == b"x-passed"] == [b"first", b"last"]
+
+
+async def test_starlettes_cors_answers_a_preflight_and_marks_replies():
+    own = around((CORSMiddleware, {"allow_origins": ["https://page.example"], "allow_methods": ["POST"]}))
+    status, headers, body = await ask(own, "GET", ORIGIN)
+    assert (status, body) == (200, b"ours")
+    assert (b"access-control-allow-origin", b"https://page.example") in headers
+    status, headers, body = await ask(own, "OPTIONS", ORIGIN, (b"access-control-request-method", b"POST"))
+    assert (status, body) == (200, b"OK")
+    assert (b"access-control-allow-methods", b"POST") in headers
+
+
+async def test_what_a_middleware_raises_is_a_500_with_the_request_id_and_the_log_has_the_reason(caplog):
+    async def broken(app, scope, receive, send):
+        raise ValueError("secret")
+
+    status, headers, body = await ask(around((Raises, {"do": broken})), "GET", (b"x-request-id", b"mine"))
+    assert status == 500
+    assert "under request id mine" in json.loads(body)["error"]
+    assert b"secret" not in body
+    assert dict(headers)[b"content-length"] == str(len(body)).encode()
+    assert dict(headers)[b"x-request-id"] == b"mine"
+    assert "middleware, at GET /x failed: ValueError" in caplog.text
+
+
+async def test_a_status_that_a_middleware_raises_is_the_replys():
+    class Refused(Exception):
+        status_code, detail = 401, "who are you?"
+
+    async def refuses(app, scope, receive, send):
+        raise Refused
+
+    status, _, body = await ask(around((Raises, {"do": refuses})))
+    assert (status, json.loads(body)) == (401, {"error": "who are you?"})
+
+
+@pytest.mark.parametrize("wait", [lambda: asyncio.sleep(1), lambda: asyncio.Event().wait()], ids=["sleep", "event"])
+async def test_one_that_is_written_for_asyncio_is_told_to_be_written_with_anyio(caplog, wait):
+    async def waits(app, scope, receive, send):
+        await wait()
+
+    status, _, _ = await ask(around((Raises, {"do": waits})))
+    assert status == 500
+    assert "a middleware is written for asyncio; here it runs on trio, so write it with anyio" in caplog.text
+
+
+async def test_what_fails_after_the_reply_began_is_the_connections_end():
+    async def breaks(app, scope, receive, send):
+        await app(scope, receive, send)
+        raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        await ask(around((Raises, {"do": breaks})))
+
+
+def test_nothing_is_added_to_a_server_that_has_started():
+    own = Middleware()
+    own.around(app)
+    with pytest.raises(RuntimeError, match="before the server starts"):
+        own.add_middleware(Marks, name="late")
