@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pipeline_serve.kserve import errors, logging
 from pipeline_serve.kserve.constants import constants
+from pipeline_serve.kserve.model import Model
+from pipeline_serve.kserve.model_repository import ModelRepository
 from pipeline_serve.kserve.predictor_config import PredictorConfig
 from pipeline_serve.kserve.protocol.infer_type import InferInput, InferOutput, InferRequest, InferResponse
 from pipeline_serve.kserve.utils import utils
@@ -36,6 +38,8 @@ __all__ = [
     "InferRequest",
     "InferResponse",
     "InferenceRESTClient",
+    "Model",
+    "ModelRepository",
     "PredictorConfig",
     "RESTConfig",
     "constants",

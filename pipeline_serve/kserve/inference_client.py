@@ -69,8 +69,7 @@ class InferenceRESTClient:
             http2=self._config.http2,
             timeout=self._config.timeout,
             auth=self._config.auth,
-            cert=self._config.cert,
-            verify=self._config.verify,
+            verify=_tls(self._config.verify, self._config.cert),
         )
 
     async def __aenter__(self) -> Self:
@@ -226,6 +225,21 @@ class _Shown:
 
     def __str__(self) -> str:
         return self._response.text
+
+
+def _tls(verify: str | bool | ssl.SSLContext, cert: Any) -> ssl.SSLContext:
+    """``cert``: a file, or (certificate, key[, password])."""
+    match verify:
+        case ssl.SSLContext():
+            context = verify
+        case bool():
+            context = httpx.create_ssl_context(verify=verify)
+        case _:
+            context = ssl.create_default_context()
+            context.load_verify_locations(verify)
+    if cert is not None:
+        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    return context
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

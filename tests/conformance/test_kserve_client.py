@@ -1,14 +1,17 @@
-"""KServe's own REST client, unmodified, against a real server: a test per case of kserve_client.py."""
+"""KServe's own REST client, unmodified, against a real server, and ours in its place: a test per case."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.kserve.both import migrated
 from tests.peers import cases
 from tests.peers.environment import environment
-from tests.serving import serving
+from tests.serving import ROOT, serving
 
 CLIENT = Path(__file__).parents[1] / "peers" / "kserve_client.py"
 APP = """
@@ -51,17 +54,22 @@ GRAPHS = {f"{name}.yaml": f"steps: {{{name}: app.py:{name}}}" for name in WORKIN
 
 @pytest.fixture(scope="module")
 def failures(peer, tmp_path_factory):
-    """Case → its failure, of one process of the client."""
+    """Whose client → case → its failure, of one process of the client."""
     interpreter, folder = peer("kserve"), tmp_path_factory.mktemp("kserve")
-    files = {"app.py": APP, **GRAPHS}
+    files = {"app.py": APP, "client.py": migrated(CLIENT.read_text()), **GRAPHS}
     with serving(folder, files, "--ready", "any", graphs=list(GRAPHS)) as server:
         for model in WORKING:
             ready = f"/v2/models/{model}/ready"
             server.wait_until(f"{model} is loaded", lambda ready=ready: server.get(ready).status_code == 200)
-        yield cases.run(interpreter, CLIENT, server.url, environment())
+        here = {**os.environ, **environment(PYTHONPATH=str(ROOT))}
+        yield {
+            "KServe's": cases.run(interpreter, CLIENT, server.url, environment()),
+            "ours": cases.run(Path(sys.executable), folder / "client.py", server.url, here),
+        }
 
 
 @pytest.mark.parametrize("case", cases.names(CLIENT))
-def test_kserve_client(failures, case):
-    if failures[case]:
-        pytest.fail(failures[case], pytrace=False)
+@pytest.mark.parametrize("client", ["KServe's", "ours"])
+def test_kserve_client(failures, client, case):
+    if failures[client][case]:
+        pytest.fail(failures[client][case], pytrace=False)

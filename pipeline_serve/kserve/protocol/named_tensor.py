@@ -57,11 +57,15 @@ class NamedTensor:
         *,
         sent: Sequence[Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        own: bool = False,
     ) -> Self:
-        """A tensor that came over the wire; ``sent`` is the list that it came in, None where it came in binary."""
+        """A tensor that came over the wire. ``sent`` is the list that it came in, None where it came in binary.
+
+        ``own``: its array is for whoever asks to write into, as one of a list is; else it is a read-only view.
+        """
         made = cls(name, list(tensor.shape), tensor.datatype.name, None, parameters)
         made._array = tensor.array
-        made._shared = sent is None
+        made._shared = sent is None and not own
         made._listed = (lambda: _flat(tensor)) if sent is None else (lambda: sent)  # type: ignore[assignment]
         return made
 

@@ -1,0 +1,79 @@
+"""KServe's ``Model`` and the classes above it: ours, with KServe's requests in its hooks and these on asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+from pipeline.model import Dialect
+from pipeline.model import Model as Ours
+from pipeline_serve.kserve.constants.constants import PredictorProtocol
+from pipeline_serve.kserve.context import get_predictor_config
+from pipeline_serve.kserve.dialect import KServe
+from pipeline_serve.kserve.errors import InvalidInput
+from pipeline_serve.kserve.predictor_config import PredictorConfig
+from pipeline_serve.kserve.protocol.infer_type import InferRequest, InferResponse
+
+
+class InferenceVerb(Enum):
+    """What a model's own ``__call__`` is asked for."""
+
+    EXPLAIN = 1
+    PREDICT = 2
+
+
+InferReturnValueTypes = dict[str, Any] | InferResponse | list[str]
+InferReturnType = Any
+
+
+class BaseKServeModel(Ours):
+    """What a server can hold: a name, ``load`` and ``start``, ``healthy``, ``stop``."""
+
+    dialect: ClassVar[Dialect] = KServe()
+    explains: ClassVar[Any] = InferenceVerb.EXPLAIN
+    forwards: Sequence[str] = ("authorization", "x-b3-traceid")
+    enable_latency_logging: bool = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+
+class InferenceModel(BaseKServeModel):
+    """One that answers requests, all by its own ``__call__(body, headers, verb)`` where it has one."""
+
+
+class Model(InferenceModel):
+    """KServe's model: see ``pipeline_serve.Model``, whose hooks these are."""
+
+    def __init__(self, name: str, return_response_headers: bool = False) -> None:
+        super().__init__(name)
+        self.required_response_headers = return_response_headers
+
+    @property
+    def predictor_config(self) -> PredictorConfig:
+        """The server's; where that names no predictor, what the model says of itself."""
+        config = get_predictor_config()
+        if config is not None and config.predictor_host:
+            return config
+        return PredictorConfig(
+            self.predictor_host,
+            self.predictor_protocol,
+            self.predictor_use_ssl,
+            self.predictor_request_timeout_seconds,
+            self.predictor_request_retries,
+        )
+
+
+__all__ = [
+    "BaseKServeModel",
+    "InferRequest",
+    "InferResponse",
+    "InferReturnType",
+    "InferenceModel",
+    "InferenceVerb",
+    "InvalidInput",
+    "Model",
+    "PredictorConfig",
+    "PredictorProtocol",
+]
