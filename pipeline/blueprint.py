@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pipeline.graph.agree import check_edges
-from pipeline.graph.dag import Graph, connect
+from pipeline.graph.dag import Graph, connect, explained
 from pipeline.graph.each import looped
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.events import MAX_BYTES
@@ -24,6 +24,7 @@ from pipeline.graph.scalars import shown
 from pipeline.graph.source import Entry, Fault, GraphFaults, Node, Place, Scalar, Table, parse
 from pipeline.graph.spec import GraphSpec
 from pipeline.graph.words import listed
+from pipeline.model import Model
 from pipeline.runtimes.catalog import CannotOpen, model_file, runtimes, suffixes
 from pipeline.steps.catalog import Home, StepKind, Storage, step_kinds
 
@@ -108,6 +109,19 @@ def from_model_file(given: Path | str, storage: Storage, name: str | None = None
     return _blueprint(Table((*named, steps), place), _legal(told), Home(folder, storage), [])
 
 
+def from_model(model: Model, storage: Storage, name: str | None = None) -> Blueprint:
+    """The blueprint of a graph of one step around a Model, under its own name unless ``name`` says another.
+
+    Raises GraphFaults for a name that no graph can have.
+    """
+    told = model.name if name is None else name
+    place = Spot(f'model "{told}"')
+    step = Table((Entry("run", place, Scalar(model, place)),), place)
+    steps = Entry("steps", place, Table((Entry(_STEP, place, step),), place))
+    named = Entry("name", place, Scalar(told, place))
+    return _blueprint(Table((named, steps), place), told, Home(Path.cwd(), storage), [])
+
+
 def _located(given: Path, place: object) -> tuple[Path, str]:
     """The folder that the model lies in, with the user's code beside it, and its file's name there."""
     try:
@@ -144,6 +158,7 @@ def _blueprint(root: Node, name: str, home: Home, faults: list[Fault]) -> Bluepr
         for step in graph.steps
         if (interface := described.get(step.name)) is not None
     }
+    graph = explained(graph, [name for name, interface in interfaces.items() if interface.explains])
     check_edges(graph, interfaces, faults)
     found = [*source, *(fault for fault in faults if fault.place not in told)]
     if found:

@@ -44,6 +44,10 @@ async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:
     return work() if size < _LARGE else await to_thread.run_sync(work, abandon_on_cancel=True)
 
 
+class NotConnected(InferError):
+    """No connection came about: nothing of the call has reached anybody."""
+
+
 class Peer:
     """A server's address, and the connections to it that are kept open from call to call while it is entered."""
 
@@ -172,7 +176,7 @@ class Peer:
         return memoryview(body).toreadonly()
 
     def _failed(self, call: Call, error: Exception) -> InferError:
-        reason = _reason(error)
+        reason, kind = _reason(error), InferError
         match error:
             case _ if self._http is None:
                 return self._closed()
@@ -181,9 +185,10 @@ class Peer:
                 told += "; trust_env=False, or NO_PROXY in the environment, goes past it"
             case httpx.ConnectError() | UnicodeError():
                 told = f"cannot connect to {self.url}: {reason}; is a server running there?"
+                kind = NotConnected
             case _:
                 told = f"{call.method} {self.url}{call.path} got no whole reply: {reason}; the server's log may say why"
-        return InferError(Code.BAD_UPSTREAM, told)
+        return kind(Code.BAD_UPSTREAM, told)
 
     def _closed(self) -> InferError:
         return InferError(Code.CANCELLED, f"the client of {self.url} was closed while the call ran")

@@ -23,6 +23,8 @@ from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value
 from pipeline.wire.codec import LISTS, PREDICTOR_PROTOCOL
 
+_NO_EXPLAINER = "Could not find explainer_host."
+
 
 class Dialect(Protocol):
     """How the models of one API see requests and say answers. ``place``: where their async hooks run."""
@@ -141,6 +143,8 @@ class Model:
     predictor_request_timeout_seconds: float = 600
     predictor_request_retries: int = 0
     required_response_headers: bool = False
+    forwards: Sequence[str] = ()
+    """Headers of the request that go on to its predictor, in lower case, beside its id and the trace context."""
     upstreams: tuple[Upstream, ...] = ()
     """Who asks other servers for it: the steps that hold it open."""
 
@@ -247,8 +251,8 @@ class Model:
 
     async def explain(self, payload: Any, headers: Any = None) -> Any:
         """The explanation; by default that of the server at ``explainer_host``."""
-        if self.explainer_host is None:
-            raise NotImplementedError("Could not find explainer_host.")
+        if not self.explainer_host:
+            raise NotImplementedError(_NO_EXPLAINER)
         return await self._upstream("explain", payload, headers or {}, None)
 
     async def postprocess(self, result: Any, headers: Any = None, response_headers: Any = None) -> Any:
@@ -292,8 +296,18 @@ def hooks_of(model: Model, verb: Verb) -> Sequence[Hook]:
         validate = Hook(validate.call, manner_of(model.validate, is_quick=True))
     before = [hook_of(model.preprocess, offered=2)] if has_own(model, "preprocess") else []
     after = [hook_of(model.postprocess, offered=offered)] if has_own(model, "postprocess") else []
-    main = hook_of(model.explain, offered=2) if verb == "explain" else hook_of(model.predict, offered=offered)
+    main = _explain(model) if verb == "explain" else hook_of(model.predict, offered=offered)
     return [*before, validate, main, *after]
+
+
+def _explain(model: Model) -> Hook:
+    """Where there is nobody to ask, a model whose own hooks are synchronous is one still."""
+
+    def refuse(value: Any, headers: Headers, response_headers: Headers) -> Any:
+        raise NotImplementedError(_NO_EXPLAINER)
+
+    has_answer = has_own(model, "explain") or model.explainer_host
+    return hook_of(model.explain, offered=2) if has_answer else Hook(refuse, Manner.AT_ONCE)
 
 
 def _whole(model: Model, verb: Verb) -> Hook:

@@ -106,5 +106,16 @@ class RemoteTurned(msgspec.Struct, frozen=True):
     reason: str | None
 
 
-Event = RequestDone | DetachedDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed | RemoteTurned
+class ModelTurned(msgspec.Struct, frozen=True):
+    """A model that says itself whether it is healthy became so, or is so no more: then ``reason`` says why."""
+
+    model: str
+    version: str
+    step: str
+    reason: str | None
+
+
+Event = (
+    RequestDone | DetachedDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed | RemoteTurned | ModelTurned
+)
 Observer = Callable[[Event], None]

@@ -6,6 +6,7 @@ async with Pipeline.from_file("graph.yaml") as iris:
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import math
@@ -41,12 +42,11 @@ from pipeline.observe import (
     ModelFailed,
     ModelLoaded,
     Observer,
-    RemoteTurned,
     RequestDone,
     Span,
 )
 from pipeline.steps.catalog import Storage, harmless
-from pipeline.steps.readiness import Readiness
+from pipeline.steps.readiness import Ready
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
 
@@ -111,7 +111,7 @@ class Pipeline:
         """What a codec may know before it reads a request; opening the models adds what they tell of themselves."""
         self._phases = phases(drawn.graph)
         self._opened: dict[str, OpenStep] = {}
-        self._readiness: dict[str, Readiness] = {}
+        self._readiness: dict[str, Ready] = {}
         self._threads = trio.CapacityLimiter(math.inf)
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
@@ -150,12 +150,13 @@ class Pipeline:
         self.state, self.failure, self._readiness = State.LOADING, None, {}
         start = time.perf_counter()
         learned: dict[str, Signature] = {}
+        home = dataclasses.replace(self._blueprint.home, model=self.name)
         async with AsyncExitStack() as stack:
             try:
                 for step in self._graph.steps:
                     kind = self._blueprint.kinds[step.action]
                     with harmless(f'opening step "{step.name}"'):
-                        call = await stack.enter_async_context(kind.open_step(step, self._blueprint.home))
+                        call = await stack.enter_async_context(kind.open_step(step, home))
                     learned[step.name] = own = told_of_items(step, call.signature)
                     self._opened[step.name] = self._opening.step(
                         step, call.function, blocking=call.blocking, learned=own, where=call.where
@@ -198,7 +199,8 @@ class Pipeline:
 
     def _fail(self, error: Exception) -> None:
         self.state = State.FAILED
-        self.failure = told(error)
+        # Of a model that says no by itself there is no more to tell.
+        self.failure = "" if isinstance(error, ModelNotReady) else told(error)
         self.tell(ModelFailed(self.name, self.version, error))
 
     def own_interrupts(self) -> None:
@@ -222,9 +224,9 @@ class Pipeline:
             self._told_waiting.add(step)
             self.tell(LimitReached(self.name, step, 1))
 
-    def _turned(self, step: str, readiness: Readiness) -> None:
+    def _turned(self, step: str, readiness: Ready) -> None:
         self.loaded_once = self.loaded_once or self.is_ready
-        self.tell(RemoteTurned(self.name, self.version, step, readiness.reason))
+        self.tell(readiness.turned(self.name, self.version, step, readiness.reason))
 
     def tell(self, event: Event) -> None:
         """Hands an event to every observer."""
@@ -256,6 +258,7 @@ class Pipeline:
         budget = math.inf if timeout is None else budget_of(timeout)
         seconds, specs = (None if timeout is None else budget), self.signature.inputs
         request = asked_in_process(self.name, self.version, specs, inputs, outputs, parameters, headers, seconds, id)
+        await self.look_ready(min(self.deadlines[verb], budget))
         async with self.admitted(verb, budget) as allowance:
             return await self.answer(request, verb, allowance)
         raise AssertionError("a request that is out of time raises")
@@ -279,7 +282,14 @@ class Pipeline:
             raise ModelNotReady(self.name, self.failure or None)
         for step, readiness in self._readiness.items():
             if not readiness.ready:
-                raise ModelNotReady(self.name, f'The server that step "{step}" calls is not ready.')
+                raise ModelNotReady(self.name, readiness.told(step))
+
+    async def look_ready(self, budget: float = math.inf) -> None:
+        """As ``require_ready``, once models that answer for themselves are asked, for ``budget`` (seconds) at most."""
+        if self._readiness and self.state is State.READY:
+            for readiness in tuple(self._readiness.values()):
+                await readiness.look(budget)
+        self.require_ready()
 
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""

@@ -151,12 +151,13 @@ async def _answer(service: Service, call: Call, read_body: ReadBody) -> Reply:
         case make:
             names = {"model": match.model, "version": match.version}
             command = make(**{name: text for name, text in names.items() if text})
-            return match.codec.encode(_ask(service, command), None)
+            return match.codec.encode(await _ask(service, command), None)
 
 
 async def _infer(service: Service, match: Match, verb: Verb, call: Call, read_body: ReadBody) -> Reply:
     pipeline = service.repository.get(match.model, match.version)
-    pipeline.require_ready()  # before anything that is wrong with the call, as in KServe: it may be right in a moment
+    # Before anything that is wrong with the call, as in KServe: it may be right in a moment.
+    await pipeline.look_ready(pipeline.deadlines[verb])
     pipeline.require(verb)
     plain = to_plain(call.headers, service.max_body)
     async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
@@ -207,7 +208,7 @@ async def _coded(reply: Reply, call: Call) -> Reply:
     return Reply(reply.status, headers, body)
 
 
-def _ask(service: Service, command: Command) -> Result:
+async def _ask(service: Service, command: Command) -> Result:
     repository = service.repository
     match command:
         case AskLive():
@@ -224,7 +225,7 @@ def _ask(service: Service, command: Command) -> Result:
             return ModelMetadata(pipeline.name, repository.versions(model), "", pipeline.signature)
         case AskModelReady(model, version):
             pipeline = repository.get(model, version)
-            pipeline.require_ready()
+            await pipeline.look_ready()
             return ModelReady(pipeline.name, ready=True)
         case Infer():
             raise AssertionError("an inference request is run, not asked")

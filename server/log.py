@@ -22,6 +22,7 @@ from pipeline.observe import (
     ModelFailed,
     ModelLoaded,
     ModelNotClosed,
+    ModelTurned,
     RemoteTurned,
     RequestDone,
     walls,
@@ -125,6 +126,16 @@ def observer(event: Event) -> None:
                 'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
                 step, model, limit,
             )  # fmt: skip
+        case RemoteTurned() | ModelTurned():
+            _tell_turned(event)
+        case DetachedDone():
+            log_detached(event)
+        case RequestDone():
+            return
+
+
+def _tell_turned(event: RemoteTurned | ModelTurned) -> None:
+    match event:
         case RemoteTurned(model, version, step, None):
             _LOG.info('model "%s" version %s: the server that step "%s" calls is ready', model, version, step)
         case RemoteTurned(model, version, step, reason):
@@ -132,10 +143,10 @@ def observer(event: Event) -> None:
                 'model "%s" version %s is not ready: the server that step "%s" calls is not: %s',
                 model, version, step, reason,
             )  # fmt: skip
-        case DetachedDone():
-            log_detached(event)
-        case RequestDone():
-            return
+        case ModelTurned(model, version, step, None):
+            _LOG.info('model "%s" version %s: step "%s" is healthy', model, version, step)
+        case ModelTurned(model, version, step, reason):
+            _LOG.warning('model "%s" version %s is not ready: step "%s": %s', model, version, step, reason)
 
 
 def log_pull(event: Pulled) -> None:

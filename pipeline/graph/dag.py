@@ -73,6 +73,15 @@ def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
     return Graph(spec, dag, tuple(ordered), output, planned)
 
 
+def explained(graph: Graph, steps: Collection[str]) -> Graph:
+    """The graph, which explains by the last of those steps, where it says nothing of explanations itself."""
+    last = next((step for step in reversed(graph.planned) if step.name in steps and not step.detached), None)
+    if last is None or "explain" in graph.output:
+        return graph
+    answer = Reference(last.name, None, last.place)
+    return dataclasses.replace(graph, output={**graph.output, "explain": (answer,)})
+
+
 def needed_by(dag: nx.DiGraph[str], wanted: Iterable[Reference]) -> frozenset[str]:
     """The steps that compute what is wanted: those that it names, and all that they read, however far up."""
     named = {reference.source for reference in wanted if reference.source in dag}

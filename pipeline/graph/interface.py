@@ -31,7 +31,7 @@ class Interface:
     is synchronous. ``limit``: how many requests may be in it at once where the user does not say (None: no bound);
     ``keeps_state``: it is 1 because the code may keep state between calls. ``named_parameters``: the author named them,
     and they are all that there is but for the rest; a model and a server take a tensor under any name.
-    ``takes_bytes``: a body that is no JSON is taken, as the bytes it is.
+    ``takes_bytes``: a body that is no JSON is taken, as the bytes it is. ``explains``: it explains too.
     """
 
     parameters: tuple[Parameter, ...]
@@ -43,6 +43,7 @@ class Interface:
     keeps_state: bool = False
     named_parameters: bool = False
     takes_bytes: bool = False
+    explains: bool = False
 
     @property
     def takes_all(self) -> bool:

@@ -17,7 +17,7 @@ from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.plugins import plugins
-from pipeline.steps.readiness import Readiness
+from pipeline.steps.readiness import Ready
 from pipeline.tensors.signature import Signature
 
 # What a step's `close` gets when the process wants to stop: longer than a flush, shorter than anybody's patience.
@@ -42,10 +42,14 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a graph lives: what its relative paths and its user code are relative to, and who brings its models."""
+    """Where a graph lives: what its relative paths and its user code are relative to, and who brings its models.
+
+    ``model``: what it is served as, once that is settled.
+    """
 
     folder: Path
     storage: Storage
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Call:
     function: Callable[..., Any]
     blocking: bool
     signature: Signature = Signature()
-    readiness: Readiness | None = None
+    readiness: Ready | None = None
     where: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""``run``: a function, an async function, or a class of the user's own."""
+"""``run``: a function, an async function, or a class of the user's own; a Model is for ``models.py``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import HANDLES, later, meant, near
+from pipeline.steps import models
 from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores, harmless
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound, Form
@@ -45,6 +46,10 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | Non
     target = _target(step, home, faults)
     if target is None:
         return None
+    if models.is_model(target):
+        if isinstance(target, type):
+            _params(step, target, faults)
+        return models.describe(step, target, faults)
     params = _params(step, target, faults)
     signature = _signature(step, target, params, faults)
     if signature is None:
@@ -74,6 +79,10 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     """
     faults: list[Fault] = []
     target = _target(step, home, faults)
+    if models.is_model(target):
+        async with models.open_model(step, home, target) as call:
+            yield call
+        return
     params = step.option("params", {})
     signature = _signature(step, target, params, faults) if target is not None else None
     if target is None or signature is None:
@@ -145,7 +154,7 @@ def _params(step: StepSpec, target: Any, faults: list[Fault]) -> Mapping[str, An
             message = f'step "{step.name}": "{name}" is a handle and one of its params; name the handle otherwise'
             faults.append(Fault(step.at(f"{HANDLES}.{name}"), message))
     # A misspelt name is one mistake: it is not missing as well.
-    given = {*params, *(near(name, names) for name in unknown)}
+    given = {*params, *(near(name, names) for name in unknown), *models.names_of(target)}
     for name in names if isinstance(target, type) else ():
         if parameters[name].default is inspect.Parameter.empty and name not in given:
             message = f'step "{step.name}": {taker} needs "{name}"; give it under params'

@@ -1,0 +1,157 @@
+"""One request's way through the hooks of an open model: where each of them runs, and what its answer is.
+
+Async hooks are awaited on the loop, or on asyncio's; synchronous ones run in a thread, one at a time.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from pipeline.engine.blame import Blame
+from pipeline.engine.limit import Limit
+from pipeline.engine.place import alone
+from pipeline.engine.step import Context, ThreadStep
+from pipeline.graph.spec import REQUEST, StepSpec
+from pipeline.graph.words import VERBS
+from pipeline.hooks import Manner, hops_of
+from pipeline.model import Model, hooks_of, verb_of
+from pipeline.steps.predictor import asked_for
+from pipeline.steps.streams import chunks, from_thread
+from pipeline.tensors.forms import Bound, describe
+from pipeline.tensors.message import InferRequest
+from pipeline.tensors.signature import Signature
+from pipeline.tensors.tensor import Json, Raw, Tensor, Value
+
+if TYPE_CHECKING:
+    from pipeline.engine.asyncio_loop import AsyncioLoop
+
+_NOTHING: Mapping[str, Value] = {}
+
+
+class Course:
+    """How an open model answers. ``asyncio``: where its async hooks run, None for this loop.
+
+    ``at_once``: how many synchronous hooks may run beside each other.
+    """
+
+    def __init__(
+        self, step: StepSpec, model: Model, signature: Signature, asyncio: AsyncioLoop | None, at_once: int
+    ) -> None:
+        self._name = step.name
+        self._detached = step.detached
+        self._as_sent = reads_as_sent(step)
+        self._blame = Blame(step)
+        self._model = model
+        self._dialect = model.dialect
+        self._hops = {verb: hops_of(hooks_of(model, verb_of(verb))) for verb in VERBS}
+        self._only_output = next(iter(signature.outputs)) if len(signature.outputs) == 1 else step.name
+        self._asyncio = asyncio
+        # The graph's own limit bounds who waits.
+        self._one = Limit(f"Step {step.name}", at_once, math.inf)
+        self._threads = trio.CapacityLimiter(math.inf)
+
+    def blocking(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        """The answer of a model all of whose hooks are synchronous, in a thread."""
+        request = self._request(inputs, context)
+        value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
+        for hop in self._hops[context.verb]:
+            value = hop.run(value, headers, told)
+        return self._answer(value, told, request, context)
+
+    async def awaited(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        """The answer. Cancelled, an async hook is cancelled; one in a thread ends by itself, and no other begins."""
+        request = self._request(inputs, context)
+        value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
+        with asked_for(context):
+            for hop in self._hops[context.verb]:
+                match hop.manner:
+                    case Manner.BLOCKING:
+                        value = await self._in_thread(functools.partial(hop.run, value, headers, told), context)
+                    case Manner.AWAITED if self._asyncio is not None:
+                        value = await self._asyncio.run(hop.awaited, value, headers, told)
+                    case Manner.AWAITED:
+                        value = await hop.awaited(value, headers, told)
+                    case Manner.AT_ONCE:
+                        value = hop.run(value, headers, told)
+        return self._answer(value, told, request, context)
+
+    # ---- what the model sees
+
+    def _request(self, inputs: Mapping[str, Bound], context: Context) -> InferRequest:
+        """The request as it was sent, where that is what the step reads; else one of what it is given.
+
+        One JSON value, or bytes, is a body; tensors are the inputs of a request that has none.
+        """
+        if self._as_sent and context.caller is None and context.whole is None:
+            return context.request
+        values = {name: self._value(name, given, context) for name, given in inputs.items()}
+        body, plain = None, False
+        match list(values.values()):
+            case [Json(value)]:
+                body, plain = value, True
+            case [Raw(bytes() as data)]:
+                body, plain = data, True
+        return msgspec.structs.replace(
+            context.request, inputs=values, body=body, plain=plain, input_parameters={}, outputs=()
+        )
+
+    def _value(self, name: str, given: Bound, context: Context) -> Value:
+        match given:
+            case Tensor() | Json() | Raw(bytes()):
+                return given
+            case Raw():
+                reason = "is a stream, which can be nothing but the answer of a graph"
+            case _:
+                reason = f"is one tensor, and it got {describe(given)}; say which one, as step.tensor"
+        raise self._blame.misfit(name, given, context, reason)
+
+    # ---- what its hooks mean
+
+    def _answer(
+        self, result: Any, told: Mapping[str, str], request: InferRequest, context: Context
+    ) -> Mapping[str, Value]:
+        if self._detached:
+            return _NOTHING
+        context.answer.headers |= {str(name).lower(): str(text) for name, text in told.items()}
+        match result:
+            case AsyncIterator():
+                items = result if self._asyncio is None else self._asyncio.iterate(result)
+                return {self._name: Raw(chunks(f'step "{self._name}"', items))}
+            case Iterator():
+                in_thread = functools.partial(self._taken, context=context)
+                return {self._name: Raw(chunks(f'step "{self._name}"', from_thread(result, in_thread)))}
+        found = self._dialect.answer(result, request, context.answer)
+        match found:
+            case Tensor():
+                return {self._only_output: found}
+            case Json() | Raw():
+                return {self._name: found}
+        return found
+
+    async def _in_thread(self, work: Callable[[], Any], context: Context) -> Any:
+        """What the work gives, in a thread, once no other synchronous hook of the model runs."""
+        given: list[Any] = []
+        await self._taken(lambda: given.append(work()), context=context)
+        return given.pop()
+
+    async def _taken(self, work: Callable[[], None], *, context: Context) -> None:
+        def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+            work()
+            return _NOTHING
+
+        await alone(ThreadStep(self._name, call, None, self._one), {}, context, self._threads)
+
+
+def reads_as_sent(step: StepSpec) -> bool:
+    """Whether the step reads the request, all of it and nothing else."""
+    match step.references:
+        case (reference,) if reference.source == REQUEST and reference.name is None:
+            return step.each is None
+        case _:
+            return False

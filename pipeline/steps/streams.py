@@ -1,0 +1,91 @@
+"""An iterator that a hook gave, as a stream of bytes or text on trio, wherever its code has to run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import trio
+
+from pipeline.errors import WrongAnswer
+
+# What the clean-up of a generator gets, as what a step's `close` does.
+_CLOSE_SECONDS = 5.0
+
+InThread = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
+"""Calls it in a thread. Cancelled, it returns at once, and the thread ends by itself."""
+
+
+async def chunks(what: str, items: AsyncIterator[Any]) -> AsyncGenerator[bytes | str, None]:
+    """What the iterator gives, which is closed at the end. Raises WrongAnswer, naming ``what``, for what is no chunk.
+
+    Cancelled, or closed before its end, the iterator is closed too.
+    """
+    try:
+        async for item in items:
+            match item:
+                case bytes() | str():
+                    yield item
+                case bytearray() | memoryview():
+                    yield bytes(item)
+                case _:
+                    told = f"streams a {type(item).__name__}; a stream is of bytes or text"
+                    raise WrongAnswer(f"{what} {told}")
+    finally:
+        if (close := getattr(items, "aclose", None)) is not None:
+            await close()
+
+
+async def from_thread(items: Iterator[Any], in_thread: InThread) -> AsyncGenerator[Any, None]:
+    """The items of a synchronous iterator, each made in a thread when it is asked for.
+
+    Cancelled, the thread ends the item that it makes, and closes the iterator; closed between two, it is closed in one.
+    """
+    source = _Source(items)
+    try:
+        while True:
+            await in_thread(source.take)
+            if source.is_over:
+                return
+            yield source.item()
+    finally:
+        source.left = True
+        if not source.busy:
+            patience = trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS)
+            with patience:
+                await trio.to_thread.run_sync(source.close, abandon_on_cancel=True)
+
+
+class _Source:
+    """An iterator that one thread at a time is in; whoever is the last in it closes it."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+        self._inside = threading.Lock()
+        self._made: list[Any] = []
+        self.is_over = False
+        self.left = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread that nobody waits for any more is still in it."""
+        return self._inside.locked()
+
+    def take(self) -> None:
+        with self._inside:
+            try:
+                self._made.append(next(self._items))
+            except StopIteration:
+                self.is_over = True
+        if self.left:
+            self.close()
+
+    def item(self) -> Any:
+        return self._made.pop()
+
+    def close(self) -> None:
+        close = getattr(self._items, "close", None)
+        with self._inside:
+            if close is not None:
+                close()
