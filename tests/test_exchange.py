@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from pipeline.errors import Code, InferError, InvalidInput
-from pipeline.exchange import Peer
+from pipeline.exchange import NotConnected, Peer
 from pipeline.wire.codec import Call
 from tests.raw import (
     answer,
@@ -210,7 +210,7 @@ def test_a_refusal_that_comes_before_the_request_is_read_is_the_reply(run):
 )
 def test_a_server_that_cannot_be_reached_is_named_with_the_reason_and_a_way_out(run, url, reason):
     error = failure(run, url)
-    assert type(error) is InferError
+    assert type(error) is NotConnected
     assert error.code is Code.BAD_UPSTREAM
     assert error.message.startswith(f"cannot connect to {url.replace('user:secret@', '')}: {reason}")
     assert error.message.endswith("; is a server running there?")
