@@ -3,7 +3,7 @@
 The text is run under KServe as it stands, and under us with its import lines changed.
 """
 
-# ruff: noqa: C901, I001, PLW0108, PTH110, PTH118, PTH123, RUF012, UP038  # as people write it
+# ruff: noqa: C901, I001, PTH110, PTH118, PTH123, RUF012  # as people write it
 
 import argparse
 import asyncio
