@@ -14,6 +14,7 @@ from pipeline.observe import Observer
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from server.config import Config, environment
+from server.controls import Controls
 from server.docs import pages
 from server.greeting import Shown, greet
 from server.handle import Service
@@ -23,7 +24,6 @@ from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
 from server.report import FAULTS, blueprints
-from server.stopping import Stop
 from server.version import NAME, own_version
 from storage import Storage
 from storage.events import Event
@@ -49,7 +49,7 @@ def start(config: Config) -> int:
         drawn = [own.named(config.model_name) for own in drawn]
     pipelines = [Pipeline.from_blueprint(own) for own in drawn]
     shown = zip(pipelines, config.graphs, strict=True)
-    return serve(Repository(pipelines), config, metrics, shown, stop=Stop(), middleware=Middleware())
+    return serve(Repository(pipelines), config, metrics, shown, controls=Controls(), middleware=Middleware())
 
 
 def serve(
@@ -58,7 +58,7 @@ def serve(
     metrics: Metrics,
     shown: Iterable[Shown],
     *,
-    stop: Stop,
+    controls: Controls,
     middleware: Middleware,
 ) -> int:
     """Binds, says where it is and how to try what is ``shown``, and serves the models until told to stop.
@@ -89,7 +89,7 @@ def serve(
 
     app = make_app(service)
     app.asgi_app = middleware.around(app.asgi_app)  # type: ignore[method-assign,assignment]  # as Quart documents it
-    trio.run(worker.serve, service, app, listening, config, partial(greet, listening, shown), stop)
+    trio.run(worker.serve, service, app, listening, config, partial(greet, listening, shown), controls)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Being asked to stop: by a signal, or by a call from wherever; and what is done about it."""
+"""Being asked to stop, by a signal or otherwise, and what is done about it."""
 
 from __future__ import annotations
 
@@ -16,33 +16,6 @@ from server.handle import Service
 _LOG = logging.getLogger("pipeline_serve")
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _SIGNAL_BASE = 128
-
-
-class Stop:
-    """Asks a server to stop. What is asked before it serves is heard as soon as it does."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._event = trio.Event()
-
-    def ask(self) -> None:
-        """Returns at once; may be called in a signal handler, in any thread and in the loop itself."""
-        self._asked = True  # first, and looked at last: whichever way the two threads run, it is seen
-        if self._token is not None:
-            with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._event.set)
-
-    @contextlib.contextmanager
-    def heard(self) -> Iterator[trio.Event]:
-        """The event of its having been asked, while a server runs; then all is forgotten. In trio's loop."""
-        self._event, self._token = trio.Event(), trio.lowlevel.current_trio_token()
-        if self._asked:
-            self._event.set()
-        try:
-            yield self._event
-        finally:
-            self._token, self._asked = None, False
 
 
 @contextlib.contextmanager

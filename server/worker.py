@@ -25,10 +25,11 @@ from hypercorn.utils import wrap_app
 
 from server.config import Config
 from server.connection import Connection
+from server.controls import Controls
 from server.finish import finishing
 from server.handle import Service
 from server.listen import Listening
-from server.stopping import Stop, signals_heard
+from server.stopping import signals_heard
 from server.stopping import watch as watch_stop
 
 if TYPE_CHECKING:
@@ -38,10 +39,15 @@ _LOG = logging.getLogger("pipeline_serve")
 
 
 async def serve(
-    service: Service, app: QuartTrio, listening: Listening, config: Config, announce: Callable[[], None], stop: Stop
+    service: Service,
+    app: QuartTrio,
+    listening: Listening,
+    config: Config,
+    announce: Callable[[], None],
+    controls: Controls,
 ) -> None:
-    """Serves until a signal or ``stop`` says so, then drains: not ready, no new connections, the old ones within
-    ``grace``.
+    """Serves until a signal or its ``controls`` say stop, then drains: not ready, no new connections, the old ones
+    within ``grace``.
 
     What is left of that is for detached steps.
 
@@ -49,7 +55,7 @@ async def serve(
     process at once. Cancelled, it stops without draining; models are closed.
     """
     try:
-        with stop.heard() as asked, signals_heard() as signals:
+        with signals_heard() as signals:
             service.owns_interrupts = True
             for pipeline in service.repository:
                 pipeline.own_interrupts()
@@ -57,7 +63,7 @@ async def serve(
             async with trio.open_nursery() as models:
                 models.start_soon(service.repository.serve)
                 stopping = trio.Event()
-                async with trio.open_nursery() as watch:
+                async with controls.taken() as asked, trio.open_nursery() as watch:
                     watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay)
                     deadline = await serve_connections(app, listening, hypercorn_config(config), stopping)
                     with trio.move_on_at(deadline) as patience:

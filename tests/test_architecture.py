@@ -43,6 +43,7 @@ BLIND = {
     "server/failure.py": "an author's text may have none",
     "server/handle.py": "the one of the request path: a failure is a reply",
     "pipeline/errors.py": "an author's error may raise at every look at it",
+    "server/controls.py": "who asked for it does not wait, and the server goes on",
     "server/log.py": "an author's error may raise at every look at it",
     "server/once.py": "whatever kept the model from loading is the answer",
     "server/middleware.py": "what a middleware raises is a reply",
