@@ -134,9 +134,7 @@ class _Predictor:
         if server is None:
             raise RuntimeError(f'model "{self._model.name}" has been open since before it was told whom to ask')
         asked = self._model.dialect.asked(payload)
-        own = asked or InferRequest(model=self._model.name, inputs={})
-        own = msgspec.structs.replace(own, model=self._model.name, version="", headers=self._headers(headers))
-        command = Infer(own, verb)
+        command = Infer(self._request(server.codec, asked, headers), verb)
         call = await in_thread_if_large(size_of(command), lambda: _written(server, command, asked, payload))
         reply = await self._exchanged(server, call)
         secrets = secrets_of(server.peer.url, call.headers)
@@ -179,9 +177,18 @@ class _Predictor:
                 result = msgspec.structs.replace(result, outputs={self._step: only})
         return self._model.dialect.answered(result)
 
-    def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
+    def _request(self, codec: Codec, asked: InferRequest | None, headers: Mapping[str, str]) -> InferRequest:
+        """What is asked, under the model's own name, as under KServe; a protocol that names no outputs chooses none."""
         names = (*_FORWARDED, *self._model.forwards)
-        return travelling(self._step, names, given, given.get(REQUEST_ID_HEADER, ""))
+        own = asked or InferRequest(model=self._model.name, inputs={})
+        return msgspec.structs.replace(
+            own,
+            model=self._model.name,
+            version="",
+            outputs=() if codec.UNNAMED else own.outputs,
+            parameters=codec.travelling(own.parameters),
+            headers=travelling(self._step, names, headers, headers.get(REQUEST_ID_HEADER, "")),
+        )
 
 
 def _written(server: _Server, command: Infer, asked: InferRequest | None, payload: Any) -> Call:
