@@ -14,9 +14,9 @@ from pipeline.steps.metadata import specs_of
         ([{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], {"x": "FP32[-1,4]"}),
         (({"name": "x", "datatype": "bytes", "shape": ()},), {"x": "BYTES[]"}),
         ([{"name": "x", "datatype": "INT8", "shape": list(np.array([2, 3]))}], {"x": "INT8[2,3]"}),
-        ([{"name": "b", "datatype": "BOOL", "shape": [1]}, {"name": "a", "datatype": "BOOL", "shape": [0]}], {"b": "BOOL[1]", "a": "BOOL[0]"}),
+        ([{"name": name, "datatype": "BOOL", "shape": [1]} for name in "ba"], {"b": "BOOL[1]", "a": "BOOL[1]"}),
     ],
-)  # fmt: skip
+)
 def test_entries_are_specs_in_their_order(given, specs):
     assert [(name, str(spec)) for name, spec in specs_of(given).items()] == list(specs.items())
 
