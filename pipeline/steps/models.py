@@ -89,7 +89,7 @@ def is_blocking(target: Model | type[Model]) -> bool:
 
 def _explains(step: StepSpec, target: Model | type[Model]) -> bool:
     host = target.explainer_host or dict(step.option("params", {})).get("explainer_host")
-    return has_own(target, "explain") or bool(host)
+    return has_own(target, "explain") or has_own(target, "__call__") or bool(host)
 
 
 @asynccontextmanager

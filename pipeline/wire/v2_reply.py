@@ -55,7 +55,9 @@ def _with_parameters(entry: dict[str, Any], told: Mapping[str, Any] | None) -> d
     """The entry of an output in a reply with a tail, and what its step has told of it."""
     if not told:
         return entry
-    return {**entry, "parameters": {**told, **entry.get("parameters", {})}}
+    parameters = {**told, **entry.get("parameters", {})}
+    data = {"data": entry["data"]} if "data" in entry else {}
+    return {**{key: value for key, value in entry.items() if key not in data}, "parameters": parameters, **data}
 
 
 def as_it_is(reply: Reply, model: str) -> Reply:

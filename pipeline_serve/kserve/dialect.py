@@ -82,7 +82,7 @@ def infer_request(request: message.InferRequest) -> InferRequest:
             for name, value in request.inputs.items()
         ],
         request_id=request.id,
-        parameters=dict(request.parameters) or None,
+        parameters=body.get("parameters") if body else dict(request.parameters) or None,
         request_outputs=requested(wanted) if wanted else None,
         model_version=request.version or None,
     )

@@ -442,7 +442,10 @@ def helpers():
     for name in names:
         yield f"config {name}", lambda: [getattr(config, name), getattr(PredictorConfig("h"), name)]
     yield "no config", get_predictor_config
-    yield "config of the context", lambda: [set_predictor_config(config), get_predictor_config() is config][1]
+    yield (
+        "config of the context",
+        lambda: [set_predictor_config(config), get_predictor_config() is config, set_predictor_config(None)],
+    )
     yield "mount", lambda: [MODEL_MOUNT_DIRS, ModelRepository().models_dir, ModelRepository("/x").models_dir]
     yield "unload nothing", lambda: ModelRepository().unload("m")
     yield "repository", repository

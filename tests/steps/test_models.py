@@ -587,6 +587,15 @@ async def test_a_model_that_explains_is_the_graphs_explanation():
         assert (await asked(pipeline, verb="explain")).outputs["s1"].array == b"other"
 
 
+async def test_one_whose_own_call_is_all_there_is_may_explain_too():
+    class Whole(Echo):
+        def __call__(self, body, headers=None, verb="predict"):
+            return {"verb": verb}
+
+    async with graph(Whole) as pipeline:
+        assert (await asked(pipeline, verb="explain")).outputs["s0"].value == {"verb": "explain"}
+
+
 async def test_one_that_does_not_is_told_in_kserves_words():
     async with graph(Echo) as pipeline:
         with pytest.raises(InferError, match=r"^Could not find explainer_host\.$") as raised:

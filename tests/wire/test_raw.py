@@ -89,6 +89,11 @@ def test_parameters_of_an_answer_and_of_its_outputs_stand_where_kserve_has_them(
     ]  # fmt: skip
     assert head["parameters"] == {"n": 1}
 
+    one = {**BODIES[v2], "outputs": [{"name": "y", "parameters": {"binary_data": True}}, {"name": "x"}]}
+    _, options = decoded(v2, one)
+    head = json.loads(bytes(v2.encode(InferResponse(model="m", outputs=outputs, **said), options).body[0]))
+    assert list(head["outputs"][0]) == ["name", "shape", "datatype", "parameters", "data"]
+
 
 def test_a_parameter_that_is_no_json_is_the_models_fault():
     with pytest.raises(WrongAnswer, match="the answer is no JSON"):

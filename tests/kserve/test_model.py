@@ -1,0 +1,246 @@
+"""KServe's models in a pipeline: hooks on asyncio, requests beside each other, cancellation, a predictor."""
+
+import asyncio
+import threading
+
+import httpx
+import numpy as np
+import pytest
+import trio
+
+from pipeline import blueprint
+from pipeline.errors import Code, DeadlineExceeded, InferError
+from pipeline.tensors import message
+from pipeline.tensors.tensor import Json
+from pipeline_serve import Pipeline
+from pipeline_serve.kserve import InferenceRESTClient, InferOutput, InferRequest, InferResponse, Model, RESTConfig
+from pipeline_serve.kserve.context import get_predictor_config, set_predictor_config
+from pipeline_serve.kserve.model import BaseKServeModel, InferenceModel, InferenceVerb
+from pipeline_serve.kserve.predictor_config import PredictorConfig
+from pipeline_serve.kserve.utils.utils import get_predict_input, get_predict_response
+from storage import Storage
+from tests.raw import answer, answering, raw_server
+
+
+class Iris(Model):
+    def __init__(self):
+        super().__init__("iris")
+
+
+def opened(model):
+    return Pipeline.from_blueprint(blueprint.from_model(model, Storage({})))
+
+
+async def asked(pipeline, body, verb="predict", seconds=60.0):
+    """The answer to a plain body, as a caller on the wire has it."""
+    inputs = {"instances": Json(body)}
+    request = message.InferRequest(model="iris", id="1", inputs=inputs, body=body, plain=True, headers={"x-own": "1"})
+    async with pipeline.admitted(verb, seconds) as allowance:
+        response = await pipeline.answer(request, verb, allowance)
+        (value,) = response.outputs.values()
+        return value.value
+    raise AssertionError("a request that is out of time raises")
+
+
+async def test_ten_requests_wait_side_by_side():
+    class Waits(Iris):
+        def __init__(self):
+            super().__init__()
+            self.barrier = asyncio.Barrier(10)
+
+        async def predict(self, payload, headers=None):
+            await self.barrier.wait()
+            return payload
+
+    async with opened(Waits()) as pipeline, trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(asked, pipeline, number)
+
+
+@pytest.mark.parametrize("way", ["cancelled", "deadline"])
+async def test_a_cancellation_reaches_the_hook_which_can_clean_up(way):
+    class Sleeps(Iris):
+        cleaned = False
+
+        def __init__(self):
+            super().__init__()
+            self.begun = threading.Event()
+
+        async def predict(self, payload, headers=None):
+            try:
+                self.begun.set()
+                await asyncio.sleep(3600)
+            finally:
+                # What an asyncio library does there: waits again.
+                await asyncio.sleep(0.01)
+                self.cleaned = True
+
+    model = Sleeps()
+    async with opened(model) as pipeline:
+        if way == "deadline":
+            with pytest.raises(DeadlineExceeded):
+                await asked(pipeline, 0, seconds=0.05)
+        else:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(asked, pipeline, 0)
+                await trio.to_thread.run_sync(model.begun.wait)
+                nursery.cancel_scope.cancel()
+    assert model.cleaned
+
+
+async def test_a_library_of_asyncio_asks_another_server():
+    class Asks(Iris):
+        async def predict(self, payload, headers=None):
+            async with httpx.AsyncClient(trust_env=False) as client:
+                return (await client.get(payload["url"])).json()
+
+    with raw_server(answering(answer(b'{"a":1}'))) as server:
+        async with opened(Asks()) as pipeline:
+            assert await asked(pipeline, {"url": server.url}) == {"a": 1}
+
+
+async def test_a_loop_that_is_entered_again_as_nest_asyncio_does_it():
+    class Nests(Iris):
+        async def predict(self, payload, headers=None):
+            loop, outer = asyncio.get_running_loop(), asyncio.current_task()
+            inner = loop.create_task(self.inner(payload))
+            asyncio.tasks._leave_task(loop, outer)
+            while not inner.done():
+                loop._run_once()
+            asyncio.tasks._enter_task(loop, outer)
+            return inner.result()
+
+        async def inner(self, payload):
+            await asyncio.sleep(0)
+            return payload + 1
+
+    async with opened(Nests()) as pipeline:
+        assert await asked(pipeline, 1) == 2
+
+
+async def test_kserves_own_client_in_a_hook():
+    class Asks(Iris):
+        async def predict(self, payload, headers=None):
+            async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
+                return await client.infer(payload["url"], {"instances": [1]}, model_name="other")
+
+    with raw_server(answering(answer(b'{"predictions":[2]}'))) as server:
+        async with opened(Asks()) as pipeline:
+            assert await asked(pipeline, {"url": server.url}) == {"predictions": [2]}
+
+
+async def test_in_process_a_request_is_kserves():
+    class Adds(Iris):
+        def predict(self, payload, headers=None):
+            assert isinstance(payload, InferRequest)
+            return get_predict_response(payload, get_predict_input(payload) + 1, self.name)
+
+    async with opened(Adds()) as pipeline:
+        response = await pipeline.infer({"x": np.array([1, 2])})
+    assert response["output-0"].tolist() == [2, 3]
+
+
+async def test_the_callers_array_is_not_written_into():
+    class Writes(Iris):
+        def predict(self, payload, headers=None):
+            array = payload.inputs[0].as_numpy()
+            array += 1
+
+    array = np.array([1, 2])
+    async with opened(Writes()) as pipeline:
+        with pytest.raises(ValueError, match="read-only"):
+            await pipeline.infer({"x": array})
+    assert array.tolist() == [1, 2]
+
+
+async def test_a_buffer_that_a_model_fills_again_changes_no_answer():
+    class Fills(Iris):
+        buffer = np.zeros(1)
+
+        def predict(self, payload, headers=None):
+            self.buffer[:] = payload.inputs[0].as_numpy()
+            output = InferOutput("y", [1], "FP64")
+            output.set_data_from_numpy(self.buffer)
+            return InferResponse(payload.id, self.name, [output])
+
+    async with opened(Fills()) as pipeline:
+        answers = [await pipeline.infer({"x": np.array([float(number)])}) for number in range(3)]
+    assert [each["y"][0] for each in answers] == [0, 1, 2]
+
+
+async def test_a_call_of_its_own_explains_too():
+    class Whole(InferenceModel):
+        def __init__(self):
+            super().__init__("iris")
+            self.ready = True
+
+        async def __call__(self, body, headers=None, verb=InferenceVerb.PREDICT):
+            return {"verb": verb.name}
+
+    async with opened(Whole()) as pipeline:
+        assert await asked(pipeline, 0) == {"verb": "PREDICT"}
+        assert await asked(pipeline, 0, verb="explain") == {"verb": "EXPLAIN"}
+
+
+async def test_called_by_hand_it_goes_through_its_hooks():
+    class Hooks(Iris):
+        def preprocess(self, payload, headers=None):
+            return [*payload, "pre"]
+
+        def predict(self, payload, headers=None):
+            return [*payload, "predict"]
+
+        async def explain(self, payload, headers=None):
+            return [*payload, "explain"]
+
+        def postprocess(self, result, headers=None):
+            return [*result, "post"]
+
+    model = Hooks()
+    assert isinstance(model, BaseKServeModel)
+    assert await model([]) == (["pre", "predict", "post"], {})
+    assert await model([], verb=InferenceVerb.EXPLAIN) == (["pre", "explain", "post"], {})
+
+
+# ---- predictors
+
+
+@pytest.fixture
+def config():
+    """Sets the server's, as a ModelServer does; put back at the end."""
+    before = get_predictor_config()
+    yield set_predictor_config
+    set_predictor_config(before)
+
+
+def test_whom_a_transformer_asks(config):
+    model = Iris()
+    assert (model.predictor_config.predictor_host, model.predictor_config.protocol) == (None, "v1")
+    model.predictor_host, model.predictor_protocol = "own:1", "v2"
+    assert (model.predictor_config.predictor_base_url, model.predictor_config.protocol) == ("http://own:1", "v2")
+    config(PredictorConfig("server:2", "v1", predictor_use_ssl=True))
+    assert model.predictor_config.predictor_base_url == "https://server:2"
+
+
+async def test_without_a_predictor_there_is_no_answer():
+    async with opened(Iris()) as pipeline:
+        with pytest.raises(NotImplementedError, match=r"Could not find predictor_host\."):
+            await asked(pipeline, {"instances": []})
+
+
+async def test_the_predictors_refusal_passes_through_without_its_address(config):
+    with raw_server(answering(answer(b'{"error":"no"}', status="422 Oh"))) as server:
+        config(PredictorConfig(server.url.removeprefix("http://")))
+        async with opened(Iris()) as pipeline:
+            with pytest.raises(InferError) as raised:
+                await asked(pipeline, {"instances": [1]})
+    assert raised.value.status == 422
+    assert server.url not in raised.value.message
+
+
+async def test_a_predictor_that_is_not_there_is_a_bad_gateway(config):
+    config(PredictorConfig("127.0.0.1:1"))
+    async with opened(Iris()) as pipeline:
+        with pytest.raises(InferError) as raised:
+            await asked(pipeline, {"instances": [1]})
+    assert raised.value.code is Code.BAD_UPSTREAM
