@@ -29,6 +29,7 @@ from pipeline.engine.limit import Limit
 from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
+from pipeline.engine.stream import watched, whole
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
 from pipeline.graph.each import told_of_items
 from pipeline.graph.edges import sees_all
@@ -260,7 +261,7 @@ class Pipeline:
         request = asked_in_process(self.name, self.version, specs, inputs, outputs, parameters, headers, seconds, id)
         await self.look_ready(min(self.deadlines[verb], budget))
         async with self.admitted(verb, budget) as allowance:
-            return await self.answer(request, verb, allowance)
+            return await whole(await self.answer(request, verb, allowance))
         raise AssertionError("a request that is out of time raises")
 
     def admitted(self, verb: Verb, budget: float) -> AbstractAsyncContextManager[Allowance]:
@@ -298,8 +299,8 @@ class Pipeline:
     async def answer(self, request: InferRequest, verb: Verb, allowance: Allowance) -> InferResponse:
         """The answer to a request that is admitted. Steps are told the deadline of its ``allowance``.
 
-        Raises InferError or what a step raised. Cancelled, every step below is cancelled, and the allowance says which
-        they were.
+        A stream is the caller's to iterate and close, while the request is still admitted. Raises InferError or what a
+        step raised. Cancelled, every step below is cancelled, and the allowance says which they were.
         """
         if self.state is not State.READY:
             raise ModelNotReady(self.name, "It was closed while the request waited.")
@@ -308,23 +309,25 @@ class Pipeline:
         plan = self._plan(verb, self._contract.steps_for(verb, request.outputs))
         steps = [self._opened[step.name] for step in plan.steps]
         run, context = Run(plan, request), Context(request, allowance.deadline, verb)
+        ended = functools.partial(self._ended, context, allowance, plan, run, time.perf_counter())
         code: Code | None = Code.INTERNAL
-        start = time.perf_counter()
+        streams = False
         try:
             values = await execute(plan, steps, run, context, self._threads, self._detached.start)
-            outputs = self._contract.answer(verb, values, request.outputs)
-            code = None
+            given = self._contract.answer(verb, values, request.outputs)
+            outputs = watched(given, ended)
+            code, streams = None, outputs is not given
         except InferError as error:
             code = error.code
             raise
         except trio.Cancelled:
-            code = Code.DEADLINE_EXCEEDED if trio.current_time() >= allowance.deadline else Code.CANCELLED
+            code = Code.CANCELLED
             allowance.where = whereabouts(run, steps)
             raise
         finally:
-            if self.observers:
-                self.tell(self._summary(context, verb, plan, run, start, code))
-        allowance.where = "after its last step"
+            if not streams:
+                ended(code)
+        allowance.where = "while its answer was sent" if streams else "after its last step"
         answer = InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
         return context.answer.added_to(answer)
 
@@ -336,11 +339,16 @@ class Pipeline:
         wanted = [reference for reference in self._graph.output[verb] if reference.source in outputs]
         return compile_plan(self._graph, self._blueprint.interfaces, manners, wanted)
 
-    def _summary(
-        self, context: Context, verb: Verb, plan: Plan, run: Run, start: float, code: Code | None
-    ) -> RequestDone:
+    def _ended(  # what a summary is made of
+        self, context: Context, allowance: Allowance, plan: Plan, run: Run, start: float, code: Code | None
+    ) -> None:
+        """Tells the observers of a request that has left the graph, its last part sent where its answer is a stream."""
+        if not self.observers:
+            return
+        if code is Code.CANCELLED and trio.current_time() >= allowance.deadline:
+            code = Code.DEADLINE_EXCEEDED
         names = [step.name for step in plan.steps]
         spans = [Span(names[number], self._phases[names[number]], began, ended) for number, began, ended in run.spans]
         calls = [HandleCalls(*who, *how_often) for who, how_often in context.tally.calls.items()]
         seconds = time.perf_counter() - start
-        return RequestDone(self.name, self.version, verb, context.id, seconds, code, spans, calls)
+        self.tell(RequestDone(self.name, self.version, context.verb, context.id, seconds, code, spans, calls))

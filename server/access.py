@@ -12,7 +12,7 @@ _UNKNOWN = "-"
 class Answered(msgspec.Struct, frozen=True):
     """A call ended; for the access log. ``seconds`` of wall time, ``size`` of the reply's body in bytes.
 
-    ``status`` 499: the client left before its reply.
+    ``status`` 499: the client left before its reply. ``whole``: nothing is missing of the body that was begun.
     """
 
     id: str
@@ -21,6 +21,7 @@ class Answered(msgspec.Struct, frozen=True):
     status: int
     seconds: float
     size: int
+    whole: bool = True
 
 
 class _Atoms(dict[str, Any]):

@@ -64,12 +64,33 @@ class _Exchange(TrioASGIHTTPConnection):
 
         # As they came: Quart's own headers have one more, with the caller's address.
         headers = _joined(self.scope["headers"])
-        reply = await handle(self._service, request.method, request.path, headers, read_body)
-        body = b"".join(reply.body)
-        await send(_head(reply.status, _sized(reply, len(body))))
-        await send(_part(b"" if request.method == "HEAD" else body, last=True))
+        # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
+        wire = None if request.http_version == "1.0" else _Wire(send)
+        reply = await handle(self._service, request.method, request.path, headers, read_body, wire)
+        if wire is None or not wire.begun:
+            body = b"".join(reply.body)
+            await send(_head(reply.status, _sized(reply, len(body))))
+            await send(_part(b"" if request.method == "HEAD" else body, last=True))
         # With the watcher.
         nursery.cancel_scope.cancel()
+
+
+class _Wire:
+    """The way to the client while its request lasts. Without an end Hypercorn cuts the connection, or the stream."""
+
+    def __init__(self, send: ASGISendCallable) -> None:
+        self._send = send
+        self.begun = False
+
+    async def begin(self, status: int, headers: Mapping[str, str], /) -> None:
+        self.begun = True
+        await self._send(_head(status, headers))
+
+    async def send(self, part: bytes, /) -> None:
+        await self._send(_part(part, last=False))
+
+    async def end(self) -> None:
+        await self._send(_part(b"", last=True))
 
 
 def _sized(reply: Reply, size: int) -> Mapping[str, str]:

@@ -1,8 +1,8 @@
 """One connection: Hypercorn's parts, put together so that what a client sends breaks at most its own connection.
 
 Hypercorn knows no HTTP/2 request that it cannot read, forgets replies that wait for a client that has left, and shields
-what it writes; it starts no idle time where HTTP/2 begins, or ends a stream, without a reply; and it speaks websockets,
-which nothing here answers. The rest is Hypercorn's.
+what it writes, from the end of a request's time too; it starts no idle time where HTTP/2 begins, or ends a stream,
+without a reply; and it speaks websockets, which nothing here answers. The rest is Hypercorn's.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Connection(TCPServer):
     _spoken: _Protocol | None = None
     _left = False
     _idle = True
+    _torn = False
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -107,7 +108,26 @@ class Connection(TCPServer):
             if event.idle == self._idle:
                 return  # what is no request, a PING, does not start it anew
             self._idle = event.idle
-        await super().protocol_send(event)
+        if isinstance(event, RawData) and self._spoken is not None and self._spoken.is_the_replys:
+            await self._write(event.data)
+        else:
+            await super().protocol_send(event)
+
+    async def _write(self, data: bytes) -> None:
+        """Cancelled, it is the last that is written, for nobody can tell how much of it has gone out.
+
+        Not closed here, which would be taken for the client's doing: the reply has no end, and so closes it.
+        """
+        async with self.send_lock:
+            if self._torn:
+                return
+            try:
+                await self.stream.send_all(data)
+            except trio.Cancelled:
+                self._torn = True
+                raise
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self.protocol.handle(Closed())
 
     async def _close(self) -> None:
         """Without Hypercorn's end of file before it, beside which a reply on its way out fails as the app's fault."""
@@ -160,6 +180,11 @@ class _Protocol(ProtocolWrapper):
     def goodbye(self) -> bytes:
         """What a client is told before its idle connection is closed: GOAWAY in HTTP/2, nothing in HTTP/1.1."""
         return self.protocol.goodbye() if isinstance(self.protocol, _Http2) else b""
+
+    @property
+    def is_the_replys(self) -> bool:
+        """Whether what is written is of one reply, by the task that makes it; in HTTP/2 it may be of many."""
+        return isinstance(self.protocol, _Http1)
 
     async def give_up(self) -> None:
         """Replies that wait for the client's window wait no longer."""

@@ -35,8 +35,8 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
 
     Hypercorn starts a connection's idle timer at the end of the last send, and tells the app in the middle of it that
     the stream is closed; Quart-Trio then cancels the request, and the timer with it: the connection would never be
-    idle, neither for its timeout nor for a shutdown. So a send that has begun is not cancelled. (Hypercorn shields the
-    writing itself already.)
+    idle, neither for its timeout nor for a shutdown. So a send that has begun is not cancelled, but for one that is not
+    the last of its body: who takes no more of a reply that streams must not outlast the request's deadline.
     """
 
     async def finished(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -59,7 +59,7 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
             if event["type"] == "http.response.body" and not event.get("more_body", False):
                 with trio.move_on_after(_LINGER_SECONDS):
                     await whole.wait()
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=not event.get("more_body", False)):
                 await send(event)
 
         await app(scope, receive_counting, send_whole)

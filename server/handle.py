@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import trio
 
+from pipeline.engine.stream import closing
 from pipeline.errors import Code, ServerNotReady
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
@@ -45,6 +46,7 @@ from server.encoding import Plain, accepted, encoded, to_plain
 from server.failure import as_shown
 from server.log import begin, end, failed, failed_because
 from server.routes import Match, Routes, wrong_method
+from server.sending import Sending, Wire
 
 ReadBody = Callable[[], Awaitable[bytes]]
 Page = Callable[[Mapping[str, str]], Reply | Awaitable[Reply]]
@@ -89,8 +91,18 @@ class Service:
             raise ServerNotReady
 
 
-async def handle(service: Service, method: str, path: str, headers: Mapping[str, str], read_body: ReadBody) -> Reply:
+async def handle(  # a call is all of this
+    service: Service,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    read_body: ReadBody,
+    wire: Wire | None = None,
+) -> Reply:
     """The reply to one call. Header names in lower case; ``read_body`` is asked once the request is admitted.
+
+    An answer that is a stream is sent over ``wire`` while it is made; then nothing is left to send of the reply, and a
+    wire that was not told its end is to be cut, so that the caller sees that something is missing.
 
     Never raises but for cancellation, which cancels the request and every step below it and leaves nothing behind.
     """
@@ -101,10 +113,11 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
         headers = {**headers, REQUEST_ID_HEADER: known_as}
     call = Call(method, path, headers, b"", known_as)
     lines = begin(call.id)
+    sending = Sending(wire, {REQUEST_ID_HEADER: call.id})
     try:
-        reply = await _answer(service, call, read_body)
+        reply = await _answer(service, call, read_body, sending)
     except trio.Cancelled:
-        _tell(service, call, STATUS[Code.CANCELLED], start, 0)
+        _tell(service, call, STATUS[Code.CANCELLED], start, sending.size, whole=not sending.begun)
         raise
     except (Exception, KeyboardInterrupt) as error:  # the one place: a request's failure is its reply
         if isinstance(error, KeyboardInterrupt) and not service.owns_interrupts:
@@ -115,18 +128,23 @@ async def handle(service: Service, method: str, path: str, headers: Mapping[str,
             failed_because(call.id, f"{method} {path}", shown.message, shown.internals)
         elif shown.code is Code.DEADLINE_EXCEEDED:
             failed_because(call.id, f"{method} {path}", shown.message)
-        elif reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL):
+        elif sending.begun or (reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL)):
             failed(call.id, f"{method} {path}", error)
     finally:
         end(lines)
     reply = Reply(reply.status, {**reply.headers, REQUEST_ID_HEADER: call.id}, reply.body)
-    _tell(service, call, reply.status, start, 0 if method == "HEAD" else sum(map(len, reply.body)))
+    if sending.begun:
+        _tell(service, call, sending.status, start, sending.size, whole=sending.ended)
+    else:
+        _tell(service, call, reply.status, start, 0 if method == "HEAD" else sum(map(len, reply.body)))
     return reply
 
 
-def _tell(service: Service, call: Call, status: int, start: float, size: int) -> None:
+def _tell(  # what the access log tells
+    service: Service, call: Call, status: int, start: float, size: int, *, whole: bool = True
+) -> None:
     if service.on_answer:
-        answered = Answered(call.id, call.method, call.path, status, time.perf_counter() - start, size)
+        answered = Answered(call.id, call.method, call.path, status, time.perf_counter() - start, size, whole)
         for tell in service.on_answer:
             tell(answered)
 
@@ -137,7 +155,7 @@ def request_id(headers: Mapping[str, str]) -> str:
     return given if is_request_id(given) else str(uuid.uuid4())
 
 
-async def _answer(service: Service, call: Call, read_body: ReadBody) -> Reply:
+async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Sending) -> Reply:
     page = service.pages.get(call.path) or service.pages.get(call.path.rstrip("/"))
     if page is not None:
         if call.method not in _READING:
@@ -147,14 +165,16 @@ async def _answer(service: Service, call: Call, read_body: ReadBody) -> Reply:
     match = service.routes.match(call.method, call.path)
     match match.route.asks:
         case str() as verb:
-            return await _infer(service, match, verb, call, read_body)
+            return await _infer(service, match, verb, call, read_body, sending)
         case make:
             names = {"model": match.model, "version": match.version}
             command = make(**{name: text for name, text in names.items() if text})
             return match.codec.encode(await _ask(service, command), None)
 
 
-async def _infer(service: Service, match: Match, verb: Verb, call: Call, read_body: ReadBody) -> Reply:
+async def _infer(
+    service: Service, match: Match, verb: Verb, call: Call, read_body: ReadBody, sending: Sending
+) -> Reply:
     pipeline = service.repository.get(match.model, match.version)
     # Before anything that is wrong with the call, as in KServe: it may be right in a moment.
     await pipeline.look_ready(pipeline.deadlines[verb])
@@ -169,7 +189,9 @@ async def _infer(service: Service, match: Match, verb: Verb, call: Call, read_bo
         if command.request.timeout is not None:
             allowance.shorten(command.request.timeout)
         response = await pipeline.answer(command.request, verb, allowance)
-        return await _coded(match.codec.encode(response, options), call)
+        async with closing(response) as stream:
+            reply = match.codec.encode(response, options)
+            return await (_coded(reply, call) if stream is None else sending.all_of(reply, stream))
     raise AssertionError("a request that is out of time raises")
 
 

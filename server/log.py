@@ -91,11 +91,15 @@ def answered(event: Answered, form: str | None = None) -> None:
     """The access line of one request, in ``form`` where there is one."""
     path = event.path if len(event.path) <= _LONGEST_PATH else f"{event.path[:_LONGEST_PATH]}…"
     ms = event.seconds * 1e3
-    fields = {"method": event.method, "path": path, "status": event.status, "ms": round(ms, 3), "bytes": event.size}
+    fields: dict[str, object] = {"method": event.method, "path": path, "status": event.status}
+    fields |= {"ms": round(ms, 3), "bytes": event.size}
+    if not event.whole:
+        fields["whole"] = False
     extra = {"request_id": event.id, "fields": fields}
     method, path = (_visible(word.replace(" ", "\\x20")) for word in (event.method, path))
     if form is None:
-        _ACCESS.info("%s %s %d %.1f ms %d B", method, path, event.status, ms, event.size, extra=extra)
+        broke = "" if event.whole else ", broken off"
+        _ACCESS.info("%s %s %d %.1f ms %d B%s", method, path, event.status, ms, event.size, broke, extra=extra)
     else:
         _ACCESS.info("%s", written(form, msgspec.structs.replace(event, method=method, path=path)), extra=extra)
 

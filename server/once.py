@@ -15,6 +15,7 @@ from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.tensors.message import Verb
 from pipeline.wire.json_tensors import parse
+from pipeline.wire.media import is_json, media_of
 from pipeline.wire.openapi import descriptions
 from server.examples import path_of, written_in
 from server.handle import Service, handle
@@ -54,7 +55,9 @@ async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
             print(f'model "{pipeline.name}" cannot be loaded: {text_of(error)}', file=sys.stderr)  # noqa: T201
             return _FAILED
         reply = await handle(service, "POST", _path(pipeline.name, body, verb), {}, read_body)
-        sys.stdout.write(b"".join(reply.body).decode() + "\n")
+        # What is no JSON goes out as it is, to the last byte.
+        end = b"\n" if is_json(media_of(reply.headers)) and reply.headers.get("content-type") else b""
+        sys.stdout.buffer.write(b"".join((*reply.body, end)))
         # Detached steps may take longer than anybody waits for an answer.
         sys.stdout.flush()
     return 0 if reply.status == _OK else _FAILED

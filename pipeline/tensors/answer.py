@@ -30,7 +30,7 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
         case dict():
             return _by_name(step, answer)
         case Raw():
-            return {step: answer}
+            return {step: _raw(step, answer)}
         case _ if _is_frame(answer):
             return {_name(step, name): _tensor(step, column.to_numpy()) for name, column in answer.items()}
         case _ if hasattr(answer, "__array__"):
@@ -68,8 +68,10 @@ def _tensor(step: str, array: np.ndarray[Any, Any]) -> Value:
 def _kept(step: str, value: Any) -> Value:
     """An output of an InferResponse that the author made: a tensor put in order, JSON, or an array."""
     match value:
-        case Json() | Raw():
+        case Json():
             return value
+        case Raw():
+            return _raw(step, value)
         case Tensor(datatype, array) if array.dtype == datatype.dtype:
             return Tensor(datatype, frozen(array)) if datatype is Datatype.BF16 else _tensor(step, array)
         case Tensor(datatype, array):
@@ -80,6 +82,13 @@ def _kept(step: str, value: Any) -> Value:
             raise WrongAnswer(
                 f'step "{step}" returned an InferResponse with a {type(value).__name__} among its outputs'
             )
+
+
+def _raw(step: str, raw: Raw) -> Raw:
+    if isinstance(raw.data, bytes) or hasattr(raw.data, "__aiter__"):
+        return raw
+    kind = type(raw.data).__name__
+    raise WrongAnswer(f'step "{step}" returned Raw of a {kind}; it is of bytes, or of an async iterator of them')
 
 
 def _scalar(step: str, answer: Any) -> Value:

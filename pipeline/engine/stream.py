@@ -1,0 +1,114 @@
+"""An answer that comes in parts: what a step yields, watched until it ends or is closed.
+
+The parts are made while the request lasts: its place, its deadline and its cancellation hold until the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import trio
+
+from pipeline.engine.place import stopped
+from pipeline.errors import Code, InferError, WrongAnswer
+from pipeline.tensors.message import InferResponse
+from pipeline.tensors.tensor import Raw, Value
+
+Ended = Callable[[Code | None], None]
+"""Is told once how it ended: None where every part was taken, CANCELLED where nobody took the rest."""
+
+
+class Stream:
+    """The parts of one answer, each as bytes. Whoever iterates closes it, however far that went."""
+
+    def __init__(self, step: str, parts: AsyncIterator[bytes | str], ended: Ended) -> None:
+        self._step = step
+        self._parts = parts
+        self._ended: Ended | None = ended
+        self._code: Code | None = Code.CANCELLED
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Raises what the step raises, WrongAnswer for a part that is neither. Cancelled, so is the step."""
+        try:
+            return self._bytes(await anext(self._parts))
+        except StopAsyncIteration:
+            self._code = None
+            raise
+        except BaseException as error:  # noqa: BLE001  # judged, and raised
+            raise self._failed(error)  # noqa: B904
+
+    async def aclose(self) -> None:
+        """Ends the step's own code; what that raises then is raised. Cancelled, its clean-up is cancelled too."""
+        try:
+            if (close := getattr(self._parts, "aclose", None)) is not None:
+                await close()
+        except BaseException as error:  # noqa: BLE001  # judged, and raised
+            raise self._failed(error)  # noqa: B904
+        finally:
+            ended, self._ended = self._ended, None
+            if ended is not None:
+                ended(self._code)
+
+    def _bytes(self, part: Any) -> bytes:
+        match part:
+            case bytes():
+                return part
+            case str():
+                return part.encode()
+            case bytearray() | memoryview():
+                return bytes(part)
+            case _:
+                told = f'step "{self._step}" streams a {type(part).__name__}; a part of an answer is bytes or text'
+                raise WrongAnswer(told)
+
+    def _failed(self, error: BaseException) -> BaseException:
+        judged = stopped(error, self._step)
+        match judged:
+            case InferError(code=code):
+                self._code = code
+            case trio.Cancelled():
+                self._code = Code.CANCELLED
+            case _:
+                self._code = Code.INTERNAL
+        return judged
+
+
+def watched(outputs: Mapping[str, Value], ended: Ended) -> Mapping[str, Value]:
+    """The same outputs, a stream among them watched. Raises WrongAnswer where it is not the only one."""
+    for name, value in outputs.items():
+        parts = value.data if isinstance(value, Raw) else b""
+        if isinstance(parts, bytes):
+            continue
+        if len(outputs) > 1:
+            others = f"and there are {len(outputs)}"
+            raise WrongAnswer(f'output "{name}" is a stream, which is an answer by itself, {others}')
+        return {name: Raw(Stream(name, aiter(parts), ended))}
+    return outputs
+
+
+@asynccontextmanager
+async def closing(response: InferResponse) -> AsyncIterator[Stream | None]:
+    """The stream that the response is, closed at the end; None where it is whole. Cancelled, it is closed too."""
+    stream = next((own.data for own in response.outputs.values() if isinstance(own, Raw)), None)
+    if not isinstance(stream, Stream):
+        yield None
+        return
+    try:
+        yield stream
+    finally:
+        await stream.aclose()
+
+
+async def whole(response: InferResponse) -> InferResponse:
+    """The response, with the bytes of all its parts where it is a stream. Cancelled, that is closed."""
+    async with closing(response) as stream:
+        if stream is None:
+            return response
+        data = b"".join([part async for part in stream])
+    return msgspec.structs.replace(response, outputs=dict.fromkeys(response.outputs, Raw(data)))
