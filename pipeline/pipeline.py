@@ -30,22 +30,13 @@ from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.engine.stream import watched, whole
+from pipeline.engine.summary import handle_calls, spans
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
 from pipeline.graph.each import told_of_items
 from pipeline.graph.edges import sees_all
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
-from pipeline.observe import (
-    DetachedDone,
-    Event,
-    HandleCalls,
-    LimitReached,
-    ModelFailed,
-    ModelLoaded,
-    Observer,
-    RequestDone,
-    Span,
-)
+from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
 from pipeline.steps.catalog import Storage, harmless
 from pipeline.steps.readiness import Ready
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
@@ -347,8 +338,6 @@ class Pipeline:
             return
         if code is Code.CANCELLED and trio.current_time() >= allowance.deadline:
             code = Code.DEADLINE_EXCEEDED
-        names = [step.name for step in plan.steps]
-        spans = [Span(names[number], self._phases[names[number]], began, ended) for number, began, ended in run.spans]
-        calls = [HandleCalls(*who, *how_often) for who, how_often in context.tally.calls.items()]
+        took, calls = spans(plan, run, self._phases), handle_calls(context)
         seconds = time.perf_counter() - start
-        self.tell(RequestDone(self.name, self.version, context.verb, context.id, seconds, code, spans, calls))
+        self.tell(RequestDone(self.name, self.version, context.verb, context.id, seconds, code, took, calls))
