@@ -150,9 +150,7 @@ class Pipeline:
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, home))
                     learned[step.name] = own = told_of_items(step, call.signature)
-                    self._opened[step.name] = self._opening.step(
-                        step, call.function, blocking=call.blocking, learned=own, where=call.where
-                    )
+                    self._opened[step.name] = self._opening.step(step, call, own)
                     if call.readiness is not None:
                         self._readiness[step.name] = call.readiness
             except Exception as error:

@@ -34,6 +34,7 @@ BLIND = {
     "pipeline/engine/each.py": "an item hands its failure to the loop that waits for it",
     "pipeline/engine/execute.py": "a branch hands its failure to the fork that waits for it",
     "pipeline/engine/place.py": "notes the step on whatever it raised",
+    "pipeline/engine/from_asyncio.py": "an error crosses to the task of asyncio that awaits it",
     "pipeline/repository.py": "a model that cannot be opened must not end the others",
     "pipeline/runtimes/sklearn.py": "unpickling may raise anything",
     "pipeline/steps/meanwhile.py": "it is raised again, outside of the nursery that would put it into a group",

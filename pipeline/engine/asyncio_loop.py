@@ -19,6 +19,7 @@ import trio
 
 from pipeline.engine.asyncio_task import AsyncioTask
 from pipeline.engine.asyncio_threads import AsyncioThreads
+from pipeline.engine.limit import Limit
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -48,19 +49,17 @@ class AsyncioLoop:
             self._loop.close()
             raise
 
-    async def run(
-        self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts, ended: Callable[[], object] | None = None
-    ) -> T:
+    async def run(self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts, limit: Limit | None = None) -> T:
         """What the async function gives, awaited in a task of its own on the asyncio loop.
 
         Raises what it raises; what is no Exception, as a CancelledError that nobody here sent, as WrongAnswer.
         Cancelled, its task is cancelled, once, and may clean up: it is waited for, and what it gives or raises then is
-        what came of it. What has not ended within seconds is left to end by itself. ``ended`` is called when it has
-        really ended, in the loop's thread.
+        what came of it. What has not ended within seconds is left to end by itself, and keeps the token of ``limit``,
+        which the caller holds, until then.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         work = functools.partial(function, *args)
-        return await AsyncioTask(self._loop, work, _name(function), ended).result()
+        return await AsyncioTask(self._loop, work, _name(function), limit).result()
 
     async def iterate(self, source: AsyncIterable[T]) -> AsyncGenerator[T, None]:
         """The items of an asyncio generator, each made when it is asked for, all of them in one task of the loop.
@@ -70,7 +69,7 @@ class AsyncioLoop:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         turns = _Turns(self._loop, source)
-        task = AsyncioTask(self._loop, turns.take, _name(source), turns.ended)
+        task = AsyncioTask(self._loop, turns.take, _name(source), ended=turns.tell)
         try:
             while await turns.next():
                 yield turns.item()
@@ -141,7 +140,7 @@ class AsyncioLoop:
             return
         _, running = await asyncio.wait(left, timeout=max(0.0, by - self._loop.time()))
         if running:
-            _LOG.warning("%d %s of asyncio are left: they have not ended in %g s", len(running), what, _STOP_SECONDS)
+            _LOG.warning("%s of asyncio have not ended within %g s and are left: %d", what, _STOP_SECONDS, len(running))
 
 
 class _Turns(Generic[T]):
@@ -178,20 +177,18 @@ class _Turns(Generic[T]):
         self._left = True
         self.ask()
 
-    def _tell(self, *items: T) -> None:
+    def tell(self, *items: T) -> None:
+        """That there is an item, or that there is none any more."""
         self._items += items
         self._told.set()
 
     # ---- in the loop's thread
 
-    def ended(self) -> None:
-        self._token.run_sync_soon(self._tell)
-
     async def take(self) -> None:
         items = aiter(self._source)
         try:
             async for item in items:
-                self._token.run_sync_soon(self._tell, item)
+                self._token.run_sync_soon(self.tell, item)
                 del item
                 await self._asked.wait()
                 self._asked.clear()

@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 import sniffio
 import trio
 
+from pipeline.engine.limit import Limit
 from pipeline.errors import WrongAnswer
 
 T = TypeVar("T")
@@ -24,23 +25,26 @@ CLEANUP_SECONDS = 3.0
 
 
 class AsyncioTask(Generic[T]):
-    """``work``, begun at once. ``ended`` is called in the loop's thread when it is over, however late that is.
+    """``work``, begun at once; made, and waited for, in a task of trio, whose context variables it sees.
 
-    Made, and waited for, in a task of trio; both sides see the context variables of that.
+    ``limit``: of which whoever waits holds a token. Left to end by itself, the work keeps that until it has. ``ended``
+    is called on trio's side when it is over.
     """
 
-    __slots__ = ("_cancelled", "_ended", "_loop", "_over", "_task", "_token", "_work", "what")
+    __slots__ = ("_cancelled", "_ended", "_limit", "_loop", "_over", "_task", "_token", "_work", "what")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         work: Callable[[], Awaitable[T]],
         what: str,
+        limit: Limit | None = None,
         ended: Callable[[], object] | None = None,
     ) -> None:
         self.what = what
         self._loop = loop
         self._work = work
+        self._limit = limit
         self._ended = ended
         self._token = trio.lowlevel.current_trio_token()
         self._over = trio.Event()
@@ -67,8 +71,7 @@ class AsyncioTask(Generic[T]):
                 await self._over.wait()
             if not self._over.is_set():
                 self.cancel()
-                told = "%s runs on: it has not ended within %g s of its cancellation"
-                _LOG.warning(told, self.what, CLEANUP_SECONDS)
+                self._leave()
                 raise
             if isinstance(self._outcome.error, asyncio.CancelledError):
                 raise
@@ -80,7 +83,24 @@ class AsyncioTask(Generic[T]):
         """The task hears of it, once however often this is called."""
         if not self._cancelled:
             self._cancelled = True
-            self._loop.call_soon_threadsafe(self._cancel)
+            self._soon(self._cancel)
+
+    def _leave(self) -> None:
+        _LOG.warning("%s runs on: it has not ended within %g s of its cancellation", self.what, CLEANUP_SECONDS)
+        if self._limit is not None:
+            self._limit.keep()
+            self._soon(self._release)
+
+    def _soon(self, callback: Callable[[], object]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            return  # it is closed: nothing runs there any more
+
+    def _tell(self) -> None:
+        self._over.set()
+        if self._ended is not None:
+            self._ended()
 
     @property
     def _outcome(self) -> _Outcome:
@@ -116,11 +136,14 @@ class AsyncioTask(Generic[T]):
 
     def _end(self, _: asyncio.Task[_Outcome]) -> None:
         try:
-            if self._ended is not None:
-                self._ended()
-            self._token.run_sync_soon(self._over.set)
+            self._token.run_sync_soon(self._tell)
         except trio.RunFinishedError:
             return
+
+    def _release(self) -> None:
+        if self._task is not None and self._limit is not None:
+            limit = self._limit
+            self._task.add_done_callback(lambda _: limit.release())
 
 
 class _Outcome(NamedTuple):

@@ -13,6 +13,8 @@ import trio
 from pipeline.errors import InferError, WrongAnswer, noted
 
 Kind = TypeVar("Kind", bound=BaseException)
+# What asyncio.get_running_loop raises, as libraries do that need one.
+_NO_ASYNCIO = "no running event loop"
 
 
 def failure(error: BaseException, step: str, *, cancelled: bool) -> BaseException:
@@ -26,6 +28,8 @@ def failure(error: BaseException, step: str, *, cancelled: bool) -> BaseExceptio
         return interrupt
     if cancelled and (cancellation := _within(error, trio.Cancelled)):
         return cancellation
+    if isinstance(error, RuntimeError) and error.args == (_NO_ASYNCIO,):
+        noted(error, "code for asyncio runs in a step with place: asyncio")
     return contained(error, step)
 
 

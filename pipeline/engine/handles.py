@@ -1,8 +1,9 @@
 """Handles: steps that another step calls, as a function, while it runs itself.
 
 A handle is lent to one call of its owner. It runs its target alone, in this process: on the loop where the owner is
-async, in the owner's own thread where it blocks and the target does too, else by a trip to the loop. When the owner's
-call ends, or its request is cancelled, the handle is over and what it still runs is cancelled.
+async, in the owner's own thread where it blocks and the target does too, else by a trip to the loop, as where the owner
+runs on asyncio. When the owner's call ends, or its request is cancelled, the handle is over and what it still runs is
+cancelled.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import trio
 from pipeline.engine.breath import Breath
 from pipeline.engine.failure import contained
 from pipeline.engine.place import alone, stopped
-from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
+from pipeline.engine.step import Context, LoopStep, OpenStep, Place, ThreadStep
 from pipeline.engine.target import Target
 from pipeline.errors import Code, InferError
 from pipeline.tensors.forms import Bound
@@ -34,14 +35,13 @@ class Handles:
         targets: Mapping[str, Target],
         opened: Mapping[str, OpenStep],
         threads: trio.CapacityLimiter,
-        *,
-        blocking: bool,
+        place: Place,
     ) -> None:
         self._owner = owner
         self._targets = targets
         self._opened = opened
         self._threads = threads
-        self._kind: type[_Blocking | _Awaited] = _Blocking if blocking else _Awaited
+        self._kind = _KINDS[place]
 
     @contextmanager
     def lent(self, context: Context) -> Iterator[Context]:
@@ -134,6 +134,15 @@ class _Lease:
         for scope in tuple(self._scopes):
             scope.cancel()
 
+    async def awaited(self, step: OpenStep, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
+        """The step's outputs, for a task of asyncio that waits for them. Cancelled, the step has been and has ended."""
+        from pipeline.engine import from_asyncio  # noqa: PLC0415  # whoever calls this has imported asyncio
+
+        try:
+            return await from_asyncio.run(self._token, self.watched, step, inputs)
+        except trio.RunFinishedError:
+            raise self.term.ended() from None
+
     async def watched(self, step: OpenStep, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
         """The step's outputs, in a task that is not the owner's; cancelled once the owner's call is over."""
         if self.term.over:
@@ -201,6 +210,28 @@ class _Awaited(_Handle):
         return self._target.answer(outputs)
 
 
+class _FromAsyncio(_Handle):
+    """A handle of a step on asyncio: for its task, and for others of its loop."""
+
+    __slots__ = ()
+
+    async def __call__(self, *positional: Any, **named: Any) -> Any:
+        """What the target gives. Raises what it raises, TypeError for arguments it has not.
+
+        Cancelled, it is cancelled, and has ended.
+        """
+        lease, step = self._lease, self._step
+        if lease.term.over:
+            raise lease.term.ended()
+        inputs = self._target.inputs(positional, named, lease.context.request)
+        start = perf_counter()
+        try:
+            outputs = await lease.awaited(step, inputs)
+        finally:
+            lease.context.tally.add(lease.owner, step.name, perf_counter() - start)
+        return self._target.answer(outputs)
+
+
 class _Blocking(_Handle):
     """A handle of a synchronous step: for its thread, and for threads of the user's own."""
 
@@ -228,6 +259,11 @@ class _Blocking(_Handle):
         finally:
             lease.context.tally.add(lease.owner, step.name, perf_counter() - start)
         return self._target.answer(outputs)
+
+
+_KINDS: Mapping[Place, type[_Awaited | _Blocking | _FromAsyncio]] = {
+    "loop": _Awaited, "thread": _Blocking, "asyncio": _FromAsyncio
+}  # fmt: skip
 
 
 def _is_free(step: ThreadStep) -> bool:

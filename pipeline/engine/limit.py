@@ -18,7 +18,7 @@ from pipeline.errors import Overloaded
 class Limit:
     """``total`` tokens (math.inf: no bound) and a first-come queue of ``queue`` waiters.
 
-    ``acquire`` belongs to the loop; ``try_acquire`` and ``release`` may be called from any thread.
+    ``acquire`` belongs to the loop; the other methods may be called from any thread.
     """
 
     def __init__(self, what: str, total: float, queue: float, *, on_wait: Callable[[], None] | None = None) -> None:
@@ -26,6 +26,7 @@ class Limit:
         self.total = total
         self.queue = queue
         self._taken = 0
+        self._kept = 0
         self._waiters: deque[_Waiter] = deque()
         self._lock = threading.Lock()
         self._on_wait = on_wait
@@ -76,9 +77,18 @@ class Limit:
                 self.release()
             raise
 
+    def keep(self) -> None:
+        """The next token that is given back stays taken: for work that nobody waits for, and which gives it back."""
+        with self._lock:
+            self._kept += 1
+
     def release(self) -> None:
         """Gives a token back, to the first waiter where there is one."""
         with self._lock:
+            if self._kept:
+                # Whose it was makes no difference.
+                self._kept -= 1
+                return
             if not self._waiters:
                 self._taken -= 1
                 return

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.engine.each import one_after_the_other, several_at_once
 from pipeline.engine.handles import Handles
 from pipeline.engine.items import Items
 from pipeline.engine.limit import Limit
-from pipeline.engine.step import LoopStep, OpenStep, ThreadStep
+from pipeline.engine.step import AsyncCall, Context, LoopStep, OpenStep, Place, ThreadStep
 from pipeline.engine.target import Target
 from pipeline.graph.dag import Graph
 from pipeline.graph.each import promised
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.spec import StepSpec
+from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import Signature
+from pipeline.tensors.tensor import Value
 
 if TYPE_CHECKING:
     import trio
+
+    from pipeline.engine.asyncio_loop import AsyncioLoop
 
 # A step's waiting room where the file does not say (graph.md, "Policy").
 _QUEUE = 100
 # What a detached step has where it says no timeout: as long as callers of an HTTP API wait (graph.md, "Wiring").
 _DETACHED_SECONDS = 60.0
+
+
+class Code(Protocol):
+    """What the kind of a step has made of it: ``function(inputs, context)``, to be awaited unless it is ``blocking``.
+
+    ``loop``: where it is to be awaited, if that is not trio's. ``where``: what it asks, for the log.
+    """
+
+    @property
+    def function(self) -> Callable[..., Any]: ...
+    @property
+    def blocking(self) -> bool: ...
+    @property
+    def loop(self) -> AsyncioLoop | None: ...
+    @property
+    def where(self) -> str | None: ...
 
 
 class Opening:
@@ -46,33 +66,28 @@ class Opening:
         self._threads = threads
         self._on_wait = on_wait
 
-    def step(
-        self,
-        step: StepSpec,
-        function: Callable[..., Any],
-        *,
-        blocking: bool,
-        learned: Signature,
-        where: str | None = None,
-    ) -> OpenStep:
-        """The step whose kind answers with ``function(inputs, context)``, to be awaited unless ``blocking``.
+    def step(self, step: StepSpec, code: Code, learned: Signature) -> OpenStep:
+        """The step that its kind has opened as ``code``.
 
-        ``learned``: what its model told of itself, of the whole step. ``where``: what it asks, for the log.
+        ``learned``: what its model told of itself, of the whole step.
         """
+        function, loop = code.function, code.loop
         limit = self._limit(step)
         timeout = _DETACHED_SECONDS if step.detached and step.timeout is None else step.timeout
-        handles = self._handles(step, blocking=blocking)
+        handles = self._handles(step, "thread" if code.blocking else "asyncio" if loop else "loop")
         items = None if step.each is None else self._items(step, learned)
-        if blocking and step.where != "loop":
+        if code.blocking and step.where != "loop":
             if items is not None:
                 function = one_after_the_other(function, items)
-            return ThreadStep(step.name, function, timeout, limit, handles, where)
-        if blocking:
+            return ThreadStep(step.name, function, timeout, limit, handles, code.where)
+        if code.blocking:
             function = _on_loop(function)
+        elif loop is not None:
+            function = _on_asyncio(function, loop, limit)
         if items is not None:
             # Each item takes a place of its own.
             function, limit = several_at_once(function, items, limit), None
-        return LoopStep(step.name, function, timeout, limit, handles, where)
+        return LoopStep(step.name, function, timeout, limit, handles, code.where)
 
     def _items(self, step: StepSpec, learned: Signature) -> Items:
         gives = promised(step, self._graph, self._interfaces, learned)
@@ -88,7 +103,7 @@ class Opening:
         on_wait = (lambda: self._on_wait(step.name)) if told else None
         return Limit(f"Step {step.name} of model {self._graph.spec.name}", total, queue, on_wait=on_wait)
 
-    def _handles(self, step: StepSpec, *, blocking: bool) -> Handles | None:
+    def _handles(self, step: StepSpec, place: Place) -> Handles | None:
         if not step.handles:
             return None
         by_name = {own.name: own for own in self._graph.steps}
@@ -96,11 +111,19 @@ class Opening:
             name: Target(by_name[reference.source], self._graph, self._interfaces)
             for name, reference in step.handles.items()
         }
-        return Handles(step.name, targets, self._opened, self._threads, blocking=blocking)
+        return Handles(step.name, targets, self._opened, self._threads, place)
 
 
 def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     async def call(*arguments: Any) -> Any:
         return function(*arguments)
+
+    return call
+
+
+def _on_asyncio(function: Callable[..., Awaitable[Any]], loop: AsyncioLoop, limit: Limit | None) -> AsyncCall:
+    async def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        outputs: Mapping[str, Value] = await loop.run(function, inputs, context, limit=limit)
+        return outputs
 
     return call

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 import trio
@@ -19,6 +19,8 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.tensor import Value
 
+Place = Literal["loop", "thread", "asyncio"]
+"""Where a step's own code runs: on trio's loop, in a worker thread, or on the loop of asyncio."""
 _NONE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 

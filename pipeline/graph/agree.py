@@ -61,6 +61,9 @@ class _Edges:
         if step.where == "thread" and not interface.blocking:
             message = f'step "{step.name}" is async and runs on the loop; place: thread is for synchronous code'
             self.fault(step.at("place"), message)
+        elif step.where == "asyncio" and interface.blocking:
+            message = f'step "{step.name}" is synchronous, and place: asyncio is for async code; leave it out'
+            self.fault(step.at("place"), message)
         elif step.where == "loop" and interface.blocking and step.handles:
             message = f'step "{step.name}" waits for what its handles call, and on the loop everybody would wait'
             self.fault(step.at("place"), f"{message}; leave out place: loop")

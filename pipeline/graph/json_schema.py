@@ -248,7 +248,10 @@ _STEP: Schema = {
     "limit": _whole(1, "Requests in the step at once"),
     "queue": _whole(0, "Requests that wait for the step", default=100),
     "place": or_variable(
-        {"enum": list(PLACES), "description": "Where it runs: async code on the loop, the rest in a thread by default"}
+        {
+            "enum": list(PLACES),
+            "description": "Where it runs: async code on trio's loop, or on one of asyncio, the rest in a thread",
+        }
     ),
     "each": or_variable(
         {"type": "string", "description": "The input to loop over: one run per item of its first axis"}

@@ -10,7 +10,7 @@ TOP_KEYS = frozenset({"name", "version", "steps", "output", "schema", "deadline"
 STEP_KEYS = frozenset({"inputs", "each", "detached", "timeout", "limit", "queue", "place"})
 # An option whose values are steps, for the actions that have it.
 HANDLES = "handles"
-PLACES = ("loop", "thread")
+PLACES = ("loop", "thread", "asyncio")
 VERBS = ("predict", "explain")
 
 # The contract knows these words and the code does not yet: refused by name, never a silent no-op.
@@ -22,7 +22,7 @@ LATER_STEP = frozenset(
 )
 # Those of them that read steps by name, or let a step stand that nothing reads.
 LATER_READERS = frozenset({"switch", "split", "first", "fallback"})
-LATER_PLACES = frozenset({"process", "asyncio"})
+LATER_PLACES = frozenset({"process"})
 
 # A hint that is longer than this is no hint.
 _MOST_LISTED = 10

@@ -49,6 +49,9 @@ def schema() -> Mapping[str, Any]:
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
     """A call takes what it gets and gives what its server answers. Nobody is asked."""
     remote = remote_of(step, home, faults)
+    if step.where == "asyncio":
+        message = f'step "{step.name}": place: asyncio is for code of your own, and a call is ours; leave it out'
+        faults.append(Fault(step.at("place"), message))
     # Where JSON is what travels, a request whose values form no tensor goes on as it came.
     takes_json = remote is not None and remote.asked.codec.UNNAMED
     parameters = (Parameter("instances", Form.LIST, required=False),) if takes_json else ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import trio
 
@@ -19,6 +19,9 @@ from pipeline.graph.spec import StepSpec
 from pipeline.plugins import plugins
 from pipeline.steps.readiness import Ready
 from pipeline.tensors.signature import Signature
+
+if TYPE_CHECKING:
+    from pipeline.engine.asyncio_loop import AsyncioLoop
 
 # What a step's `close` gets when the process wants to stop: longer than a flush, shorter than anybody's patience.
 CLOSE_SECONDS = 5.0
@@ -54,7 +57,7 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An opened step: ``function(inputs, context)``, to be awaited unless ``blocking``.
+    """An opened step: ``function(inputs, context)``, to be awaited unless ``blocking``; on ``loop`` where there is one.
 
     ``signature`` is what a model file tells of itself, once it is open; ``readiness`` stands where the step depends on
     something that may be ready or not while it is open. ``where``: what it asks, as a log line may show it.
@@ -65,6 +68,7 @@ class Call:
     signature: Signature = Signature()
     readiness: Ready | None = None
     where: str | None = None
+    loop: AsyncioLoop | None = None
 
 
 class StepKind(Protocol):

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -26,6 +26,9 @@ from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
+
+if TYPE_CHECKING:
+    from pipeline.engine.asyncio_loop import AsyncioLoop
 
 KEYS = {"run": ("params", "handles")}
 
@@ -74,8 +77,9 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | Non
 async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     """The user's function, or an instance of the user's class, loaded and bound; closed at the end.
 
-    ``__init__``, ``load`` and ``close`` run in a thread where they are synchronous. Raises what they raise. Cancelled
-    while loading, a synchronous ``load`` ends by itself; ``close`` gets a few seconds even then.
+    ``__init__``, ``load`` and ``close`` run in a thread where they are synchronous, else where the step does. Raises
+    what they raise. Cancelled while loading, a synchronous ``load`` ends by itself; ``close`` gets a few seconds even
+    then.
     """
     faults: list[Fault] = []
     target = _target(step, home, faults)
@@ -87,30 +91,45 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     signature = _signature(step, target, params, faults) if target is not None else None
     if target is None or signature is None:
         raise NotLoaded(faults[0].message)
-    if not isinstance(target, type):
-        function = functools.partial(target, **params) if params else target
-        yield _call(step, function, signature, blocking=not _is_async(target))
+    opened = functools.partial(_call, step, signature=signature, blocking=not _is_async(target))
+    async with _asyncio(step) as loop:
+        if not isinstance(target, type):
+            yield opened(functools.partial(target, **params) if params else target, loop=loop)
+            return
+        with harmless(f'__init__ of step "{step.name}"'):
+            instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
+        try:
+            with harmless(f'load of step "{step.name}"'):
+                await _hook(instance, "load", loop)
+            yield opened(instance, loop=loop)
+        finally:
+            patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
+            with patience, harmless(f'close of step "{step.name}"'):
+                await _hook(instance, "close", loop)
+
+
+@asynccontextmanager
+async def _asyncio(step: StepSpec) -> AsyncIterator[AsyncioLoop | None]:
+    """The loop of asyncio, held while the step is open, where that is its place."""
+    if step.where != "asyncio":
+        yield None
         return
-    with harmless(f'__init__ of step "{step.name}"'):
-        instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
-    try:
-        with harmless(f'load of step "{step.name}"'):
-            await _hook(instance, "load")
-        yield _call(step, instance, signature, blocking=not _is_async(target))
-    finally:
-        patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
-        with patience, harmless(f'close of step "{step.name}"'):
-            await _hook(instance, "close")
+    from pipeline.engine.asyncio_loop import asyncio_loop  # noqa: PLC0415  # asyncio takes a while to import
+
+    async with asyncio_loop() as loop:
+        yield loop
 
 
-async def _hook(instance: Any, name: str) -> None:
+async def _hook(instance: Any, name: str, loop: AsyncioLoop | None) -> None:
     hook = getattr(instance, name, None)
     if hook is None:
         return
-    if inspect.iscoroutinefunction(hook):
+    if not inspect.iscoroutinefunction(hook):
+        await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+    elif loop is None:
         await hook()
     else:
-        await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+        await loop.run(hook)
 
 
 def _target(step: StepSpec, home: Home, faults: list[Fault]) -> Any:
@@ -238,7 +257,9 @@ def _is_plain(target: Any) -> bool:
     return isinstance(target, functools.partial) or type(target).__module__.partition(".")[0] == "numpy"
 
 
-def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *, blocking: bool) -> Call:
+def _call(
+    step: StepSpec, function: Callable[..., Any], *, signature: Signature, blocking: bool, loop: AsyncioLoop | None
+) -> Call:
     name = step.name
     values = values_of if signature.returns is None else functools.partial(_held, signature.returns)
     if step.detached:
@@ -252,7 +273,7 @@ def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *,
             async def await_one(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
                 return values(name, await function(argument(inputs, context)))
 
-            return Call(run_one if blocking else await_one, blocking=blocking)
+            return Call(run_one if blocking else await_one, blocking=blocking, loop=loop)
         case Many(arguments):
 
             def run_many(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
@@ -263,7 +284,7 @@ def _call(step: StepSpec, function: Callable[..., Any], signature: Signature, *,
                 positional, keyword = arguments(inputs, context)
                 return values(name, await function(*positional, **keyword))
 
-            return Call(run_many if blocking else await_many, blocking=blocking)
+            return Call(run_many if blocking else await_many, blocking=blocking, loop=loop)
 
 
 def _unread(values: Callable[[str, Any], Mapping[str, Value]], step: str, answer: Any) -> Mapping[str, Value]:

@@ -14,7 +14,6 @@ import threading
 import traceback
 import weakref
 from contextlib import aclosing
-from functools import partial
 
 import anyio
 import httpx
@@ -27,6 +26,7 @@ from trio.testing import wait_all_tasks_blocked
 from pipeline.engine import asyncio_loop as module
 from pipeline.engine.asyncio_loop import asyncio_loop
 from pipeline.engine.asyncio_task import CLEANUP_SECONDS
+from pipeline.engine.limit import Limit
 from pipeline.errors import WrongAnswer
 from tests.raw import answer, answering, raw_server
 
@@ -328,7 +328,8 @@ async def test_what_clean_up_raises_is_raised_and_knows_of_the_cancellation(loop
 
 
 async def test_past_its_seconds_it_is_told_of_and_left_to_end_by_itself(loop, caplog, mock_clock):
-    begun, cancelled, release, ended = Flag(), Flag(), Flag(), Flag()
+    begun, cancelled, release = Flag(), Flag(), Flag()
+    limit = Limit("a step", total=1, queue=0)
 
     async def stubborn():
         begun.set()
@@ -340,8 +341,15 @@ async def test_past_its_seconds_it_is_told_of_and_left_to_end_by_itself(loop, ca
             else:
                 return
 
+    async def call():
+        await limit.acquire()
+        try:
+            await loop.run(stubborn, limit=limit)
+        finally:
+            limit.release()
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(loop.run, stubborn, ended=ended.set))
+        nursery.start_soon(call)
         await begun.on_trio()
         nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
@@ -349,9 +357,10 @@ async def test_past_its_seconds_it_is_told_of_and_left_to_end_by_itself(loop, ca
             mock_clock.jump(CLEANUP_SECONDS)
     what = f"asyncio code {stubborn.__qualname__}"
     assert caplog.messages == [f"{what} runs on: it has not ended within 3 s of its cancellation"]
-    assert not ended._thread.is_set()
+    assert limit.taken == 1
     release.set()
-    await ended.on_trio()
+    while limit.taken:
+        await loop.run(echo)
 
 
 async def test_a_timeout_of_asyncio_is_its_own(loop):
@@ -578,19 +587,23 @@ async def test_what_does_not_end_is_told_of_and_left(monkeypatch, caplog):
             except asyncio.CancelledError:
                 pass
 
-    tasks = []
+    tasks, computing = [], Flag()
+
+    def compute():
+        computing.set()
+        release.wait()
 
     async def begin():
         tasks.append(asyncio.create_task(stubborn()))
-        tasks.append(asyncio.get_running_loop().run_in_executor(None, release.wait))
-        await asyncio.sleep(0)
+        tasks.append(asyncio.get_running_loop().run_in_executor(None, compute))
+        await computing.on_asyncio()
 
     async with asyncio_loop() as loop:
         await loop.run(begin)
     release.set()
     assert caplog.messages == [
-        "1 tasks of asyncio are left: they have not ended in 0.01 s",
-        "1 threads of asyncio are left: they have not ended in 0.01 s",
+        "tasks of asyncio have not ended within 0.01 s and are left: 1",
+        "threads of asyncio have not ended within 0.01 s and are left: 1",
     ]
     # Nobody can end it any more, and Python would say so later, in another test.
     tasks[0]._log_destroy_pending = False
@@ -626,12 +639,17 @@ def test_what_is_stuck_in_a_thread_does_not_hold_up_the_end_of_the_process():
 import asyncio, threading, trio
 from pipeline.engine import asyncio_loop as module
 module._STOP_SECONDS = 0.01
+begun = threading.Event()
+def stuck():
+    begun.set()
+    threading.Event().wait()
 async def begin():
-    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    asyncio.get_running_loop().run_in_executor(None, stuck)
+    begun.wait()
 async def main():
     async with module.asyncio_loop() as loop:
         await loop.run(begin)
 trio.run(main)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert "1 threads of asyncio are left" in done.stderr
+    assert done.stderr == "threads of asyncio have not ended within 0.01 s and are left: 1\n"

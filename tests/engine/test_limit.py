@@ -264,16 +264,23 @@ def act_on(model, asked, number, act, choice):
             model.release(gone)
             asked.holding.remove(gone)
             asked.limit.release()
+        case "leave behind" if model.holding:
+            # Its work runs on: a place less for others, until that gives it back.
+            asked.limit.keep()
+            asked.limit.release()
         case "leave" if model.waiting:
             gone = model.waiting[choice % len(model.waiting)]
             model.waiting.remove(gone)
             asked.scopes[gone].cancel()
 
 
+ACTS = ["ask", "try", "release", "leave behind", "leave"]
+
+
 @given(
     total=st.integers(1, 3),
     queue=st.integers(0, 3),
-    acts=st.lists(st.tuples(st.sampled_from(["ask", "try", "release", "leave"]), st.integers(0, 5)), max_size=40),
+    acts=st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5)), max_size=40),
 )
 def test_any_sequence_of_acts_keeps_the_model(total, queue, acts):
     limit = Limit("Step a", total, queue)

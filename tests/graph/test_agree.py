@@ -202,6 +202,12 @@ TWO = ONE + "  b: app.py:g\n"
             ['2:29: step "a" is async and runs on the loop; place: thread is for synchronous code'],
         ),
         ("steps:\n  a: {run: app.py:f, place: loop}\n", {"a": takes("x")}, []),
+        (
+            "steps:\n  a: {run: app.py:f, place: asyncio}\n",
+            {"a": takes("x")},
+            ['2:29: step "a" is synchronous, and place: asyncio is for async code; leave it out'],
+        ),
+        ("steps:\n  a: {run: app.py:f, place: asyncio}\n", {"a": takes("x", blocking=False)}, []),
         # ---- nothing is known of a step: nothing is said of it
         (schema('rows: "FP32[n]"', 'y: "FP32[n]"') + TWO, {}, []),
         (schema('rows: "FP32[n]"') + TWO, {"b": takes("x: FP32[1,2,3]")}, []),

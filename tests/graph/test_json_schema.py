@@ -68,6 +68,7 @@ UNSEEN = {
     ],
     "it takes the user's code to tell": [
         'step "…" is async and runs on the loop; place: thread is for synchronous code',
+        'step "…" is synchronous, and place: asyncio is for async code; leave it out',
         'step "…" waits for what its handles call, and on the loop everybody would wait; leave out place: loop',
         'each is "…", and it has no parameter of that name; …',
         'handle "…" is no parameter of …',
@@ -89,6 +90,7 @@ UNSEEN = {
         '"…" is a handle and one of its params; name the handle otherwise',
     ],
     "each word has its schema, and these are two that do not go together": [
+        "place: asyncio is for code of your own, and a call is ours; leave it out",
         "binary does not go with this URL, whose protocol is JSON; leave it out",
         "answer does not go with this URL, whose protocol answers in tensors; leave it out",
         "ca is about https, and the URL is one of http",

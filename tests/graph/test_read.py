@@ -70,10 +70,10 @@ def test_each_verb_may_have_an_output_of_its_own():
 
 def test_every_key_of_a_step_is_read():
     step = step_of(
-        "{run: app.py:f, params: {k: [1, two]}, timeout: 300ms, limit: 2, queue: 0, place: loop, inputs: []}"
+        "{run: app.py:f, params: {k: [1, two]}, timeout: 300ms, limit: 2, queue: 0, place: asyncio, inputs: []}"
     )
     assert (step.action, step.target, step.options) == ("run", "app.py:f", {"params": {"k": [1, "two"]}})
-    assert (step.timeout, step.limit, step.queue, step.where, step.inputs) == (0.3, 2, 0, "loop", ())
+    assert (step.timeout, step.limit, step.queue, step.where, step.inputs) == (0.3, 2, 0, "asyncio", ())
 
 
 def test_what_was_not_written_stays_open():
@@ -194,7 +194,6 @@ def test_a_fault_at_the_top_is_one_located_line(text, lines):
         ("{run: app.py:f, place: [loop]}", ["2:29: place is a text, not a list"]),
         ("{run: app.py:f, place: thred}", ['2:29: unknown place "thred"; did you mean "thread"?']),
         ("{run: app.py:f, place: process}", ["2:29: place process is known but not built yet"]),
-        ("{run: app.py:f, place: asyncio}", ["2:29: place asyncio is known but not built yet"]),
         ("{run: app.py:f, inputs: 5}", ["2:30: inputs is a step, step.tensor or request, not 5"]),
         ("{run: app.py:f, inputs: }", ["2:28: inputs is a step, step.tensor or request, not nothing"]),
         ("{run: app.py:f, inputs: [request, 5]}", ["2:40: an input is a step, step.tensor or request, not 5"]),

@@ -517,6 +517,10 @@ LIKE = "call is a URL like http://host:8080/v1/models/MODEL:predict"
 @pytest.mark.parametrize(
     ("step", "message"),
     [
+        (
+            f"{{call: '{V1}', place: §asyncio}}",
+            "place: asyncio is for code of your own, and a call is ours; leave it out",
+        ),
         ("{call: §5}", f"{LIKE}, not a number"),
         ("{call: §localhost/v1/models/m:predict}", f"{LIKE}, over http or https"),
         ("{call: §'http://h/v1/models/a b:predict'}", f"{LIKE}, without spaces"),
