@@ -20,6 +20,7 @@ from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, re
 from pipeline.exchange import Cert, Peer, Verify, in_thread_if_large
 from pipeline.graph.units import format_duration, seconds_of, size
 from pipeline.tensors.message import (
+    AskIndex,
     AskLive,
     AskModel,
     AskModelReady,
@@ -27,17 +28,24 @@ from pipeline.tensors.message import (
     AskReady,
     AskServer,
     Command,
+    Index,
     Infer,
     InferResponse,
     Live,
+    Loaded,
+    LoadModel,
     ModelMetadata,
     ModelReady,
     Models,
+    ModelState,
+    OfRepository,
     Ready,
     Result,
     ServerMetadata,
+    Unloaded,
+    UnloadModel,
 )
-from pipeline.wire.codec import DEFAULT_PROTOCOL, Call, Reply, codecs
+from pipeline.wire.codec import DEFAULT_PROTOCOL, Call, Codec, Reply, codecs
 from pipeline.wire.statuses import bare
 
 S = TypeVar("S", bound=Result)
@@ -78,10 +86,12 @@ class Client:
         certificate authorities as the environment names them. Raises ValueError, TypeError for a URL that is no text,
         and InvalidInput for headers that cannot be sent.
         """
-        known = codecs()
+        found = codecs()
+        known = {name: codec for name, codec in found.items() if any(route.verb for route in codec.ROUTES)}
         if protocol not in known:
             raise ValueError(f"protocol is {' or '.join(known)}, not {protocol!r}")
         self._codec = known[protocol]
+        self._repository = found["repository"]
         self._options = self._codec.preferring(binary)
         self._has_versions = any("{version}" in route.template for route in self._codec.ROUTES)
         try:
@@ -205,6 +215,24 @@ class Client:
         """The names of all models. Raises InferError."""
         return tuple((await self._asked(AskModels(), Models, timeout)).names)
 
+    # ---- its repository, in either protocol; what is cancelled goes on at the server
+
+    async def load(self, model: str, *, timeout: float | str | None = None) -> None:
+        """Has the server serve what lies in its repository under that name now; returns once it does.
+
+        Raises ModelNotFound for a name that is nowhere; ModelNotReady, which says why it cannot be, and then the older
+        one serves on; DeadlineExceeded, after which it may be loaded still: ``index`` tells.
+        """
+        await self._asked(LoadModel(named(model, "")[0]), Loaded, timeout)
+
+    async def unload(self, model: str, *, timeout: float | str | None = None) -> None:
+        """Ends that model, in all versions; returns after its last request. Raises ModelNotFound, InferError."""
+        await self._asked(UnloadModel(named(model, "")[0]), Unloaded, timeout)
+
+    async def index(self, *, ready: bool = False, timeout: float | str | None = None) -> tuple[ModelState, ...]:
+        """The state of every model, of those that could be loaded too; ``ready``: of those that are alone."""
+        return tuple((await self._asked(AskIndex(ready), Index, timeout)).models)
+
     # ---- the way there and back
 
     def _all(self, headers: Mapping[str, str] | None) -> dict[str, str]:
@@ -241,7 +269,7 @@ class Client:
         budget = self._budget if timeout is None else budget_of(timeout)
         with anyio.move_on_after(budget):
             call = await in_thread_if_large(
-                size_of(command), lambda: self._codec.encode_request(command, self._options)
+                size_of(command), lambda: self._codec_of(command).encode_request(command, self._options)
             )
             call = msgspec.structs.replace(call, headers={**self._headers, **call.headers})
             reply = await self._peer.exchange(call)
@@ -249,9 +277,12 @@ class Client:
         told = f"{self._peer.url} gave no whole answer within {format_duration(budget)}"
         raise DeadlineExceeded(f"{told}; timeout=… gives it more time")
 
+    def _codec_of(self, command: Command) -> Codec:
+        return self._repository if isinstance(command, OfRepository) else self._codec
+
     def _read(self, call: Call, reply: Reply, command: Command) -> Result:
         try:
-            return self._codec.decode_reply(reply, command)
+            return self._codec_of(command).decode_reply(reply, command)
         except InferError as error:
             where = f"{call.method} {self._peer.url}{call.path}"
             if reply.status < 400:
@@ -291,6 +322,9 @@ class BlockingClient:
     live = blocking(Client.live)
     ready = blocking(Client.ready)
     models = blocking(Client.models)
+    load = blocking(Client.load)
+    unload = blocking(Client.unload)
+    index = blocking(Client.index)
 
     @overload
     def metadata(self, model: None = None, *, timeout: float | str | None = None) -> ServerMetadata: ...

@@ -84,6 +84,8 @@ class ModelLoaded(msgspec.Struct, frozen=True):
 
 
 class ModelFailed(msgspec.Struct, frozen=True, eq=False):
+    """``version`` is empty where the failure is that of a name, under which nothing could be found."""
+
     model: str
     version: str
     error: BaseException
@@ -95,6 +97,14 @@ class ModelNotClosed(msgspec.Struct, frozen=True, eq=False):
     model: str
     version: str
     error: BaseException
+
+
+class ModelUnloaded(msgspec.Struct, frozen=True):
+    """It has answered its last request and is closed. ``replaced``: another of its name is served."""
+
+    model: str
+    version: str
+    replaced: bool
 
 
 class RemoteTurned(msgspec.Struct, frozen=True):
@@ -116,6 +126,14 @@ class ModelTurned(msgspec.Struct, frozen=True):
 
 
 Event = (
-    RequestDone | DetachedDone | LimitReached | ModelLoaded | ModelFailed | ModelNotClosed | RemoteTurned | ModelTurned
+    RequestDone
+    | DetachedDone
+    | LimitReached
+    | ModelLoaded
+    | ModelFailed
+    | ModelNotClosed
+    | ModelUnloaded
+    | RemoteTurned
+    | ModelTurned
 )
 Observer = Callable[[Event], None]

@@ -31,6 +31,7 @@ from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.engine.stream import watched, whole
 from pipeline.engine.summary import handle_calls, spans
+from pipeline.engine.visits import Visits
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
 from pipeline.graph.each import told_of_items
 from pipeline.graph.edges import sees_all
@@ -93,6 +94,7 @@ class Pipeline:
         self.name = spec.name
         self.version = spec.version
         self.deadlines = {verb: math.inf if own is None else own for verb, own in spec.deadline.items()}
+        self.visits = Visits()
         self.admission = Limit(f"Model {spec.name}", spec.limit, spec.queue)
         self.state = State.NEW
         self.failure: str | None = None
@@ -198,7 +200,8 @@ class Pipeline:
         self._detached.owns_interrupts = True
 
     async def drained(self) -> None:
-        """Returns once no detached step runs. Cancelled, they run on."""
+        """Returns once it has no visits, and no detached step runs. Cancelled, they go on."""
+        await self.visits.idle()
         await self._detached.idle()
 
     def _detached_done(self, step: str, request: str, seconds: float, error: BaseException | None) -> None:
@@ -248,9 +251,10 @@ class Pipeline:
         budget = math.inf if timeout is None else budget_of(timeout)
         seconds, specs = (None if timeout is None else budget), self.signature.inputs
         request = asked_in_process(self.name, self.version, specs, inputs, outputs, parameters, headers, seconds, id)
-        await self.look_ready(min(self.deadlines[verb], budget))
-        async with self.admitted(verb, budget) as allowance:
-            return await whole(await self.answer(request, verb, allowance))
+        with self.visits.inside():
+            await self.look_ready(min(self.deadlines[verb], budget))
+            async with self.admitted(verb, budget) as allowance:
+                return await whole(await self.answer(request, verb, allowance))
         raise AssertionError("a request that is out of time raises")
 
     def admitted(self, verb: Verb, budget: float) -> AbstractAsyncContextManager[Allowance]:

@@ -1,87 +1,349 @@
-"""Name → version → pipeline, and the tasks that hold the pipelines open."""
+"""Name → version → pipeline, opened and closed while others serve; each is held open by a task of its own.
+
+What is served changes in one step: whoever found a pipeline before it, and entered it in the same turn of the loop, is
+answered by that one, which is closed after its last request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import trio
 
-from pipeline.errors import ModelNotFound
-from pipeline.observe import ModelNotClosed
-from pipeline.pipeline import Pipeline, State
+from pipeline.availability import refusal, state_of
+from pipeline.engine.failure import bare
+from pipeline.errors import Code, ModelNotFound, ModelNotReady, ServerNotReady, retold
+from pipeline.held import Held
+from pipeline.observe import ModelFailed, ModelUnloaded, Observer
+from pipeline.pipeline import Pipeline
+from pipeline.tensors.message import ModelState
+from pipeline.turns import Asked, Turns
+
+
+class Source(Protocol):
+    """Where models are found by name."""
+
+    def names(self) -> Collection[str]:
+        """What could be loaded, as far as that can be listed. Called in a thread: it may read a folder."""
+        ...
+
+    async def find(self, name: str, /) -> Sequence[Pipeline]:
+        """All versions to serve of that model, not open. One that is served already, and given again, is kept.
+
+        Raises ModelNotFound, or whatever says why it cannot be. Cancelled, nothing is left behind.
+        """
+        ...
+
+
+_Find = Callable[[], Awaitable[Sequence[Pipeline]]]
 
 
 class Repository:
-    """The models of one server. ``serve`` opens them; the others ask."""
+    """The models of one server. ``serve`` opens and holds them; the others ask."""
 
-    def __init__(self, pipelines: Iterable[Pipeline]) -> None:
-        """Raises ValueError where two pipelines have one name and version."""
-        self._models: dict[str, dict[str, Pipeline]] = {}
+    def __init__(self, pipelines: Iterable[Pipeline] = (), source: Source | None = None) -> None:
+        """``pipelines``: what is served from the start, beside all that the source names then.
+
+        Raises ValueError where two pipelines have one name and version.
+        """
+        self._source = source
+        self._observers: tuple[Observer, ...] = ()
+        self._owns_interrupts = False
+        self._nursery: trio.Nursery | None = None
+        self._turns = Turns()
+        self._models: dict[str, dict[str, Held]] = {}
+        self._leaving: set[Held] = set()
+        # What is being loaded, and why what could not be: none of it is served, unless by an older one.
+        self._loads: dict[str, trio.CancelScope] = {}
+        self._reasons: dict[str, str] = {}
+        # Of the names that there were at the start those that have not been loaded yet.
+        self._awaited: set[str] = set()
         for pipeline in pipelines:
             versions = self._models.setdefault(pipeline.name, {})
             if pipeline.version in versions:
                 raise ValueError(f'two graphs are named "{pipeline.name}" in version "{pipeline.version}"')
-            versions[pipeline.version] = pipeline
+            versions[pipeline.version] = self._entered(pipeline)
 
     def __iter__(self) -> Iterator[Pipeline]:
-        return (pipeline for versions in self._models.values() for pipeline in versions.values())
+        return (held.pipeline for versions in self._models.values() for held in versions.values())
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._models)
 
     def versions(self, name: str) -> tuple[str, ...]:
-        """In order of their numbers; those that are no numbers first. Raises ModelNotFound."""
+        """In order of their numbers; those that are no numbers first. Raises ModelNotFound, ModelNotReady."""
         return tuple(sorted(self._versions(name), key=_number))
 
     def get(self, name: str, version: str = "") -> Pipeline:
         """That version; without one, the highest whole number that is ready, else the highest there is.
 
-        Raises ModelNotFound.
+        It answers whoever is among its ``visits`` before awaiting anything else. Raises ModelNotFound, ModelNotReady.
         """
         versions = self._versions(name)
         if version:
             if version not in versions:
                 raise ModelNotFound(name, version=version)
-            return versions[version]
+            return versions[version].pipeline
         if len(versions) == 1:
-            return next(iter(versions.values()))
-        ready = [key for key, pipeline in versions.items() if pipeline.is_ready]
-        return versions[max(ready or versions, key=_number)]
+            return next(iter(versions.values())).pipeline
+        ready = [key for key, held in versions.items() if held.pipeline.is_ready]
+        return versions[max(ready or versions, key=_number)].pipeline
 
     def ready(self, mode: str) -> bool:
-        """Whether all (or any) of the models have been loaded once; what failed later shows on that model alone."""
-        loaded = [pipeline.loaded_once for pipeline in self]
-        return all(loaded) if mode == "all" else any(loaded)
+        """Whether all (or any) of the models there were at the start have been loaded once; what failed later shows on
+        that model alone. Without any, a server is ready to be given some.
+        """
+        loaded = [pipeline.loaded_once for pipeline in self] + [False for _ in self._awaited]
+        return all(loaded) if mode == "all" else any(loaded) or not loaded
 
-    async def serve(self) -> None:
+    async def index(self, *, ready: bool = False) -> tuple[ModelState, ...]:
+        """The state of each version, and of each model that could be loaded; ``ready``: of those that are alone.
+
+        Cancelled, nothing is left behind.
+        """
+        listed = await self._listed()
+        found = [state_of(pipeline) for pipeline in self]
+        if ready:
+            return tuple(own for own in found if own.state == "READY")
+        leaving = [held.pipeline for held in self._leaving if held.pipeline.name not in self._models]
+        found += [ModelState(own.name, own.version, "UNLOADING", "its last requests are inside") for own in leaving]
+        for name in sorted({*listed, *self._loads, *self._reasons} - {own.name for own in found}):
+            if name in self._loads:
+                found.append(ModelState(name, "", "LOADING"))
+            else:
+                found.append(ModelState(name, "", "UNAVAILABLE", self._reasons.get(name, "it is not loaded")))
+        return tuple(found)
+
+    # ---- serving
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Opens every model beside the others and holds it open until cancelled; then closes them all.
 
-        A model that cannot be opened is FAILED and tells its observers why; the others are served.
+        Started, it takes loads. A model that cannot be opened tells its observers why; the others are served.
         """
-        async with trio.open_nursery() as nursery:
-            for pipeline in self:
-                nursery.start_soon(_hold, pipeline)
+        self._awaited = set(await self._listed()) - set(self._models)
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self._begin(self._nursery)
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+
+    def _begin(self, nursery: trio.Nursery) -> None:
+        """Apart from ``serve``, whose variables would keep the last of them for as long as it serves."""
+        for versions in self._models.values():
+            for held in versions.values():
+                nursery.start_soon(self._hold_alone, held)
+        for name in sorted(self._awaited):
+            nursery.start_soon(self._load, name, Asked())
 
     async def drained(self) -> None:
-        """Returns once no detached step of any model runs. Cancelled, they run on."""
-        for pipeline in self:
+        """Returns once no request is inside any model, and no detached step runs. Cancelled, they run on."""
+        for pipeline in [*self, *(held.pipeline for held in self._leaving)]:
             await pipeline.drained()
 
-    def _versions(self, name: str) -> dict[str, Pipeline]:
+    def observe(self, *observers: Observer) -> None:
+        """They hear of every model, of those that come later too."""
+        self._observers += observers
+        for pipeline in self:
+            pipeline.observers += observers
+
+    def own_interrupts(self) -> None:
+        """From now on Ctrl-C is heard elsewhere: a KeyboardInterrupt of a detached step is its own failure."""
+        self._owns_interrupts = True
+        for pipeline in self:
+            pipeline.own_interrupts()
+
+    # ---- changing what is served
+
+    async def load(self, name: str) -> None:
+        """Opens what the source has under that name now, and puts it in the place of what was served under it.
+
+        That ends after its last request, which is not waited for. One load of a name at a time, in order of asking.
+        Raises ModelNotFound, or ModelNotReady with the reason; then the older one serves on. Cancelled before its turn
+        has come, nothing happens; from then on it goes on to its end, whether its caller waits or not.
+        """
+        asked = Asked()
+        self._serving().start_soon(self._load, name, asked)
         try:
-            return self._models[name]
-        except KeyError:
-            raise ModelNotFound(name) from None
+            await asked.answered.wait()
+        except trio.Cancelled:
+            if not asked.begun:
+                asked.scope.cancel()
+            raise
+        if asked.error is not None:
+            raise asked.error
 
+    async def add(self, pipeline: Pipeline) -> None:
+        """Opens it and serves it, beside other versions of its name, in the place of one of its own version.
 
-async def _hold(pipeline: Pipeline) -> None:
-    """Holds one model open until cancelled. What goes wrong with it is told to its observers and ends nothing else."""
-    try:
-        async with pipeline:
-            await trio.sleep_forever()
-    except Exception as error:  # noqa: BLE001  # the other models are served on
-        if pipeline.state is not State.FAILED:
-            pipeline.tell(ModelNotClosed(pipeline.name, pipeline.version, error))
+        Raises what opening it raises, and ModelNotReady; then nothing has changed. Cancelled, too.
+        """
+
+        async def found() -> Sequence[Pipeline]:
+            others = self._models.get(pipeline.name, {}).values()
+            return [*(own.pipeline for own in others if own.pipeline.version != pipeline.version), pipeline]
+
+        self._serving()
+        await self._replace(pipeline.name, found)
+
+    async def unload(self, name: str) -> None:
+        """From now on the name is gone, in all versions; a load of it that is under way ends.
+
+        Returns once its last request has been answered, its detached steps have ended, and it is closed. Raises
+        ModelNotFound. Cancelled, it is gone all the same and closed then.
+        """
+        self._serving()
+        if not (name in self._models or name in self._loads or name in self._reasons):
+            raise ModelNotFound(name)
+        self._forget(name)
+        if (loading := self._loads.pop(name, None)) is not None:
+            loading.cancel()
+        leaving = tuple(self._models.pop(name, {}).values())
+        self._let_go(leaving)
+        for held in leaving:
+            await held.closed.wait()
+
+    async def _load(self, name: str, asked: Asked) -> None:
+        """Answers who asked, and raises nothing."""
+
+        async def found() -> Sequence[Pipeline]:
+            asked.begun = True
+            if self._source is not None:
+                return await self._source.find(name)
+            if name not in self._models:
+                raise ModelNotFound(name)
+            return [held.pipeline for held in self._models[name].values()]
+
+        try:
+            with asked.scope:
+                for pipeline in await self._replace(name, found):
+                    await pipeline.look_ready(pipeline.deadlines["predict"])
+                asked.error = None
+        except ModelNotFound as error:
+            self._forget(name)
+            asked.error = error
+        except Exception as error:  # noqa: BLE001  # it is told to who asked; the other models are served on
+            asked.error = error if isinstance(error, ModelNotReady) else refusal(name, error)
+            self._reasons[name] = asked.error.message
+        finally:
+            asked.answered.set()
+
+    async def _replace(self, name: str, find: _Find) -> Sequence[Pipeline]:
+        """Serves what is found, and nothing else, under that name. Raises why it cannot be; cancelled, all is undone.
+
+        What is open and not ready does not replace what is; in the place of what is not either, it is waited for.
+        """
+        async with self._turns.of(name):
+            with trio.CancelScope() as scope:
+                self._loads[name] = scope
+                try:
+                    found = await self._found(name, find)
+                    served = self._models.get(name, {})
+                    kept = {held.pipeline: held for held in served.values() if not held.closed.is_set()}
+                    new = [kept.get(pipeline) or self._entered(pipeline) for pipeline in found]
+                    fresh = [held for held in new if held.pipeline not in kept]
+                    await self._open(fresh, ready=any(own.is_ready for own in kept))
+                    # Whoever unloads it meanwhile has cancelled; nothing below waits, which would notice.
+                    if scope.cancel_called:
+                        self._let_go(fresh)
+                    else:
+                        self._forget(name)
+                        self._models[name] = {held.pipeline.version: held for held in new}
+                        self._let_go(held for held in served.values() if held not in new)
+                finally:
+                    if self._loads.get(name) is scope:
+                        del self._loads[name]
+            if scope.cancel_called:
+                raise ModelNotReady(name, "It was unloaded while it was loading.")
+            return found
+
+    async def _found(self, name: str, find: _Find) -> Sequence[Pipeline]:
+        try:
+            found = await find()
+            versions = [own.version for own in found]
+            if not found or any(own.name != name for own in found) or len(set(versions)) < len(versions):
+                raise ValueError(f'"{name}" was found as {", ".join(map(repr, found)) or "nothing"}')
+        except ModelNotFound:
+            raise
+        except Exception as error:
+            # What a pipeline cannot tell, since there is none.
+            for tell in self._observers:
+                tell(ModelFailed(name, "", error))
+            raise
+        return found
+
+    async def _open(self, fresh: Sequence[Held], *, ready: bool) -> None:
+        """Opens them beside each other; ``ready``: they are to be that too.
+
+        Raises the first failure, with all of them closed, or about to be; so does a cancellation.
+        """
+        nursery = self._serving()
+        try:
+            async with trio.open_nursery() as opening:
+                for held in fresh:
+                    opening.start_soon(nursery.start, self._hold, held)
+            for held in fresh if ready else ():
+                await held.pipeline.look_ready(held.pipeline.deadlines["predict"])
+        except BaseException as error:  # noqa: BLE001  # it is raised again, without the nursery's group around it
+            self._let_go(fresh)
+            raise bare(error) from None
+
+    # ---- tasks that hold models
+
+    async def _hold(self, held: Held, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        try:
+            await held.hold(task_status=task_status)
+            self._leaving.discard(held)
+            model = held.pipeline
+            model.tell(ModelUnloaded(model.name, model.version, replaced=model.name in self._models))
+        finally:
+            self._leaving.discard(held)
+
+    async def _hold_alone(self, held: Held) -> None:
+        """As one that was there at the start: where it cannot be opened, it tells its observers and those who ask."""
+        with contextlib.suppress(Exception):
+            await self._hold(held)
+
+    def _let_go(self, leaving: Iterable[Held]) -> None:
+        """They are closed after their last requests."""
+        for held in leaving:
+            if not held.closed.is_set():
+                self._leaving.add(held)
+                held.let_go()
+
+    def _entered(self, pipeline: Pipeline) -> Held:
+        pipeline.observers += [own for own in self._observers if own not in pipeline.observers]
+        if self._owns_interrupts:
+            pipeline.own_interrupts()
+        return Held(pipeline)
+
+    # ---- what is known
+
+    def _versions(self, name: str) -> Mapping[str, Held]:
+        if (found := self._models.get(name)) is not None:
+            return found
+        if name in self._loads:
+            raise ModelNotReady(name, "It is loading.")
+        if (reason := self._reasons.get(name)) is not None:
+            raise retold(ModelNotReady, Code.UNAVAILABLE, reason)
+        raise ModelNotFound(name)
+
+    def _forget(self, name: str) -> None:
+        """Why it could not be loaded, and that it is waited for."""
+        self._reasons.pop(name, None)
+        self._awaited.discard(name)
+
+    async def _listed(self) -> Collection[str]:
+        return () if self._source is None else await trio.to_thread.run_sync(self._source.names)
+
+    def _serving(self) -> trio.Nursery:
+        if self._nursery is None:
+            raise ServerNotReady("Server is not ready. Nothing is loaded or unloaded while it does not serve.")
+        return self._nursery
 
 
 def _number(version: str) -> tuple[bool, int, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +17,11 @@ import msgspec
 import trio
 
 from pipeline.engine.stream import closing
-from pipeline.errors import Code, ServerNotReady
-from pipeline.pipeline import Pipeline
+from pipeline.errors import Code, DeadlineExceeded, ServerNotReady
+from pipeline.graph.units import format_duration
 from pipeline.repository import Repository
 from pipeline.tensors.message import (
+    AskIndex,
     AskLive,
     AskModel,
     AskModelReady,
@@ -28,16 +29,23 @@ from pipeline.tensors.message import (
     AskReady,
     AskServer,
     Command,
+    Index,
     Infer,
     Live,
+    Loaded,
+    LoadModel,
     ModelMetadata,
     ModelReady,
     Models,
+    Question,
     Ready,
     Result,
     ServerMetadata,
+    Unloaded,
+    UnloadModel,
     Verb,
 )
+from pipeline.tensors.signature import Expectation
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
 from pipeline.wire.statuses import STATUS, error_reply
 from server.access import Answered
@@ -84,9 +92,12 @@ class Service:
         """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt here is a step's own, and fails its request."""
         self.on_answer: list[Callable[[Answered], None]] = []
 
-    def require_ready(self) -> None:
+    def require_going_on(self) -> None:
         if self.draining:
             raise ServerNotReady("Server is not ready. It is draining.")
+
+    def require_ready(self) -> None:
+        self.require_going_on()
         if not self.repository.ready(self.ready):
             raise ServerNotReady
 
@@ -166,45 +177,79 @@ async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Se
     match match.route.asks:
         case str() as verb:
             return await _infer(service, match, verb, call, read_body, sending)
-        case make:
+        case make if not match.route.has_body:
             names = {"model": match.model, "version": match.version}
             command = make(**{name: text for name, text in names.items() if text})
-            return match.codec.encode(await _ask(service, command), None)
+        case _:
+            plain = to_plain(call.headers, service.max_body)
+            call = msgspec.structs.replace(call, body=await read_body())
+            command, _ = await _read(match, call, plain, match.model, match.version, Expectation())
+    return match.codec.encode(await _told(service, command, header_timeout(call.headers)), None)
+
+
+async def _told(service: Service, command: Command, patience: float) -> Result:
+    """What a command for the server comes to. A change of what it serves is waited for, ``patience`` seconds at most:
+    then DeadlineExceeded is raised and it goes on, as where the caller leaves.
+    """
+    repository = service.repository
+    match command:
+        case AskIndex(ready):
+            return Index(await repository.index(ready=ready))
+        case LoadModel(model):
+            service.require_going_on()
+            await _within(patience, repository.load(model))
+            return Loaded(model)
+        case UnloadModel(model):
+            await _within(patience, repository.unload(model))
+            return Unloaded(model)
+        case Infer():
+            raise AssertionError("an inference request is run, not asked")
+        case question:
+            return await _ask(service, question)
+
+
+async def _within(seconds: float, change: Coroutine[Any, Any, None]) -> None:
+    with trio.move_on_after(seconds) as scope:
+        await change
+    if scope.cancelled_caught:
+        raise DeadlineExceeded(f"this takes longer than {format_duration(seconds)}, and goes on; the index has its end")
 
 
 async def _infer(
     service: Service, match: Match, verb: Verb, call: Call, read_body: ReadBody, sending: Sending
 ) -> Reply:
     pipeline = service.repository.get(match.model, match.version)
-    # Before anything that is wrong with the call, as in KServe: it may be right in a moment.
-    await pipeline.look_ready(pipeline.deadlines[verb])
-    pipeline.require(verb)
-    plain = to_plain(call.headers, service.max_body)
-    async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
-        call = msgspec.structs.replace(call, body=await read_body())
-        route = match.route
-        command, options = await _read(match, call, plain, pipeline)
-        if not isinstance(command, Infer):
-            raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
-        if command.request.timeout is not None:
-            allowance.shorten(command.request.timeout)
-        response = await pipeline.answer(command.request, verb, allowance)
-        async with closing(response) as stream:
-            reply = match.codec.encode(response, options)
-            return await (_coded(reply, call) if stream is None else sending.all_of(reply, stream))
+    with pipeline.visits.inside():
+        # Before anything that is wrong with the call, as in KServe: it may be right in a moment.
+        await pipeline.look_ready(pipeline.deadlines[verb])
+        pipeline.require(verb)
+        plain = to_plain(call.headers, service.max_body)
+        async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
+            call = msgspec.structs.replace(call, body=await read_body())
+            route = match.route
+            command, options = await _read(match, call, plain, pipeline.name, pipeline.version, pipeline.expectation)
+            if not isinstance(command, Infer):
+                raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
+            if command.request.timeout is not None:
+                allowance.shorten(command.request.timeout)
+            response = await pipeline.answer(command.request, verb, allowance)
+            async with closing(response) as stream:
+                reply = match.codec.encode(response, options)
+                return await (_coded(reply, call) if stream is None else sending.all_of(reply, stream))
     raise AssertionError("a request that is out of time raises")
 
 
-async def _read(match: Match, call: Call, plain: Plain | None, pipeline: Pipeline) -> tuple[Command, Any]:
+async def _read(  # what decode takes
+    match: Match, call: Call, plain: Plain | None, model: str, version: str, expectation: Expectation
+) -> tuple[Command, Any]:
     """The command of a call. What is large, or may become so, is read in a thread: others would notice it.
 
     Cancelled, such a thread ends by itself, and what it read is dropped.
     """
-    expected = pipeline.expectation
 
     def read() -> tuple[Command, Any]:
         own = msgspec.structs.replace(call, body=plain(bytes(call.body))) if plain else call
-        return match.codec.decode(own, match.route, pipeline.name, pipeline.version, expected)
+        return match.codec.decode(own, match.route, model, version, expectation)
 
     if len(call.body) < _LARGE and plain is None:
         return read()
@@ -230,9 +275,9 @@ async def _coded(reply: Reply, call: Call) -> Reply:
     return Reply(reply.status, headers, body)
 
 
-async def _ask(service: Service, command: Command) -> Result:
+async def _ask(service: Service, question: Question) -> Result:
     repository = service.repository
-    match command:
+    match question:
         case AskLive():
             return Live(live=True)
         case AskReady():
@@ -249,5 +294,3 @@ async def _ask(service: Service, command: Command) -> Result:
             pipeline = repository.get(model, version)
             await pipeline.look_ready()
             return ModelReady(pipeline.name, ready=True)
-        case Infer():
-            raise AssertionError("an inference request is run, not asked")

@@ -15,6 +15,7 @@ import msgspec
 
 from pipeline.engine.detached import log as log_detached
 from pipeline.errors import told
+from pipeline.graph.source import GraphFaults
 from pipeline.observe import (
     DetachedDone,
     Event,
@@ -23,6 +24,7 @@ from pipeline.observe import (
     ModelLoaded,
     ModelNotClosed,
     ModelTurned,
+    ModelUnloaded,
     RemoteTurned,
     RequestDone,
     walls,
@@ -119,12 +121,14 @@ def latency(event: Event) -> None:
 def observer(event: Event) -> None:
     """Writes what happens to models; requests have their access line."""
     match event:
+        case ModelFailed():
+            _tell_failure(event)
         case ModelLoaded(model, version, seconds):
             _LOG.info('model "%s" version %s is loaded after %.2f s', model, version, seconds)
-        case ModelFailed(model, version, error):
-            _LOG.error('model "%s" version %s failed to load: %s', model, version, told(error), exc_info=error)
         case ModelNotClosed(model, version, error):
             _LOG.error('model "%s" version %s failed to close: %s', model, version, told(error), exc_info=error)
+        case ModelUnloaded(model, version, replaced):
+            _LOG.info('model "%s" version %s is %s and closed', model, version, "replaced" if replaced else "unloaded")
         case LimitReached(model, step, limit):
             _LOG.warning(
                 'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
@@ -151,6 +155,15 @@ def _tell_turned(event: RemoteTurned | ModelTurned) -> None:
             _LOG.info('model "%s" version %s: step "%s" is healthy', model, version, step)
         case ModelTurned(model, version, step, reason):
             _LOG.warning('model "%s" version %s is not ready: step "%s": %s', model, version, step, reason)
+
+
+def _tell_failure(failed: ModelFailed) -> None:
+    model = f'model "{failed.model}" version {failed.version}' if failed.version else f'model "{failed.model}"'
+    match failed.error:
+        case GraphFaults() as faults:
+            _LOG.error("%s failed to load:\n%s", model, faults)
+        case error:
+            _LOG.error("%s failed to load: %s", model, told(error), exc_info=error)
 
 
 def log_pull(event: Pulled) -> None:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from pipeline.graph.phases import PHASES
-from pipeline.observe import Event, RequestDone, walls
+from pipeline.observe import Event, ModelUnloaded, RequestDone, walls
 from pipeline.wire.codec import Reply
 from storage.events import Event as Pulled
 from storage.events import Fetched
@@ -48,6 +48,10 @@ class Metrics:
                 for phase in passed if code is None else wall:
                     start, end = wall.get(phase, (0.0, 0.0))
                     self._phases[phase].labels(model).observe(end - start)
+            case ModelUnloaded(model, replaced=False):
+                # Or a server that is given one model after another would have all their names for good.
+                for histogram in self._phases.values():
+                    histogram.remove(model)
 
     def pulled(self, event: Pulled) -> None:
         """Counts what is downloaded, by the scheme of its URI."""

@@ -41,6 +41,8 @@ _ERRORS = {
 }
 _OF_A_MODEL = ("404",)
 _OF_READINESS = ("503",)
+_OF_BODIES = ("400", "413", "415")
+_OF_CHANGES = ("400", "404", "413", "415", "503", "504")
 _OF_INFERENCE = ("400", "404", "413", "415", "500", "501", "503", "504", "default")
 
 Examples = Mapping[tuple[str, str], Sequence[bytes]]
@@ -63,6 +65,8 @@ def document(repository: Repository, *, title: str, version: str, examples: Exam
                 if model is not None and route.verb is not None and operation.body is not None:
                     shown = example(description, model, route.verb, written[model.name, model.version])
                     found["requestBody"] = {"required": True, "content": _with_example(operation.body, shown)}
+                elif operation.body is not None:
+                    found["requestBody"] = {"content": operation.body}
                 paths.setdefault(path, {})[route.method.lower()] = found
     for path, operation in _own_pages():
         paths[path] = {"get": _operation(operation, None, None, operation.name)}
@@ -80,7 +84,7 @@ def document(repository: Repository, *, title: str, version: str, examples: Exam
 
 def _places(route: Route, repository: Repository) -> Iterator[tuple[str, Pipeline | None]]:
     """The concrete paths of a route, each with the model that is asked there now."""
-    if "{model}" not in route.template:
+    if "{model}" not in route.template or route.has_body:
         yield route.template, None
         return
     for name in repository.names():
@@ -133,7 +137,10 @@ def _operation(operation: Operation, route: Route | None, model: Pipeline | None
         "summary": operation.summary,
         **({"description": note} if (note := _note(operation, route)) else {}),
         "tags": [model.name if model else _SERVER],
-        "parameters": [_reference("parameters", REQUEST_ID_HEADER)],
+        "parameters": [
+            *({"name": name, "in": "path", "required": True, "schema": own} for name, own in operation.path.items()),
+            _reference("parameters", REQUEST_ID_HEADER),
+        ],
         "responses": {"200": {"description": "Success", "headers": headers, "content": operation.reply}, **responses},
     }
 
@@ -149,6 +156,8 @@ def _statuses(route: Route) -> Sequence[str]:
     if route.verb is not None:
         return _OF_INFERENCE
     ready = _OF_READINESS if route.asks in (AskReady, AskModelReady) else ()
+    if route.has_body:
+        return _OF_CHANGES if "{model}" in route.template else _OF_BODIES
     return [*(_OF_A_MODEL if "{model}" in route.template else ()), *ready]
 
 

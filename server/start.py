@@ -10,7 +10,6 @@ from functools import partial
 import trio
 
 from pipeline.graph.fields import NAME_RULE, is_model_name
-from pipeline.observe import Observer
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from server.config import Config, environment
@@ -65,9 +64,7 @@ def serve(
 
     The exit code: 0 stopped cleanly, 1 no port.
     """
-    observers: list[Observer] = [observer, metrics, *([latency] if config.latency_log else [])]
-    for pipeline in repository:
-        pipeline.observers += observers
+    repository.observe(observer, metrics, *([latency] if config.latency_log else []))
     version = own_version()
     service = Service(
         repository,

@@ -57,11 +57,10 @@ async def serve(
     try:
         with signals_heard() as signals:
             service.owns_interrupts = True
-            for pipeline in service.repository:
-                pipeline.own_interrupts()
+            service.repository.own_interrupts()
             announce()
             async with trio.open_nursery() as models:
-                models.start_soon(service.repository.serve)
+                await models.start(service.repository.serve)
                 stopping = trio.Event()
                 async with controls.taken() as asked, trio.open_nursery() as watch:
                     watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay)

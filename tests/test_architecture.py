@@ -23,8 +23,8 @@ MAY_IMPORT = {
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
     "plugins", "errors", "observe", "tensors", "wire", "network", "transport", "exchange", "graph", "drawing", "asking",
-    "contract", "engine", "hooks", "model", "code", "runtimes", "steps", "blueprint", "pipeline", "repository",
-    "blocking", "blocking_pipeline", "client",
+    "contract", "engine", "hooks", "model", "code", "runtimes", "steps", "blueprint", "pipeline", "held",
+    "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
@@ -35,6 +35,7 @@ BLIND = {
     "pipeline/engine/execute.py": "a branch hands its failure to the fork that waits for it",
     "pipeline/engine/place.py": "notes the step on whatever it raised",
     "pipeline/engine/from_asyncio.py": "an error crosses to the task of asyncio that awaits it",
+    "pipeline/held.py": "a model that cannot be closed must not end the others",
     "pipeline/repository.py": "a model that cannot be opened must not end the others",
     "pipeline/runtimes/sklearn.py": "unpickling may raise anything",
     "pipeline/steps/meanwhile.py": "it is raised again, outside of the nursery that would put it into a group",

@@ -121,7 +121,29 @@ class AskModelReady(msgspec.Struct, frozen=True):
     version: str = ""
 
 
-Command = Infer | AskLive | AskReady | AskServer | AskModels | AskModel | AskModelReady
+class AskIndex(msgspec.Struct, frozen=True):
+    """The states of all models, of those that could be loaded too; ``ready``: of those that are alone."""
+
+    ready: bool = False
+
+
+class LoadModel(msgspec.Struct, frozen=True):
+    """What lies under that name now is to be served, in the place of what is."""
+
+    model: str
+
+
+class UnloadModel(msgspec.Struct, frozen=True):
+    """That name is to be gone, in all its versions."""
+
+    model: str
+
+
+Question = AskLive | AskReady | AskServer | AskModels | AskModel | AskModelReady
+"""What is answered at once."""
+OfRepository = AskIndex | LoadModel | UnloadModel
+"""What is asked of the repository that the models come from."""
+Command = Infer | Question | OfRepository
 
 
 # ---- … and of what is answered
@@ -159,4 +181,28 @@ class ModelReady(msgspec.Struct, frozen=True):
     ready: bool
 
 
-Result = InferResponse | Live | Ready | ServerMetadata | Models | ModelMetadata | ModelReady
+Availability = Literal["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
+
+
+class ModelState(msgspec.Struct, frozen=True):
+    """``version`` is empty where nothing is served; ``reason``: why it is not ready, as far as that is known."""
+
+    name: str
+    version: str
+    state: Availability
+    reason: str = ""
+
+
+class Index(msgspec.Struct, frozen=True):
+    models: Sequence[ModelState]
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    name: str
+
+
+class Unloaded(msgspec.Struct, frozen=True):
+    name: str
+
+
+Result = InferResponse | Live | Ready | ServerMetadata | Models | ModelMetadata | ModelReady | Index | Loaded | Unloaded

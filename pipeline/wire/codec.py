@@ -64,12 +64,14 @@ class Reply(msgspec.Struct, frozen=True, eq=False):
 class Route(msgspec.Struct, frozen=True):
     """``template``: a path with ``{model}`` and ``{version}`` in it.
 
-    ``asks``: the verb that a model is run for, or what makes a command for the server of what the template matched.
+    ``asks``: the verb that a model is run for, or what makes a command for the server of what the template matched;
+    ``has_body``: that command is told in the body as well, which the codec decodes.
     """
 
     method: str
     template: str
     asks: Verb | Callable[..., Command]
+    has_body: bool = False
 
     @property
     def verb(self) -> Verb | None:
@@ -92,7 +94,7 @@ class Codec(Protocol):
     def decode(
         self, call: Call, route: Route, model: str, version: str, expectation: Expectation, /
     ) -> tuple[Command, Options]:
-        """Server side: the command a call to a model means. Raises InferError by blame, never anything else."""
+        """Server side: the command that a call with a body means. Raises InferError by blame, never anything else."""
         ...
 
     def encode(self, result: Result, options: Options, /) -> Reply:

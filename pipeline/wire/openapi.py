@@ -31,13 +31,15 @@ class Subject(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """``name``: unlike that of any other route. ``body``: None where there is none. ``reply``: of a 200.
 
-    ``reply_headers``: name → Header Object, of the protocol's own.
+    ``path``: what the caller chooses in it, where the route is of no model that is served. ``reply_headers``: name →
+    Header Object, of the protocol's own.
     """
 
     name: str
     summary: str
     reply: Content
     body: Content | None = None
+    path: Mapping[str, Schema] = {}
     note: str = ""
     reply_headers: Mapping[str, Any] = {}
 

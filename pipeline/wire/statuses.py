@@ -22,7 +22,17 @@ from pipeline.errors import (
     ServerNotReady,
     retold,
 )
-from pipeline.tensors.message import AskModel, AskModelReady, Command, Infer, Live, ModelReady, Ready
+from pipeline.tensors.message import (
+    AskModel,
+    AskModelReady,
+    Command,
+    Infer,
+    Live,
+    LoadModel,
+    ModelReady,
+    Ready,
+    UnloadModel,
+)
 from pipeline.wire.codec import Reply
 from pipeline.wire.json_tensors import dump, parse
 from pipeline.wire.reply_headers import is_header
@@ -105,9 +115,9 @@ def _class_of(code: Code, command: Command | None) -> type[InferError]:
     match code, command:
         case Code.INVALID_ARGUMENT, _:
             return InvalidInput
-        case Code.NOT_FOUND, Infer() | AskModel() | AskModelReady():
+        case Code.NOT_FOUND, Infer() | AskModel() | AskModelReady() | LoadModel() | UnloadModel():
             return ModelNotFound
-        case Code.UNAVAILABLE, Infer() | AskModel() | AskModelReady():
+        case Code.UNAVAILABLE, Infer() | AskModel() | AskModelReady() | LoadModel() | UnloadModel():
             return ModelNotReady
         case Code.UNAVAILABLE, _:
             return ServerNotReady

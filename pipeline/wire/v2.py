@@ -44,7 +44,7 @@ from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 from pipeline.wire.v2_reply import Options, as_it_is, response_reply, written
 
 # What the metadata names as working beyond the base protocol.
-EXTENSIONS = ("binary_tensor_data", "explain")
+EXTENSIONS = ("binary_tensor_data", "model_repository", "explain")
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 ROUTES: Sequence[Route] = (
@@ -110,6 +110,8 @@ def encode(result: Result, options: Options | None) -> Reply:
             body = _metadata(result)
         case ModelReady(name):
             body = {"name": name, "ready": True}
+        case _:
+            raise InvalidInput(f"version 2 of the protocol has no {type(result).__name__}")
     return Reply(200, JSON, (dump(body),))
 
 
@@ -147,6 +149,8 @@ def encode_request(command: Command, options: Options | None = None) -> Call:
             return Call("GET", _path(model, version))
         case AskModelReady(model, version):
             return Call("GET", f"{_path(model, version)}/ready")
+        case _:
+            raise InvalidInput(f"version 2 of the protocol has no {type(command).__name__}")
 
 
 def decode_reply(reply: Reply, command: Command) -> Result:
@@ -208,6 +212,8 @@ def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
             return ModelMetadata(model, texts_in(body, "versions"), text_in(body, "platform"), signature)
         case AskModelReady(model):
             return ModelReady(model, body.get("ready") is True)
+        case _:
+            raise InvalidInput(f"version 2 of the protocol has no {type(command).__name__}")
 
 
 # ---- requests

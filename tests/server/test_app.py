@@ -29,7 +29,12 @@ async def client(nursery):
 @pytest.mark.parametrize(
     ("method", "path", "status", "body"),
     [
-        ("GET", "/v2", 200, b'{"name":"n","version":"9","extensions":["binary_tensor_data","explain"]}'),
+        (
+            "GET",
+            "/v2",
+            200,
+            b'{"name":"n","version":"9","extensions":["binary_tensor_data","model_repository","explain"]}',
+        ),
         ("GET", "/page", 200, b"two parts"),
         ("HEAD", "/page", 200, b""),
         ("POST", "/page", 405, b'{"error":"Method Not Allowed"}'),

@@ -26,7 +26,7 @@ from pipeline.tensors.message import (
 from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Expectation, Signature, parse_spec
 from pipeline.tensors.tensor import Json
-from pipeline.wire import v1, v2
+from pipeline.wire import repository, v1, v2
 from pipeline.wire.codec import Call, Codec, codecs
 from server.routes import Routes
 from tests.wire.calls import reply
@@ -49,7 +49,7 @@ ANSWERS = [
 
 
 def test_every_file_with_routes_is_a_codec_under_its_own_name():
-    assert codecs() == {"v1": v1, "v2": v2}
+    assert codecs() == {"v1": v1, "v2": v2, "repository": repository}
 
 
 @pytest.mark.parametrize("codec", [v1, v2])

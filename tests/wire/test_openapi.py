@@ -13,7 +13,7 @@ from pipeline.errors import InvalidInput
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import Infer, InferRequest, InferResponse
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec, check, parse_spec
-from pipeline.wire import v1, v1_openapi, v2, v2_openapi
+from pipeline.wire import repository, repository_openapi, v1, v1_openapi, v2, v2_openapi
 from pipeline.wire.codec import codecs
 from pipeline.wire.openapi import Subject, descriptions
 from tests.tensors.strategies import tensors
@@ -66,15 +66,16 @@ def accepted(codec, body, expectation) -> bool:
 
 
 def test_every_description_is_found_by_its_file_and_describes_each_route_of_its_codec():
-    assert descriptions() == {"v1_openapi": v1_openapi, "v2_openapi": v2_openapi}
-    assert codecs() == {"v1": v1, "v2": v2}
+    described = {"v1_openapi": v1_openapi, "v2_openapi": v2_openapi, "repository_openapi": repository_openapi}
+    assert descriptions() == described
+    assert codecs() == {"v1": v1, "v2": v2, "repository": repository}
     model = Subject("m", Expectation())
     names = [
         description.operation(route, model if "{model}" in route.template else None).name
         for description in descriptions().values()
         for route in description.CODEC.ROUTES
     ]
-    assert len(names) == len(set(names)) == len(v1.ROUTES) + len(v2.ROUTES)
+    assert len(names) == len(set(names)) == sum(len(codec.ROUTES) for codec in codecs().values())
 
 
 ROWS = expecting(rows="FP32[n,2]")

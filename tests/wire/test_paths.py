@@ -43,7 +43,7 @@ def test_a_path_that_runs_no_model_asks_nothing(path):
 
 
 @given(
-    codec=st.sampled_from(list(codecs().values())),
+    codec=st.sampled_from([codecs()["v1"], codecs()["v2"]]),
     verb=st.sampled_from(["predict", "explain"]),
     model=st.text("abz.-_0:", min_size=1).filter(lambda name: not set(name) <= {".", "/"}),
     prefix=st.sampled_from(["", "/gate", "/a/b"]),

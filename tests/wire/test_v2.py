@@ -158,7 +158,7 @@ SIGNATURE = Signature({"x": parse_spec("FP32[n,4]"), "t": parse_spec("BYTES[-1]?
         (Models(("a", "b")), '{"models":["a","b"]}'),
         (
             ServerMetadata("pipeline-serve", "0.1.0"),
-            '{"name":"pipeline-serve","version":"0.1.0","extensions":["binary_tensor_data","explain"]}',
+            '{"name":"pipeline-serve","version":"0.1.0","extensions":["binary_tensor_data","model_repository","explain"]}',
         ),
         (
             ModelMetadata("m", ("1",), "", SIGNATURE),

@@ -1,0 +1,35 @@
+"""How many are inside, and the end of that to wait for: before what they are inside of is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio.lowlevel
+
+
+class Visits:
+    """Belongs to the loop. Nobody is ever kept out."""
+
+    __slots__ = ("_count", "_nobody")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._nobody = trio.lowlevel.ParkingLot()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """One more, until the block ends."""
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._nobody.unpark_all()
+
+    async def idle(self) -> None:
+        """Returns once nobody is inside. Cancelled, those who are go on."""
+        await trio.lowlevel.checkpoint()
+        while self._count:
+            await self._nobody.park()
