@@ -31,7 +31,8 @@ class Scheme(Protocol):
     """A file of ``storage/schemes/``. ``KEYS``: the schemes it serves.
 
     One that also has ``HOSTS`` (a compiled pattern) serves the ``https`` URIs of the hosts that match; ``OPTIONS`` is
-    what a step may say under ``storage``: option → the variable that it stands for.
+    what a step may say under ``storage``: option → the variable that it stands for. ``HERE``: what it names is on this
+    machine, and found without asking anybody.
     """
 
     KEYS: Sequence[str]
@@ -83,6 +84,17 @@ class Storage:
             return module.refusal(uri) or misused(scheme, getattr(module, "OPTIONS", _NONE), options)
         known = ", ".join(f"{name}://" for name in sorted(_schemes()) if name)
         return f'no scheme "{scheme}://" is known; there are paths and {known}'
+
+    def local(self, uri: str, folder: Path) -> Path | None:
+        """Where it is, for what is on this machine's disk by its URI; None for all else, and where nothing is there."""
+        module = _scheme(uri)
+        if module is None or not getattr(module, "HERE", False) or module.refusal(uri) is not None:
+            return None
+        try:
+            found = module.open_source(uri, Settings(self.environment, folder, self.stores))
+        except OSError:
+            return None
+        return found.path if isinstance(found, Local) else None
 
     async def fetch(
         self, uri: str, folder: Path, options: Mapping[str, Any] = _NONE, digest: str | None = None

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pipeline.runtimes as folder
 from pipeline.graph.words import listed
 from pipeline.plugins import plugins
 from pipeline.tensors.forms import Bound
-from pipeline.tensors.signature import Signature
+from pipeline.tensors.signature import Signature, TensorSpec
 from pipeline.tensors.tensor import Value
 
-# Runtimes of the contract whose file is not there yet.
-LATER = frozenset({"xgboost", "lightgbm", "onnx", "torch"})
+# What tells a model file's kind is at its beginning.
+_HEAD = 1024
 
 
 class Misfit(ValueError):
@@ -29,6 +29,11 @@ class Misfit(ValueError):
 
 class CannotOpen(Exception):
     """A model that cannot be opened: which one, why, and what to do."""
+
+
+def missing_extra(path: Path, extra: str, library: str) -> CannotOpen:
+    """What to raise where that library is not installed."""
+    return CannotOpen(f'{path.name} needs {library}: pip install "pipeline-serve[{extra}]"')
 
 
 class Predict(Protocol):
@@ -51,9 +56,52 @@ class Runtime(Protocol):
     SUFFIXES: Collection[str]
     PARAMS: Collection[str]
 
-    def open_model(self, path: Path, step: str, params: Mapping[str, Any], /) -> Opened:
-        """The model at that path. Blocking; called in a worker thread. Raises CannotOpen."""
+    def open_model(self, path: Path, step: str, params: Mapping[str, Any], threads: int, /) -> Opened:
+        """The model at that path. ``threads``: those that one call may compute in, unless ``params`` say otherwise.
+
+        Blocking; called in a worker thread. Raises CannotOpen.
+        """
         ...
+
+
+@runtime_checkable
+class Recognizes(Protocol):
+    """What a runtime offers as well whose files end like others'."""
+
+    def recognizes(self, head: bytes, /) -> bool:
+        """Whether a file that begins so is one of its models."""
+        ...
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """What a runtime may offer as well: what a model takes and gives, read from its file by itself."""
+
+    def tell(self, path: Path, /) -> Told | None:
+        """None where the file is none that can be read. Takes no longer for a large model; raises nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Tensor name → its spec, None where that is not known; all names there are, in order."""
+
+    inputs: Mapping[str, TensorSpec | None]
+    outputs: Mapping[str, TensorSpec | None]
+
+    @property
+    def signature(self) -> Signature:
+        """What is known of it."""
+        return Signature(_known(self.inputs), _known(self.outputs))
+
+
+def _known(specs: Mapping[str, TensorSpec | None]) -> dict[str, TensorSpec]:
+    return {name: spec for name, spec in specs.items() if spec is not None}
+
+
+def teller(runtime: Runtime) -> Tells | None:
+    """The runtime, where it can read what a file tells."""
+    return runtime if isinstance(runtime, Tells) else None
 
 
 def runtimes() -> dict[str, Runtime]:
@@ -73,10 +121,16 @@ def suffixes(known: Mapping[str, Runtime]) -> list[str]:
 
 
 def model_file(path: Path, runtime: str | None, known: Mapping[str, Runtime]) -> tuple[Path, str]:
-    """The file to open and its runtime. Raises CannotOpen where there is none, or more than one to choose from."""
+    """The file to open and its runtime. Raises CannotOpen where there is none, or more than one to choose from.
+
+    Endings that others use as well (``.json``, ``.txt``, ``.bst``) count where the content is a model's.
+    """
     if not path.is_dir():
-        return path, _one([runtime] if runtime else runtimes_for(path.name, known), path)
-    names = {file: runtimes_for(file.name, known) for file in sorted(path.iterdir()) if not file.name.startswith(".")}
+        return path, _one([runtime] if runtime else _fitting(path, known), path)
+    names = {
+        file: [] if file.name.startswith(".") or file.is_dir() else _fitting(file, known)
+        for file in sorted(path.iterdir())
+    }
     fitting = [file for file, own in names.items() if (runtime in own if runtime else own)]
     kinds = {kind for file in fitting for kind in names[file]}
     if len(kinds) > 1:
@@ -90,11 +144,25 @@ def model_file(path: Path, runtime: str | None, known: Mapping[str, Runtime]) ->
             raise CannotOpen(f"{path} has {len(fitting)} model files ({listed(f.name for f in fitting)}); name one")
 
 
+def _fitting(file: Path, known: Mapping[str, Runtime]) -> list[str]:
+    names = runtimes_for(file.name, known)
+    asked = {name: own for name in names if isinstance(own := known[name], Recognizes)}
+    if not asked:
+        return names
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD)
+    except OSError:
+        return names  # whoever opens it says why
+    return [name for name in names if name not in asked or asked[name].recognizes(head)]
+
+
 def _one(names: list[str], path: Path) -> str:
     match names:
         case [name]:
             return name
         case []:
-            raise CannotOpen(f"no runtime is known for {path.name}; add runtime to the step")
+            reason = f"no runtime is known for {path.name}, by its ending and what it begins with"
+            raise CannotOpen(f"{reason}; add runtime to the step")
         case _:
             raise CannotOpen(f"{path.name} fits {listed(names)}; add runtime to the step")

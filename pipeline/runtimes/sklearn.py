@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import told
-from pipeline.graph.words import hint, meant
-from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened
+from pipeline.graph.words import hint
+from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened, missing_extra
+from pipeline.runtimes.table import INPUT, check_features, specs, stacked, table
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound, Form, convert
 from pipeline.tensors.signature import Signature, TensorSpec
@@ -25,16 +26,15 @@ from pipeline.tensors.tensor import Json, Tensor, Value, tensor
 SUFFIXES = (".joblib", ".pkl", ".pickle")
 PARAMS = ("method",)
 
-# scikit-learn's own name of what an estimator reads, for metadata where the estimator was fitted without names.
-_INPUT = "X"
 # How much of scikit-learn's own words an error carries: they can list all categories there are.
 _SHOWN = 200
 
 
-def open_model(path: Path, step: str, params: Mapping[str, Any]) -> Opened:
+def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -> Opened:
     """The estimator at ``path``; ``params["method"]`` is what a request calls (``predict`` unless it says otherwise).
 
-    Its outputs are named as the step: one array, or ``STEP_0``, ``STEP_1``, … where the method returns several.
+    Its outputs are named as the step: one array, or ``STEP_0``, ``STEP_1``, … where the method returns several. How
+    many ``threads`` it computes in was said when it was made (``n_jobs``).
     """
     # An array in the order of fitting is what callers send; the warning would come with each request. (A filter for
     # good: `catch_warnings` around the call is not safe in threads.)
@@ -49,7 +49,9 @@ def open_model(path: Path, step: str, params: Mapping[str, Any]) -> Opened:
     names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     function = functools.partial(_predict, getattr(estimator, method), features, names, step)
     outputs = _outputs(function, features)
-    return Opened(function, Signature(_inputs(features, names) if outputs else {}, outputs))
+    # Estimators convert numbers by themselves; FP64 is what they compute in.
+    inputs = specs(features, names, Datatype.FP64) if features and outputs else {}
+    return Opened(function, Signature(inputs, outputs))
 
 
 def _unpickled(path: Path) -> Any:
@@ -57,21 +59,11 @@ def _unpickled(path: Path) -> Any:
         import joblib  # noqa: PLC0415  # an extra
         import sklearn  # noqa: F401, PLC0415  # an extra, and seconds to import
     except ImportError:
-        raise CannotOpen(f"{path.name} needs scikit-learn; install pipeline-serve[sklearn]") from None
+        raise missing_extra(path, "sklearn", "scikit-learn") from None
     try:
         return joblib.load(path)
     except (Exception, SystemExit) as error:  # what is read is code, or garbage that looks like code
         raise CannotOpen(f"{path} cannot be opened: {told(error)}") from error
-
-
-def _inputs(features: int | None, names: list[str]) -> dict[str, TensorSpec]:
-    """One tensor per feature where they have names, else one for all.
-
-    Estimators convert numbers by themselves; FP64 is what they compute in.
-    """
-    if names:
-        return {name: TensorSpec(Datatype.FP64, (-1,), any_number=True) for name in names}
-    return {_INPUT: TensorSpec(Datatype.FP64, (-1, features), any_number=True)} if features else {}
 
 
 def _outputs(
@@ -85,7 +77,7 @@ def _outputs(
         return {}
     ones = np.ones((1, features))
     try:
-        answers = function({_INPUT: tensor(ones)})
+        answers = function({INPUT: tensor(ones)})
     except Exception:  # noqa: BLE001  # a pipeline over text refuses numbers in its own way
         return {}
     return {
@@ -98,13 +90,13 @@ def _outputs(
 def _predict(
     method: Callable[[Any], Any], features: int | None, names: list[str], step: str, inputs: Mapping[str, Bound]
 ) -> Mapping[str, Value]:
-    name, table = _table(inputs, names)
+    name, rows = table(inputs, names, _one, _columns)
     if features is not None:
-        _check_features(name, table, features)
+        check_features(name, rows.shape, features)
     try:
-        answer = method(table)
+        answer = method(rows)
     except (ValueError, TypeError, AttributeError) as error:
-        if (misfit := _told(name, table, error)) is not None:
+        if (misfit := _told(name, rows, error)) is not None:
             raise misfit from error
         raise
     if isinstance(answer, list) and answer and all(isinstance(part, np.ndarray) for part in answer):
@@ -112,27 +104,6 @@ def _predict(
     if hasattr(answer, "toarray"):
         answer = answer.toarray()
     return {step: tensor(np.asarray(answer))}
-
-
-def _table(inputs: Mapping[str, Bound], names: list[str]) -> tuple[str, Any]:
-    """What the estimator reads: the only tensor, or one column per feature name; and a name for its errors."""
-    if len(inputs) == 1:
-        ((name, value),) = inputs.items()
-        return name, _one(name, value)
-    if not inputs:
-        raise Misfit(_INPUT, "is missing")
-    missing = [name for name in names if name not in inputs]
-    if not names or missing:
-        has = ", ".join(f'"{name}"' for name in inputs)
-        lacks = f'the feature "{missing[0]}" is missing from {has}' if names else f"expected one tensor, got {has}"
-        raise Misfit(missing[0] if missing else next(iter(inputs)), f"cannot be read: {lacks}")
-    odd = next((name for name in inputs if name not in names), None)
-    if odd is not None:
-        raise Misfit(odd, f"is no feature of the model{meant(odd, names)}")
-    try:
-        return names[0], _columns({name: inputs[name] for name in names})
-    except ValueError as error:
-        raise Misfit(names[0], f"does not fit: {error}") from None
 
 
 def _one(name: str, value: Bound) -> Any:
@@ -160,26 +131,17 @@ def _columns(inputs: Mapping[str, Bound]) -> Any:
     try:
         return convert(Form.FRAME, {name: value for name, value in inputs.items() if not isinstance(value, Mapping)})
     except ImportError:
-        arrays = [convert(Form.ARRAY, value) for value in inputs.values()]
-        return np.column_stack([array.reshape(len(array), -1) for array in arrays])
+        return stacked(inputs)
 
 
-def _check_features(name: str, table: Any, features: int) -> None:
-    shape = table.shape
-    if len(shape) != 2 or shape[1] != features:
-        raise Misfit(name, f"does not fit: expected [-1,{features}], got [{','.join(map(str, shape))}]")
-
-
-def _told(name: str, table: Any, error: Exception) -> Misfit | None:
+def _told(name: str, rows: Any, error: Exception) -> Misfit | None:
     """Why an estimator refuses values: what can be seen of them, else its own words where scikit-learn chose them.
 
     None where the error is not about the values: a model that was never fitted, or code of its author's.
     """
-    if table.shape[:1] == (0,):
-        return Misfit(name, f"has no rows ([{','.join(map(str, table.shape))}]); the model takes at least one")
-    columns = (
-        [(name, table)] if isinstance(table, np.ndarray) else [(key, own.to_numpy()) for key, own in table.items()]
-    )
+    if rows.shape[:1] == (0,):
+        return Misfit(name, f"has no rows ([{','.join(map(str, rows.shape))}]); the model takes at least one")
+    columns = [(name, rows)] if isinstance(rows, np.ndarray) else [(key, own.to_numpy()) for key, own in rows.items()]
     for column, array in columns:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             return Misfit(str(column), "has NaN or infinity, which the model does not take")

@@ -34,6 +34,10 @@ class Storage(Protocol):
         """Why this URI cannot be fetched with those options, told without looking; None where it can be tried."""
         ...
 
+    def local(self, uri: str, folder: Path, /) -> Path | None:
+        """Where it is, for what needs no fetching; None for all else, and where nothing is there."""
+        ...
+
     async def fetch(self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None, /) -> Path:
         """The local file or folder; relative paths are relative to ``folder``. ``options`` are of the source.
 

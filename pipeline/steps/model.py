@@ -17,8 +17,18 @@ from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
-from pipeline.graph.words import later, meant
-from pipeline.runtimes.catalog import LATER, Misfit, Opened, model_file, runtimes, runtimes_for, suffixes
+from pipeline.graph.words import meant
+from pipeline.runtimes.catalog import (
+    CannotOpen,
+    Misfit,
+    Opened,
+    Told,
+    model_file,
+    runtimes,
+    runtimes_for,
+    suffixes,
+    teller,
+)
 from pipeline.steps.catalog import Call, Home, cores
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
@@ -64,13 +74,40 @@ def schema() -> Mapping[str, Any]:
 
 
 def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
-    """What can be told of a model before it is fetched: it takes what it gets, and its runtime computes in threads."""
+    """What can be told of a model before it is fetched: its runtime computes in threads.
+
+    It takes what it gets, unless the file is here and tells what that is.
+    """
+    told = None
     if not isinstance(step.target, str) or not step.target:
         faults.append(Fault(step.at("model"), f'step "{step.name}": model is a path or a URI'))
     else:
         _check_source(step, home, faults)
         _check_runtime(step, faults)
-    return Interface(parameters=(Parameter("X"),), gives=None, blocking=True, limit=cores(), takes_rest=True)
+        told = _told(step, home)
+    return _interface(told)
+
+
+def _interface(told: Told | None) -> Interface:
+    if told is None:
+        return Interface(parameters=(Parameter("X"),), gives=None, blocking=True, limit=cores(), takes_rest=True)
+    parameters = tuple(Parameter(name, spec=spec) for name, spec in told.inputs.items())
+    return Interface(parameters=parameters, gives=told.outputs, blocking=True, limit=cores())
+
+
+def _told(step: StepSpec, home: Home) -> Told | None:
+    """What the file tells of itself; None where it is not here, or tells nothing: opening it says why."""
+    path = home.storage.local(step.target, home.folder)
+    known = runtimes()
+    runtime = step.option("runtime")
+    if path is None or not (runtime is None or runtime in known):
+        return None
+    try:
+        file, runtime = model_file(path, runtime, known)
+    except (CannotOpen, OSError):
+        return None
+    own = teller(known[runtime])
+    return None if own is None else own.tell(file)
 
 
 @asynccontextmanager
@@ -86,11 +123,14 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     # Pickles name the classes of the user's own files.
     see(home.folder)
 
+    # The cores are shared out among the calls that may run at once.
+    threads = max(1, cores() // (step.limit or cores()))
+
     def open_model() -> Opened:
         known = runtimes()
         file, runtime = model_file(path, step.option("runtime"), known)
         with own_names(home.folder):
-            return known[runtime].open_model(file, step.name, step.option("params", {}))
+            return known[runtime].open_model(file, step.name, step.option("params", {}), threads)
 
     opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
     blame = Blame(step)
@@ -130,8 +170,9 @@ def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
     elif not isinstance(name, str):
         faults.append(Fault(step.at("runtime"), f'step "{step.name}": runtime is a text like {min(known)}'))
     elif name not in known:
-        what = later(f"runtime {name}") if name in LATER else f'there is no runtime "{name}"{meant(name, known)}'
-        faults.append(Fault(step.at("runtime"), f'step "{step.name}": {what}'))
+        faults.append(
+            Fault(step.at("runtime"), f'step "{step.name}": there is no runtime "{name}"{meant(name, known)}')
+        )
     if not isinstance(params, Mapping):
         faults.append(Fault(step.at("params"), f'step "{step.name}": params is a map'))
         return

@@ -13,6 +13,7 @@ from storage.source import Local
 from storage.uri import bucket_and_key, scheme_of
 
 KEYS = ("", "file", "pvc")
+HERE = True
 # Where KServe's webhook mounts a claim.
 _VOLUMES = "/mnt/pvc"
 

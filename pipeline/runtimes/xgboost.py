@@ -1,0 +1,110 @@
+"""XGBoost boosters, from the files that ``save_model`` writes. They predict as KServe's XGBoost server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import told
+from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened, missing_extra
+from pipeline.runtimes.options import truth, whole
+from pipeline.runtimes.table import numbers, specs
+from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.forms import Bound
+from pipeline.tensors.signature import Signature, TensorSpec
+from pipeline.tensors.tensor import Value, tensor
+
+SUFFIXES = (".bst", ".json", ".ubj", ".xgb")
+PARAMS = ("nthread", "output_margin")
+
+
+def recognizes(head: bytes) -> bool:
+    """JSON, or its binary kin, whose first key is that of a booster."""
+    return head.lstrip()[:1] == b"{" and b"learner" in head
+
+
+def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -> Opened:
+    """The booster at ``path``; its output is named as the step.
+
+    ``params``: ``nthread`` of one call (0: all there are), ``output_margin`` for scores before the objective.
+    """
+    try:
+        import xgboost  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise missing_extra(path, "xgboost", "xgboost") from None
+    margin = truth(params, "output_margin")
+    nthread = whole(params, "nthread", threads)
+    try:
+        booster = xgboost.Booster({"nthread": nthread})
+        # By the bytes it is known for what it is; by a name that ends otherwise than its own files it is guessed at.
+        booster.load_model(bytearray(path.read_bytes()))
+        config = json.loads(booster.save_config())
+    except (xgboost.core.XGBoostError, OSError, ValueError) as error:
+        raise CannotOpen(f"{path} is no booster that this xgboost can load: {_words(told(error))}") from error
+    linear = config["learner"]["gradient_booster"]["name"] == "gblinear"
+    # xgboost's documentation: predictions are safe in threads where the booster is of trees.
+    guard = threading.Lock() if linear else nullcontext()
+    model = _Model(xgboost.DMatrix, booster, nthread, margin, step, guard)
+    outputs = model.outputs()
+    return Opened(model.predict, Signature(specs(model.features, model.names, Datatype.FP32), outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    matrix: Any
+    booster: Any
+    nthread: int
+    margin: bool
+    step: str
+    guard: AbstractContextManager[Any]
+
+    @property
+    def features(self) -> int:
+        return int(self.booster.num_features())
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.booster.feature_names or ())
+
+    def outputs(self) -> dict[str, TensorSpec]:
+        """What it answers to one row of ones: asked rather than guessed at."""
+        answer = self._answer(np.ones((1, self.features), np.float32))
+        return {self.step: TensorSpec(Datatype.FP32, (-1, *answer.shape[1:]))}
+
+    def predict(self, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
+        name, rows = numbers(inputs, self.names, self.features)
+        try:
+            # Of no rows xgboost would warn each time.
+            answer = self._answer(rows) if len(rows) else self._answer(np.ones((1, self.features)))[:0]
+        except ValueError as error:
+            if np.isfinite(rows.astype(np.float32, copy=False)).all():
+                raise
+            reason = "has infinity, or a number past the range of FP32, which the model does not take"
+            raise Misfit(name, f"{reason}; NaN is a missing value") from error
+        return {self.step: tensor(answer)}
+
+    def _answer(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        own = self.booster
+        matrix = self.matrix(
+            rows,
+            feature_names=own.feature_names,
+            feature_types=own.feature_types,
+            nthread=self.nthread,
+            enable_categorical=True,
+        )
+        with self.guard:
+            answer: np.ndarray[Any, Any] = own.predict(matrix, output_margin=self.margin)
+        return answer
+
+
+def _words(text: str) -> str:
+    """xgboost's own words without where in its sources they stand, and without the stack below them."""
+    first = text.partition("Stack trace:")[0].split()
+    return " ".join(word for word in first if "/src/" not in word and "/include/" not in word)
