@@ -35,6 +35,7 @@ from pipeline.engine.visits import Visits
 from pipeline.errors import Code, InferError, ModelNotReady, noted, told
 from pipeline.graph.each import told_of_items
 from pipeline.graph.edges import sees_all
+from pipeline.graph.learned import require_agreement
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
@@ -145,6 +146,7 @@ class Pipeline:
         start = time.perf_counter()
         learned: dict[str, Signature] = {}
         home = dataclasses.replace(self._blueprint.home, model=self.name)
+        certain: dict[str, Signature] = {}
         async with AsyncExitStack() as stack:
             try:
                 for step in self._graph.steps:
@@ -152,6 +154,9 @@ class Pipeline:
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, home))
                     learned[step.name] = own = told_of_items(step, call.signature)
+                    if call.certain:
+                        certain[step.name] = own
+                        require_agreement(self._graph, self._blueprint.interfaces, certain)
                     self._opened[step.name] = self._opening.step(step, call, own)
                     if call.readiness is not None:
                         self._readiness[step.name] = call.readiness

@@ -42,7 +42,7 @@ from pipeline.tensors.signature import Signature
 SUFFIXES = (".toy",)
 PARAMS = ()
 
-def open_model(path, step, params):
+def open_model(path, step, params, threads):
     return Opened(lambda inputs: {step: next(iter(inputs.values()))}, Signature())
 """
 SCHEME = """

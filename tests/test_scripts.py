@@ -177,7 +177,7 @@ def test_an_update_needs_no_python_but_that_of_the_environment(installed: Checko
 
 def test_extras_only_grow(installed: Checkout) -> None:
     assert installed.run("scripts/test").code == 0
-    assert installed.logged()[1].endswith("--editable .[sklearn,examples,test]")
+    assert installed.logged()[1].endswith("--editable .[sklearn,examples,onnx,lightgbm,test]")
     installed.run("scripts/serve").served()
     assert installed.logged() == []
 

@@ -1,4 +1,4 @@
-"""What servers tell of their models, compared along the edges; pure."""
+"""What servers, and models that are loaded, tell of themselves, compared along the edges; pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ from pipeline.graph.agree import check_edges
 from pipeline.graph.dag import Graph
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.interface import Parameter
-from pipeline.graph.source import Fault
+from pipeline.graph.source import Fault, GraphFaults
 from pipeline.tensors.signature import Signature
+
+_SERVER = 'the metadata of the server that step "{}" calls'
+_MODEL = 'the model of step "{}"'
+
+
+def require_agreement(graph: Graph, known: Interfaces, found: Mapping[str, Signature]) -> None:
+    """Raises GraphFaults where datatypes or dimensions of these steps' models are others than the graph's."""
+    faults, _, _ = disagreements(graph, known, found, _MODEL)
+    if faults:
+        raise GraphFaults(faults)
 
 
 def disagreements(
-    graph: Graph, known: Interfaces, found: Mapping[str, Signature]
+    graph: Graph, known: Interfaces, found: Mapping[str, Signature], said_by: str = _SERVER
 ) -> tuple[list[Fault], list[Fault], Interfaces]:
     """(faults, notes, interfaces): ``known``, a graph without faults, with the signatures that these steps were told.
 
@@ -26,7 +36,7 @@ def disagreements(
     interfaces = dict(known)
     seen: set[Fault] = set()
     for step, signature in found.items():
-        source = f'; so says the metadata of the server that step "{step}" calls'
+        source = f"; so says {said_by.format(step)}"
         interface = interfaces[step]
         # With names alone first: what does not fit then are the names.
         interfaces[step] = replace(interface, gives=dict.fromkeys(signature.outputs) or None)

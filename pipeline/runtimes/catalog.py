@@ -44,10 +44,11 @@ class Predict(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A model in memory. ``signature`` is what it knows of itself, under ``name`` where it names nothing."""
+    """A model in memory. ``signature`` is what it knows of itself; ``certain`` where that is no guess from a trial."""
 
     predict: Predict
     signature: Signature
+    certain: bool = True
 
 
 class Runtime(Protocol):

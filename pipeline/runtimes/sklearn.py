@@ -51,7 +51,7 @@ def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -
     outputs = _outputs(function, features)
     # Estimators convert numbers by themselves; FP64 is what they compute in.
     inputs = specs(features, names, Datatype.FP64) if features and outputs else {}
-    return Opened(function, Signature(inputs, outputs))
+    return Opened(function, Signature(inputs, outputs), certain=False)
 
 
 def _unpickled(path: Path) -> Any:

@@ -24,6 +24,8 @@ from pipeline.tensors.tensor import Value, tensor
 SUFFIXES = (".bst", ".json", ".ubj", ".xgb")
 PARAMS = ("nthread", "output_margin")
 
+_HEAD = 1024
+
 
 def recognizes(head: bytes) -> bool:
     """JSON, or its binary kin, whose first key is that of a booster."""
@@ -42,9 +44,13 @@ def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -
     margin = truth(params, "output_margin")
     nthread = whole(params, "nthread", threads)
     try:
+        data = path.read_bytes()
+        if not recognizes(data[:_HEAD]) or not data.rstrip().endswith(b"}"):
+            # xgboost reads past the end of a file that was cut short, and takes the process down.
+            raise CannotOpen(f"{path} is no booster that was saved as JSON or UBJSON, or was cut short")
         booster = xgboost.Booster({"nthread": nthread})
         # By the bytes it is known for what it is; by a name that ends otherwise than its own files it is guessed at.
-        booster.load_model(bytearray(path.read_bytes()))
+        booster.load_model(bytearray(data))
         config = json.loads(booster.save_config())
     except (xgboost.core.XGBoostError, OSError, ValueError) as error:
         raise CannotOpen(f"{path} is no booster that this xgboost can load: {_words(told(error))}") from error

@@ -63,13 +63,15 @@ class Home:
 class Call:
     """An opened step: ``function(inputs, context)``, to be awaited unless ``blocking``; on ``loop`` where there is one.
 
-    ``signature`` is what a model file tells of itself, once it is open; ``readiness`` stands where the step depends on
-    something that may be ready or not while it is open. ``where``: what it asks, as a log line may show it.
+    ``signature`` is what a model file tells of itself, once it is open; ``certain``: the graph is held to it.
+    ``readiness`` stands where the step depends on something that may be ready or not while it is open. ``where``: what
+    it asks, as a log line may show it.
     """
 
     function: Callable[..., Any]
     blocking: bool
     signature: Signature = Signature()
+    certain: bool = False
     readiness: Ready | None = None
     where: str | None = None
     loop: AsyncioLoop | None = None

@@ -141,7 +141,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
         except Misfit as misfit:
             raise blame.misfit(misfit.name, inputs.get(misfit.name), context, misfit.reason) from None
 
-    yield Call(call, blocking=True, signature=opened.signature)
+    yield Call(call, blocking=True, signature=opened.signature, certain=opened.certain)
 
 
 def _check_source(step: StepSpec, home: Home, faults: list[Fault]) -> None:

@@ -1,44 +1,103 @@
 """Which runtime a model file is for, and what is said where that cannot be told."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
 from pipeline.runtimes.catalog import CannotOpen, model_file, runtimes, runtimes_for
+from tests.serving import ROOT
 
 
 def test_runtimes_are_the_files_of_the_folder():
-    assert "sklearn" in runtimes()
-    assert "catalog" not in runtimes()
+    assert set(runtimes()) == {"lightgbm", "onnx", "sklearn", "torch", "xgboost"}
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("m.joblib", ["sklearn"]), ("m.PKL", ["sklearn"]), ("s3://b/m.pickle", ["sklearn"]), ("m.txt", []), ("m", [])],
+    [
+        ("m.joblib", ["sklearn"]),
+        ("m.PKL", ["sklearn"]),
+        ("s3://b/m.pickle", ["sklearn"]),
+        ("m.onnx", ["onnx"]),
+        ("m.ubj", ["xgboost"]),
+        ("m.txt", ["lightgbm"]),
+        ("m.bst", ["lightgbm", "xgboost"]),
+        ("m.pt2", ["torch"]),
+        ("m.csv", []),
+        ("m", []),
+    ],
 )
 def test_a_file_is_for_the_runtimes_whose_suffix_it_has(name, expected):
     assert runtimes_for(name, runtimes()) == expected
 
 
+BOOSTER = '{"learner":{"attributes":{}}}'
+LGB = "tree\nversion=v4\n"
+
+
 @pytest.mark.parametrize(
     ("files", "path", "runtime", "expected"),
     [
-        (["m.joblib"], "m.joblib", None, "m.joblib"),
-        (["m.bin"], "m.bin", "sklearn", "m.bin"),
-        (["m.joblib", "README.md", ".hidden.pkl"], ".", None, "m.joblib"),
-        (["m.joblib"], ".", "sklearn", "m.joblib"),
-        (["m.bin"], "m.bin", None, r"no runtime is known for m\.bin; add runtime to the step"),
-        (["a.joblib", "b.pkl"], ".", None, r"has 2 model files \(a\.joblib and b\.pkl\); name one"),
-        (["README.md"], ".", None, "has no model file; there are runtimes for"),
-        ([], ".", "sklearn", "has no model file"),
+        ({"m.joblib": ""}, "m.joblib", None, ("m.joblib", "sklearn")),
+        ({"m.bin": ""}, "m.bin", "sklearn", ("m.bin", "sklearn")),
+        ({"m.joblib": "", "README.md": "", ".hidden.pkl": "", "x.pkl/": ""}, ".", None, ("m.joblib", "sklearn")),
+        ({"m.joblib": ""}, ".", "sklearn", ("m.joblib", "sklearn")),
+        ({"m.bst": BOOSTER}, "m.bst", None, ("m.bst", "xgboost")),
+        ({"m.bst": LGB}, "m.bst", None, ("m.bst", "lightgbm")),
+        ({"m.bst": "?"}, "m.bst", "xgboost", ("m.bst", "xgboost")),
+        ({"m.json": BOOSTER, "request.json": '{"instances": []}'}, ".", None, ("m.json", "xgboost")),
+        ({"m.txt": LGB, "requirements.txt": "numpy\n"}, ".", None, ("m.txt", "lightgbm")),
+        ({"m.onnx": "", "config.json": "{}"}, ".", None, ("m.onnx", "onnx")),
+        ({"m.bin": ""}, "m.bin", None, r"no runtime is known for m\.bin, by its ending and what it begins with; add"),
+        ({"m.bst": "?"}, "m.bst", None, r"no runtime is known for m\.bst, by its ending and what it begins with"),
+        ({"gone.txt/": ""}, "m.txt", None, ("m.txt", "lightgbm")),
+        ({"a.joblib": "", "b.pkl": ""}, ".", None, r"has 2 model files \(a\.joblib and b\.pkl\); name one"),
+        ({"a.joblib": "", "b.onnx": ""}, ".", None, r"has models of onnx and sklearn; add runtime to the step"),
+        ({"a.joblib": "", "b.onnx": ""}, ".", "onnx", ("b.onnx", "onnx")),
+        ({"README.md": ""}, ".", None, "has no model file; there are runtimes for"),
+        ({}, ".", "sklearn", "has no model file"),
     ],
 )
 def test_a_path_leads_to_one_file_and_one_runtime_or_says_why_not(tmp_path, files, path, runtime, expected):
-    for name in files:
-        (tmp_path / name).touch()
-    if expected in files:
-        assert model_file(tmp_path / path, runtime, runtimes()) == (tmp_path / expected, "sklearn")
-    else:
-        with pytest.raises(CannotOpen, match=expected) as caught:
-            model_file(tmp_path / path, runtime, runtimes())
-        assert re.search(expected, str(caught.value))
+    for name, text in files.items():
+        if name.endswith("/"):
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_text(text)
+    match expected:
+        case (name, kind):
+            assert model_file(tmp_path / path, runtime, runtimes()) == (tmp_path / name, kind)
+        case _:
+            with pytest.raises(CannotOpen) as caught:
+                model_file(tmp_path / path, runtime, runtimes())
+            assert re.search(expected, str(caught.value))
+
+
+LIBRARIES = {
+    "onnx": "onnxruntime",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "torch": "torch",
+    "sklearn": "scikit-learn",
+}
+
+
+@pytest.mark.parametrize(("runtime", "library"), LIBRARIES.items())
+def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch, runtime, library):
+    monkeypatch.setitem(sys.modules, "sklearn" if runtime == "sklearn" else library, None)
+    own = runtimes()[runtime]
+    path = tmp_path / f"m{own.SUFFIXES[0]}"
+    path.touch()
+    with pytest.raises(CannotOpen) as caught:
+        own.open_model(path, "m", {}, 1)
+    assert str(caught.value) == f'{path.name} needs {library}: pip install "pipeline-serve[{runtime}]"'
+
+
+def test_no_library_is_imported_before_a_model_is_opened():
+    names = "{'onnxruntime', 'onnx', 'xgboost', 'lightgbm', 'torch', 'sklearn', 'joblib', 'pandas'}"
+    code = f"import sys, pipeline_serve, server.start\nfrom pipeline.runtimes.catalog import runtimes\nruntimes()\n\
+print(sorted(sys.modules.keys() & {names}))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

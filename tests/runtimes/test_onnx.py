@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import networkx as nx
 import numpy as np
 import pytest
 
 from pipeline.errors import InvalidInput, WrongAnswer
+from pipeline.pipeline import State
 from pipeline.runtimes.catalog import CannotOpen, Misfit
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.tensor import Json, Tensor, tensor
-from pipeline_serve import GraphFaults, Pipeline, Step
+from pipeline_serve import GraphFaults, Pipeline
 from tests.runtimes import graphs
 from tests.runtimes.graphs import F, identity, value, written
+from tests.storage.origin import serving
 
 pytest.importorskip("onnxruntime", reason="onnxruntime runs the models")
 
@@ -236,15 +237,27 @@ async def test_a_callers_tensor_of_another_datatype_is_a_400_and_an_authors_is_t
         with pytest.raises(InvalidInput, match=r'input "x" is FP64\[1,4\]; the model takes FP32\[-1,4\]'):
             await model.infer({"x": rows(1, np.float64)})
     async with graph(STEPS.format("silent", "m.onnx")) as model:
-        with pytest.raises(WrongAnswer, match=r'step "predict": its input "x" is FP64\[1,4\]; the model takes FP32'):
-            await model.infer({"rows": rows(1)})
+        with pytest.raises(WrongAnswer, match=r'step "predict": its input "pre" is FP64\[1,4\]; the model takes FP32'):
+            await model.infer({"rows": rows(1, np.float64)})
 
 
-async def test_a_model_that_is_fetched_is_held_to_the_graph_when_it_is_open(graph, tmp_path):
-    dag = nx.DiGraph()
-    dag.add_node("predict", step=Step(model="m.onnx", runtime="onnx"))
-    async with Pipeline("p", dag, folder=tmp_path / "graph", schema={"outputs": {"y": "FP32[n,3]"}}) as model:
-        assert (await model.infer({"x": rows(1)}))["y"].tolist() == [[6.0] * 3]
+async def test_a_model_that_is_fetched_is_held_to_the_graph_when_it_is_open(graph, write, monkeypatch):
+    with serving() as origin:
+        origin.files = {"/m.onnx": graphs.linear()}
+        monkeypatch.setenv("PIPELINE_SERVE_CACHE_DIR", str(write("cache/x") / "cache"))
+        uri = f"{origin.url}/m.onnx"
+        model = graph(STEPS.format("wide", f'"{uri}"'))
+        with pytest.raises(GraphFaults) as caught:
+            await model.__aenter__()
+        assert (model.state, str(caught.value)) == (
+            State.FAILED,
+            (
+                'graph.yaml:3:20: step "predict": parameter "x" takes FP32[-1,4], and pre.pre is FP64[n,4]: FP64 is '
+                'not FP32; so says the model of step "predict"'
+            ),
+        )
+        async with graph(STEPS.format("fits", f'"{uri}"')) as model:
+            assert (await model.infer({"rows": rows(1)}))["y"].tolist() == [[6.0] * 3]
 
 
 def test_two_inputs_may_be_fed_from_two_steps_by_name(graph):

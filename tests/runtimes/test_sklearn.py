@@ -72,7 +72,7 @@ KNOWN = [
 @pytest.mark.parametrize("dump", [joblib.dump, lambda model, path: path.write_bytes(pickle.dumps(model))])
 def test_an_estimator_tells_what_it_takes_and_gives(tmp_path, make, params, inputs, outputs, dump):
     dump(make(), tmp_path / "m.pkl")
-    opened = open_model(tmp_path / "m.pkl", "m", params)
+    opened = open_model(tmp_path / "m.pkl", "m", params, 1)
     assert told(opened.signature.inputs) == inputs
     assert told(opened.signature.outputs) == outputs
 
@@ -184,22 +184,22 @@ def test_a_file_that_is_no_model_is_one_clear_error(tmp_path, data):
     with pytest.raises(
         CannotOpen, match=r"m\.joblib (cannot be opened: \w+: |is a \w+, which has no method \"predict\")"
     ):
-        open_model(file, "m", {})
+        open_model(file, "m", {}, 1)
 
 
 def test_a_method_that_is_not_there_is_named_with_the_near_one(tmp_path):
     joblib.dump(classifier(), tmp_path / "m.joblib")
     says = 'm.joblib is a LogisticRegression, which has no method "predict_probs"; did you mean "predict_proba"'
     with pytest.raises(CannotOpen, match=says):
-        open_model(tmp_path / "m.joblib", "m", {"method": "predict_probs"})
+        open_model(tmp_path / "m.joblib", "m", {"method": "predict_probs"}, 1)
 
 
 @pytest.mark.parametrize("package", ["sklearn", "joblib"])
 def test_a_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch, package):
     joblib.dump(classifier(), tmp_path / "m.joblib")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(CannotOpen, match=r"m.joblib needs scikit-learn; install pipeline-serve\[sklearn\]"):
-        open_model(tmp_path / "m.joblib", "m", {})
+    with pytest.raises(CannotOpen, match=r'm.joblib needs scikit-learn: pip install "pipeline-serve\[sklearn\]"'):
+        open_model(tmp_path / "m.joblib", "m", {}, 1)
 
 
 async def test_a_model_file_that_goes_away_fails_its_model_and_says_where_it_was_looked_for(tmp_path):
