@@ -7,11 +7,18 @@ import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 Headers = dict[str, str]
+Ran = Callable[[str, float, float], None]
+"""Hears of each hook that ran, well or not: its name, and when it began and ended by ``time.perf_counter``."""
 
 _OFFERED = ("payload", "headers", "response_headers")
+
+
+def _nobody(name: str, start: float, end: float) -> None:
+    """Nobody asks for the times."""
 
 
 class Manner(enum.Enum):
@@ -24,10 +31,14 @@ class Manner(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """``call(value, headers, response_headers)``, whatever its author wrote; to be awaited where ``manner`` says so."""
+    """``call(value, headers, response_headers)``, whatever its author wrote; to be awaited where ``manner`` says so.
+
+    ``name`` is empty for one whose time nobody asks for.
+    """
 
     call: Callable[[Any, Headers, Headers], Any]
     manner: Manner
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +48,32 @@ class Hop:
     hooks: tuple[Hook, ...]
     manner: Manner
 
-    def run(self, value: Any, headers: Headers, response_headers: Headers) -> Any:
+    def run(self, value: Any, headers: Headers, response_headers: Headers, ran: Ran = _nobody) -> Any:
         """What they make of the value, one after the other; those of a hop that is not awaited."""
         for hook in self.hooks:
-            value = hook.call(value, headers, response_headers)
+            start = perf_counter()
+            try:
+                value = hook.call(value, headers, response_headers)
+            finally:
+                if hook.name:
+                    ran(hook.name, start, perf_counter())
         return value
 
-    async def awaited(self, value: Any, headers: Headers, response_headers: Headers) -> Any:
+    async def awaited(self, value: Any, headers: Headers, response_headers: Headers, ran: Ran = _nobody) -> Any:
         """The same on a loop. Cancelled, the hook that runs is cancelled, and no further one begins."""
         for hook in self.hooks:
-            value = hook.call(value, headers, response_headers)
-            if hook.manner is Manner.AWAITED:
-                value = await value
+            start = perf_counter()
+            try:
+                value = hook.call(value, headers, response_headers)
+                if hook.manner is Manner.AWAITED:
+                    value = await value
+            finally:
+                if hook.name:
+                    ran(hook.name, start, perf_counter())
         return value
 
 
-def hook_of(function: Callable[..., Any], *, offered: int) -> Hook:
+def hook_of(function: Callable[..., Any], *, offered: int, name: str = "") -> Hook:
     """A bound method as a hook that is given so many of payload, headers and response headers, or as many as it takes.
 
     Its parameters may have any names, but for those that can only be given by name.
@@ -63,7 +84,7 @@ def hook_of(function: Callable[..., Any], *, offered: int) -> Hook:
         given = (value, headers, response_headers)
         return function(*given[:positional], **{name: given[at] for name, at in named.items()})
 
-    return Hook(call, manner_of(function))
+    return Hook(call, manner_of(function), name)
 
 
 def manner_of(function: Callable[..., Any], *, is_quick: bool = False) -> Manner:

@@ -294,9 +294,9 @@ def hooks_of(model: Model, verb: Verb) -> Sequence[Hook]:
     validate = hook_of(model.validate, offered=1)
     if not has_own(model, "validate"):
         validate = Hook(validate.call, manner_of(model.validate, is_quick=True))
-    before = [hook_of(model.preprocess, offered=2)] if has_own(model, "preprocess") else []
-    after = [hook_of(model.postprocess, offered=offered)] if has_own(model, "postprocess") else []
-    main = _explain(model) if verb == "explain" else hook_of(model.predict, offered=offered)
+    before = [hook_of(model.preprocess, offered=2, name="preprocess")] if has_own(model, "preprocess") else []
+    after = [hook_of(model.postprocess, offered=offered, name="postprocess")] if has_own(model, "postprocess") else []
+    main = _explain(model) if verb == "explain" else hook_of(model.predict, offered=offered, name="predict")
     return [*before, validate, main, *after]
 
 
@@ -307,7 +307,7 @@ def _explain(model: Model) -> Hook:
         raise NotImplementedError(_NO_EXPLAINER)
 
     has_answer = has_own(model, "explain") or model.explainer_host
-    return hook_of(model.explain, offered=2) if has_answer else Hook(refuse, Manner.AT_ONCE)
+    return hook_of(model.explain, offered=2, name="explain") if has_answer else Hook(refuse, Manner.AT_ONCE)
 
 
 def _whole(model: Model, verb: Verb) -> Hook:

@@ -345,6 +345,6 @@ class Pipeline:
             return
         if code is Code.CANCELLED and trio.current_time() >= allowance.deadline:
             code = Code.DEADLINE_EXCEEDED
-        took, calls = spans(plan, run, self._phases), handle_calls(context)
+        took, calls = spans(plan, run, self._phases, context), handle_calls(context)
         seconds = time.perf_counter() - start
         self.tell(RequestDone(self.name, self.version, context.verb, context.id, seconds, code, took, calls))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +15,7 @@ import trio
 
 from pipeline.engine.limit import Limit
 from pipeline.graph.words import listed
+from pipeline.observe import Span
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.tensor import Value
@@ -129,12 +130,13 @@ class Whole(NamedTuple):
 
 
 class Tally:
-    """What was called through handles for one request: (owner, target) → (how often, seconds in all)."""
+    """What one request made steps do: which they called through handles, and the hooks of those that have such."""
 
-    __slots__ = ("_calls", "_lock")
+    __slots__ = ("_calls", "_hooks", "_lock")
 
     def __init__(self) -> None:
         self._calls: dict[tuple[str, str], tuple[int, float]] = {}
+        self._hooks: dict[str, list[Span]] = {}
         self._lock = threading.Lock()
 
     def add(self, owner: str, target: str, seconds: float) -> None:
@@ -143,8 +145,17 @@ class Tally:
             count, total = self._calls.get((owner, target), (0, 0.0))
             self._calls[owner, target] = count + 1, total + seconds
 
+    def ran(self, step: str, hook: str, start: float, end: float) -> None:
+        """A hook of the step ran, which is a phase of its own. In any thread."""
+        self._hooks.setdefault(step, []).append(Span(f"{step}.{hook}", hook, start, end))
+
+    def spans(self, step: str, phase: str, start: float, end: float) -> Sequence[Span]:
+        """The step as the hooks that ran in it, or as one where it has none."""
+        return self._hooks.get(step) or (Span(step, phase, start, end),)
+
     @property
     def calls(self) -> Mapping[tuple[str, str], tuple[int, float]]:
+        """(owner, target) → (how often, seconds in all)"""
         with self._lock:
             return dict(self._calls)
 

@@ -10,10 +10,14 @@ from pipeline.graph.plan import Plan
 from pipeline.observe import HandleCalls, Span
 
 
-def spans(plan: Plan, run: Run, phases: Mapping[str, str]) -> Sequence[Span]:
-    """``phases``: step name → the part it plays."""
+def spans(plan: Plan, run: Run, phases: Mapping[str, str], context: Context) -> Sequence[Span]:
+    """``phases``: step name → the part it plays. What has hooks is told as these."""
     names = [step.name for step in plan.steps]
-    return [Span(names[number], phases[names[number]], began, ended) for number, began, ended in run.spans]
+    return [
+        span
+        for number, began, ended in run.spans
+        for span in context.tally.spans(names[number], phases[names[number]], began, ended)
+    ]
 
 
 def handle_calls(context: Context) -> Sequence[HandleCalls]:

@@ -19,7 +19,7 @@ from pipeline.engine.place import alone
 from pipeline.engine.step import Context, ThreadStep
 from pipeline.graph.spec import REQUEST, StepSpec
 from pipeline.graph.words import VERBS
-from pipeline.hooks import Manner, hops_of
+from pipeline.hooks import Manner, Ran, hops_of
 from pipeline.model import Model, hooks_of, verb_of
 from pipeline.steps.predictor import asked_for
 from pipeline.steps.streams import chunks, from_thread
@@ -60,26 +60,34 @@ class Course:
         """The answer of a model all of whose hooks are synchronous, in a thread."""
         request = self._request(inputs, context)
         value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
+        ran = self._ran(context)
         for hop in self._hops[context.verb]:
-            value = hop.run(value, headers, told)
+            value = hop.run(value, headers, told, ran)
         return self._answer(value, told, request, context)
 
     async def awaited(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         """The answer. Cancelled, an async hook is cancelled; one in a thread ends by itself, and no other begins."""
         request = self._request(inputs, context)
         value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
+        ran = self._ran(context)
         with asked_for(context):
             for hop in self._hops[context.verb]:
                 match hop.manner:
                     case Manner.BLOCKING:
-                        value = await self._in_thread(functools.partial(hop.run, value, headers, told), context)
+                        value = await self._in_thread(functools.partial(hop.run, value, headers, told, ran), context)
                     case Manner.AWAITED if self._asyncio is not None:
-                        value = await self._asyncio.run(hop.awaited, value, headers, told)
+                        value = await self._asyncio.run(hop.awaited, value, headers, told, ran)
                     case Manner.AWAITED:
-                        value = await hop.awaited(value, headers, told)
+                        value = await hop.awaited(value, headers, told, ran)
                     case Manner.AT_ONCE:
-                        value = hop.run(value, headers, told)
+                        value = hop.run(value, headers, told, ran)
         return self._answer(value, told, request, context)
+
+    def _ran(self, context: Context) -> Ran:
+        """Hooks are phases of the request, but for those of a call by a handle, or for an item: they are within one."""
+        if context.caller is not None or context.whole is not None:
+            return lambda name, start, end: None
+        return functools.partial(context.tally.ran, self._name)
 
     # ---- what the model sees
 

@@ -26,7 +26,7 @@ class Stateful(Model):
         same = np.array_equal(result, self.factor * np.asarray(self.rows))
         return {"predictions": result.tolist() if same else None}
     def explain(self, payload):
-        return np.asarray(self.rows)
+        return self.factor * np.asarray(self.rows)
 
 class Typed(Model):
     def get_input_types(self):
@@ -94,7 +94,11 @@ def test_v1_is_json_as_it_was_sent_and_answered(server):
     answer = server.post("/v1/models/stateful:predict", {"instances": [[1, 2]]})
     assert (answer.status_code, answer.json()) == (200, {"predictions": [[2, 4]]})
     answer = server.post("/v1/models/stateful:explain", {"instances": [[1, 2]]})
-    assert answer.json() == {"predictions": [[1, 2]]} or answer.json() == {"predictions": None}
+    assert answer.json() == {"predictions": [[2, 4]]}
+    found = server.get("/metrics").text
+    assert all(
+        f'request_{phase}_seconds_count{{model_name="stateful"}}' in found for phase in ("preprocess", "explain")
+    )
 
 
 def test_v2_is_tensors_and_plain_json_is_text_in_one(server):

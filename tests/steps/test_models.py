@@ -9,7 +9,7 @@ import trio
 
 from pipeline import blueprint
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, WrongAnswer
-from pipeline.observe import LimitReached, ModelTurned
+from pipeline.observe import LimitReached, ModelTurned, RequestDone
 from pipeline.tensors.message import InferRequest, InferResponse
 from pipeline.tensors.tensor import Json, Raw, tensor
 from pipeline_serve import GraphFaults, Model, Pipeline, Step
@@ -567,6 +567,40 @@ async def test_a_chunk_that_is_none_is_told():
     async with graph(Streams) as pipeline:
         with pytest.raises(WrongAnswer, match='step "s0" streams a dict; a stream is of bytes or text'):
             await streamed((await asked(pipeline)).outputs["s0"])
+
+
+# ---- its times
+
+
+async def test_its_hooks_are_phases_of_the_request():
+    class Phased(Model):
+        def preprocess(self, payload):
+            return payload
+
+        async def predict(self, payload):
+            if payload == "fail":
+                raise ValueError(payload)
+            return 0
+
+        def explain(self, payload):
+            return 0
+
+    done = []
+    async with graph(lambda x: x, Phased) as pipeline:
+        pipeline.observers.append(done.append)
+        await asked(pipeline, ["x"])
+        await asked(pipeline, ["x"], verb="explain")
+    async with graph(Phased) as pipeline:
+        pipeline.observers.append(done.append)
+        with pytest.raises(ValueError, match="fail"):
+            await asked(pipeline, "fail")
+    predict, explain, failed = (
+        [(span.step, span.phase) for span in event.spans] for event in done if isinstance(event, RequestDone)
+    )
+    hooks = [("s1.preprocess", "preprocess"), ("s1.predict", "predict")]
+    assert predict == [("s0", "predict"), *hooks]
+    assert explain[1:] == [hooks[0], ("s1.explain", "explain")]
+    assert failed == [("s0.preprocess", "preprocess"), ("s0.predict", "predict")]
 
 
 # ---- explanations
