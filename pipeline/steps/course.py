@@ -22,7 +22,7 @@ from pipeline.graph.words import VERBS
 from pipeline.hooks import Manner, Ran, hops_of
 from pipeline.model import Model, hooks_of, verb_of
 from pipeline.steps.predictor import asked_for
-from pipeline.steps.streams import chunks, from_thread
+from pipeline.steps.streams import from_thread
 from pipeline.tensors.forms import Bound, describe
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.signature import Signature
@@ -129,11 +129,10 @@ class Course:
         context.answer.headers |= {str(name).lower(): str(text) for name, text in told.items()}
         match result:
             case AsyncIterator():
-                items = result if self._asyncio is None else self._asyncio.iterate(result)
-                return {self._name: Raw(chunks(f'step "{self._name}"', items))}
+                return {self._name: Raw(result if self._asyncio is None else self._asyncio.iterate(result))}
             case Iterator():
                 in_thread = functools.partial(self._taken, context=context)
-                return {self._name: Raw(chunks(f'step "{self._name}"', from_thread(result, in_thread)))}
+                return {self._name: Raw(from_thread(result, in_thread))}
         found = self._dialect.answer(result, request, context.answer)
         match found:
             case Tensor():

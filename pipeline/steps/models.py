@@ -102,7 +102,7 @@ async def open_model(step: StepSpec, home: Home, target: Model | type[Model]) ->
     """
     async with AsyncExitStack() as stack:
         asyncio = None
-        if target.dialect.place == "asyncio":
+        if (step.where or target.dialect.place) == "asyncio":
             from pipeline.engine.asyncio_loop import asyncio_loop  # noqa: PLC0415  # few graphs need asyncio at all
 
             asyncio = await stack.enter_async_context(asyncio_loop())

@@ -1,40 +1,18 @@
-"""An iterator that a hook gave, as a stream of bytes or text on trio, wherever its code has to run."""
+"""A synchronous iterator that a hook gave, as an async one whose items are made in threads."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any
 
 import trio
-
-from pipeline.errors import WrongAnswer
 
 # What the clean-up of a generator gets, as what a step's `close` does.
 _CLOSE_SECONDS = 5.0
 
 InThread = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """Calls it in a thread. Cancelled, it returns at once, and the thread ends by itself."""
-
-
-async def chunks(what: str, items: AsyncIterator[Any]) -> AsyncGenerator[bytes | str, None]:
-    """What the iterator gives, which is closed at the end. Raises WrongAnswer, naming ``what``, for what is no chunk.
-
-    Cancelled, or closed before its end, the iterator is closed too.
-    """
-    try:
-        async for item in items:
-            match item:
-                case bytes() | str():
-                    yield item
-                case bytearray() | memoryview():
-                    yield bytes(item)
-                case _:
-                    told = f"streams a {type(item).__name__}; a stream is of bytes or text"
-                    raise WrongAnswer(f"{what} {told}")
-    finally:
-        if (close := getattr(items, "aclose", None)) is not None:
-            await close()
 
 
 async def from_thread(items: Iterator[Any], in_thread: InThread) -> AsyncGenerator[Any, None]:

@@ -164,6 +164,11 @@ def test_bytes_and_text_go_out_as_they_are(server):
     assert (answer.text, answer.headers.get("content-type")) == ("text", None)
 
 
+def test_an_iterator_is_streamed(server):
+    answer = server.post("/v1/models/says:predict", {"instances": "stream"})
+    assert (answer.text, answer.headers["transfer-encoding"]) == ("0;1;2;", "chunked")
+
+
 def test_an_explanation_that_there_is_not_is_a_501(server):
     answer = server.post("/v1/models/says:explain", {"instances": []})
     assert (answer.status_code, answer.json()) == (501, {"error": "Could not find explainer_host."})

@@ -1,6 +1,8 @@
 """A Model as a step: its life, where its hooks run, what they see and mean, its health, and the servers it asks."""
 
+import asyncio
 import threading
+from contextlib import aclosing
 
 import networkx as nx
 import numpy as np
@@ -9,6 +11,7 @@ import trio
 
 from pipeline import blueprint
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, ModelNotReady, WrongAnswer
+from pipeline.model import Native
 from pipeline.observe import LimitReached, ModelTurned, RequestDone
 from pipeline.tensors.message import InferRequest, InferResponse
 from pipeline.tensors.tensor import Json, Raw, tensor
@@ -475,7 +478,8 @@ async def test_what_a_hook_raises_is_what_it_means():
 
 
 async def streamed(raw):
-    return [chunk async for chunk in raw.data]
+    async with aclosing(raw.data) as parts:
+        return [part async for part in parts]
 
 
 async def test_an_async_generator_is_streamed_and_closed():
@@ -491,9 +495,9 @@ async def test_an_async_generator_is_streamed_and_closed():
                 seen.append("closed")
 
     async with graph(Streams) as pipeline:
-        assert await streamed((await asked(pipeline, 3)).outputs["s0"]) == ["0\n", "1\n", "2\n"]
+        assert await streamed((await asked(pipeline, 3)).outputs["s0"]) == [b"0\n", b"1\n", b"2\n"]
         stream = (await asked(pipeline, 3)).outputs["s0"].data
-        assert await anext(stream) == "0\n"
+        assert await anext(stream) == b"0\n"
         await stream.aclose()
     assert seen == ["closed", "closed"]
 
@@ -556,7 +560,7 @@ async def test_postprocess_sees_the_generator(postprocess):
 
     async with graph(Wraps if postprocess else Streams) as pipeline:
         chunks = await streamed((await asked(pipeline)).outputs["s0"])
-    assert chunks == (["A", "B"] if postprocess else ["a", "b"])
+    assert b"".join(chunks) == (b"AB" if postprocess else b"ab")
 
 
 async def test_a_chunk_that_is_none_is_told():
@@ -565,8 +569,105 @@ async def test_a_chunk_that_is_none_is_told():
             yield {"a": 1}
 
     async with graph(Streams) as pipeline:
-        with pytest.raises(WrongAnswer, match='step "s0" streams a dict; a stream is of bytes or text'):
+        with pytest.raises(WrongAnswer, match='step "s0" streams a dict; a part of an answer is bytes or text'):
             await streamed((await asked(pipeline)).outputs["s0"])
+
+
+# ---- on asyncio
+
+
+class OnAsyncio(Native):
+    place = "asyncio"
+
+
+class Asyncio(Model):
+    dialect = OnAsyncio()
+
+
+async def test_a_dialects_async_hooks_run_on_asyncio_from_load_to_stop():
+    seen = []
+
+    def tell(what):
+        seen.append((what, asyncio.get_running_loop() is not None))
+
+    class Lives(Asyncio):
+        async def load(self):
+            tell("load")
+            self.ready = True
+
+        async def healthy(self):
+            tell("healthy")
+            return True
+
+        async def predict(self, payload):
+            tell("predict")
+            await asyncio.sleep(0)
+            return payload
+
+        async def stop(self):
+            tell("stop")
+
+    async with graph(Lives) as pipeline:
+        assert (await asked(pipeline, [1])).outputs["s0"].value == [1]
+    assert [what for what, _ in seen] == ["load", "healthy", "healthy", "predict", "stop"]
+
+
+async def test_ten_requests_wait_side_by_side_on_asyncio():
+    waiting, all_in = [], asyncio.Event()
+
+    class Waits(Asyncio):
+        async def predict(self, payload):
+            waiting.append(payload)
+            if len(waiting) == 10:
+                all_in.set()
+            await all_in.wait()
+            return payload
+
+    async with graph(Waits) as pipeline, trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(asked, pipeline, number)
+    assert sorted(waiting) == list(range(10))
+
+
+async def test_a_cancellation_reaches_a_hook_on_asyncio_which_can_clean_up():
+    begun, seen = trio.Event(), []
+    token = trio.lowlevel.current_trio_token()
+
+    class Slow(Asyncio):
+        async def predict(self, payload):
+            token.run_sync_soon(begun.set)
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                await asyncio.sleep(0)
+                seen.append("cleaned up")
+
+    async with graph(Slow) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(asked, pipeline)
+        await begun.wait()
+        nursery.cancel_scope.cancel()
+    assert seen == ["cleaned up"]
+
+
+async def test_a_generator_on_asyncio_is_streamed_from_there():
+    class Streams(Asyncio):
+        async def predict(self, payload):
+            for number in range(payload):
+                await asyncio.sleep(0)
+                yield str(number)
+
+    async with graph(Streams) as pipeline:
+        assert await streamed((await asked(pipeline, 3)).outputs["s0"]) == [b"0", b"1", b"2"]
+
+
+async def test_a_place_in_the_graph_is_the_hooks():
+    class Where(Model):
+        async def predict(self, payload):
+            return {"asyncio": asyncio.get_running_loop() is not None}
+
+    assert (await answer_of(Step(run=Where, place="asyncio"))).value == {"asyncio": True}
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        await answer_of(Where)
 
 
 # ---- its times
