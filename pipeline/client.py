@@ -45,7 +45,7 @@ from pipeline.tensors.message import (
     Unloaded,
     UnloadModel,
 )
-from pipeline.wire.codec import DEFAULT_PROTOCOL, Call, Codec, Reply, codecs
+from pipeline.wire.codec import DEFAULT_PROTOCOL, Call, Codec, Reply, codecs, inferring
 from pipeline.wire.statuses import bare
 
 S = TypeVar("S", bound=Result)
@@ -87,7 +87,7 @@ class Client:
         and InvalidInput for headers that cannot be sent.
         """
         found = codecs()
-        known = {name: codec for name, codec in found.items() if any(route.verb for route in codec.ROUTES)}
+        known = inferring(found)
         if protocol not in known:
             raise ValueError(f"protocol is {' or '.join(known)}, not {protocol!r}")
         self._codec = known[protocol]

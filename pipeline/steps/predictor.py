@@ -29,7 +29,7 @@ from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.secrets import secrets_of
 from pipeline.steps.upstream import lost, refused, unreadable
 from pipeline.tensors.message import Infer, InferRequest, InferResponse, Verb
-from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Codec, Reply, codecs
+from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Codec, Reply, codecs, inferring
 from pipeline.wire.json_tensors import dump_asked
 from pipeline.wire.statuses import JSON, body_of
 
@@ -107,7 +107,7 @@ def _server(model: Model, verb: Verb) -> _Server | None:
     host = model.explainer_host if verb == "explain" else config.predictor_host if config is not None else None
     if config is None or not host:
         return None
-    known = codecs()
+    known = inferring(codecs())
     if config.predictor_protocol not in known:
         told = f'model "{model.name}": predictor_protocol is {" or ".join(known)}, not {config.predictor_protocol!r}'
         raise ValueError(told)

@@ -123,3 +123,8 @@ def codecs() -> dict[str, Codec]:
     import pipeline.wire as folder  # noqa: PLC0415  # the codecs import this file
 
     return plugins(folder, "ROUTES")
+
+
+def inferring(found: Mapping[str, Codec]) -> dict[str, Codec]:
+    """Those of them that models are asked in, and can be asked by others."""
+    return {name: codec for name, codec in found.items() if any(route.verb for route in codec.ROUTES)}
