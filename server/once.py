@@ -69,7 +69,8 @@ def _path(model: str, body: bytes, verb: Verb) -> str:
         description = written_in(parse(body))
     except InferError:
         description = None
-    return path_of(description or next(iter(descriptions().values())), model, verb)
+    asking = (own for own in descriptions().values() if any(route.verb for route in own.CODEC.ROUTES))
+    return path_of(description or next(asking), model, verb)
 
 
 def _print_timings(event: Event) -> None:
