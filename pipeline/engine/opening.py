@@ -34,6 +34,7 @@ class Code(Protocol):
     """What the kind of a step has made of it: ``function(inputs, context)``, to be awaited unless it is ``blocking``.
 
     ``loop``: where it is to be awaited, if that is not trio's. ``where``: what it asks, for the log.
+    ``limited`` hears of the step's limit, where its work may go on when its call has ended: it keeps the token then.
     """
 
     @property
@@ -44,6 +45,8 @@ class Code(Protocol):
     def loop(self) -> AsyncioLoop | None: ...
     @property
     def where(self) -> str | None: ...
+    @property
+    def limited(self) -> Callable[[Limit], object] | None: ...
 
 
 class Opening:
@@ -73,6 +76,8 @@ class Opening:
         """
         function, loop = code.function, code.loop
         limit = self._limit(step)
+        if limit is not None and code.limited is not None:
+            code.limited(limit)
         timeout = _DETACHED_SECONDS if step.detached and step.timeout is None else step.timeout
         handles = self._handles(step, "thread" if code.blocking else "asyncio" if loop else "loop")
         items = None if step.each is None else self._items(step, learned)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import trio
 
 import pipeline.steps as folder
+from pipeline.engine.limit import Limit
 from pipeline.errors import told
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
@@ -66,6 +67,7 @@ class Call:
     ``signature`` is what a model file tells of itself, once it is open; ``certain``: the graph is held to it.
     ``readiness`` stands where the step depends on something that may be ready or not while it is open. ``where``: what
     it asks, as a log line may show it.
+    ``limited`` hears of the limit of the step, where work may go on when its call has ended.
     """
 
     function: Callable[..., Any]
@@ -75,6 +77,7 @@ class Call:
     readiness: Ready | None = None
     where: str | None = None
     loop: AsyncioLoop | None = None
+    limited: Callable[[Limit], object] | None = None
 
 
 class StepKind(Protocol):

@@ -52,6 +52,7 @@ class Course:
         self._hops = {verb: hops_of(hooks_of(model, verb_of(verb))) for verb in VERBS}
         self._only_output = next(iter(signature.outputs)) if len(signature.outputs) == 1 else step.name
         self._asyncio = asyncio
+        self._limit: Limit | None = None
         # The graph's own limit bounds who waits.
         self._one = Limit(f"Step {step.name}", at_once, math.inf)
         self._threads = trio.CapacityLimiter(math.inf)
@@ -76,7 +77,7 @@ class Course:
                     case Manner.BLOCKING:
                         value = await self._in_thread(functools.partial(hop.run, value, headers, told, ran), context)
                     case Manner.AWAITED if self._asyncio is not None:
-                        value = await self._asyncio.run(hop.awaited, value, headers, told, ran)
+                        value = await self._asyncio.run(hop.awaited, value, headers, told, ran, limit=self._limit)
                     case Manner.AWAITED:
                         value = await hop.awaited(value, headers, told, ran)
                     case Manner.AT_ONCE:
@@ -88,6 +89,10 @@ class Course:
         if context.caller is not None or context.whole is not None:
             return lambda name, start, end: None
         return functools.partial(context.tally.ran, self._name)
+
+    def limited(self, limit: Limit) -> None:
+        """The limit of the step, for a hook on asyncio that goes on when its call has ended."""
+        self._limit = limit
 
     # ---- what the model sees
 

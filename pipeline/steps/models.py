@@ -121,7 +121,7 @@ async def open_model(step: StepSpec, home: Home, target: Model | type[Model]) ->
         call = course.blocking if blocking else course.awaited
         health = Health(lambda: model.ready, life.why_not_healthy if has_own(model, "healthy") else None)
         await health.look()
-        yield Call(call, blocking=blocking, signature=signature, readiness=health, where=where)
+        yield Call(call, blocking=blocking, signature=signature, readiness=health, where=where, limited=course.limited)
 
 
 async def _made(step: StepSpec, home: Home, target: type[Model]) -> Model:
