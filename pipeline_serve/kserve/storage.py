@@ -6,10 +6,12 @@ import functools
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context
 from pathlib import Path
 from typing import TypeVar
 
-from anyio.from_thread import start_blocking_portal
+import trio
 
 from storage import Storage as Ours
 from storage.pull import Order
@@ -55,11 +57,24 @@ class Storage:
 
 
 def _blocking(function: Callable[[], Awaitable[T]]) -> T:
-    """In a trio loop of its own, in a thread: whatever ends the waiting ends the work."""
-    with start_blocking_portal("trio") as portal:
-        future = portal.start_task_soon(function)
+    """In a trio loop of its own, in a thread: whatever ends the waiting ends the work.
+
+    Not anyio's portal, which cannot be waited for in a thread that runs a trio loop itself.
+    """
+    scope, token = trio.CancelScope(), Future[trio.lowlevel.TrioToken]()
+
+    async def work() -> T:
+        token.set_result(trio.lowlevel.current_trio_token())
+        with scope:
+            return await function()
+        raise AssertionError("nobody waits for it any more")
+
+    with ThreadPoolExecutor(1) as thread:
+        # From Python 3.14 on, a thread may inherit a context that says which loop runs.
+        future = thread.submit(lambda: Context().run(lambda: trio.run(work)))
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if not future.done():
+                token.result().run_sync_soon(scope.cancel)
             raise
