@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.wire.cloudevents import Sender
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -54,3 +56,13 @@ class PullConfig:
 def environment() -> Mapping[str, str]:
     """What ``${VAR}`` of graph files is filled in from; everybody else is handed it."""
     return os.environ
+
+
+def sender_of(variables: Mapping[str, str]) -> Sender:
+    """What replies that are events say of themselves, by KServe's variables."""
+    usual = Sender()
+    return Sender(
+        type=variables.get("CE_TYPE") or usual.type,
+        source=variables.get("CE_SOURCE") or usual.source,
+        merge=variables.get("CE_MERGE", "").lower() == "true",
+    )

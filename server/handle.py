@@ -46,10 +46,12 @@ from pipeline.tensors.message import (
     Verb,
 )
 from pipeline.tensors.signature import Expectation
+from pipeline.wire.cloudevents import Event, Sender, opened
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
 from pipeline.wire.statuses import STATUS, error_reply
 from server.access import Answered
 from server.deadline import header_timeout
+from server.enclose import Enclose, enclose_by
 from server.encoding import Plain, accepted, encoded, to_plain
 from server.failure import as_shown
 from server.log import begin, end, failed, failed_because
@@ -70,7 +72,7 @@ _LARGE_TO_CODE = 2**16
 class Service:
     """What every request of a server shares. ``max_body``: bytes, decoded or not."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a server was told
         self,
         repository: Repository,
         *,
@@ -79,11 +81,13 @@ class Service:
         version: str,
         max_body: int = 64 << 20,
         pages: Mapping[str, Page] = MappingProxyType({}),
+        enclose: Enclose | None = None,
     ) -> None:
         self.repository = repository
         self.routes = Routes()
         self.max_body = max_body
         self.pages = pages
+        self.enclose = enclose or enclose_by(Sender())
         self.ready = ready
         self.name = name
         self.version = version
@@ -183,7 +187,7 @@ async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Se
         case _:
             plain = to_plain(call.headers, service.max_body)
             call = msgspec.structs.replace(call, body=await read_body())
-            command, _ = await _read(match, call, plain, match.model, match.version, Expectation())
+            command, _, _ = await _read(match, call, plain, match.model, match.version, Expectation())
     return match.codec.encode(await _told(service, command, header_timeout(call.headers)), None)
 
 
@@ -227,7 +231,8 @@ async def _infer(
         async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
             call = msgspec.structs.replace(call, body=await read_body())
             route = match.route
-            command, options = await _read(match, call, plain, pipeline.name, pipeline.version, pipeline.expectation)
+            asked = (pipeline.name, pipeline.version, pipeline.expectation)
+            command, options, event = await _read(match, call, plain, *asked)
             if not isinstance(command, Infer):
                 raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
             if command.request.timeout is not None:
@@ -235,21 +240,25 @@ async def _infer(
             response = await pipeline.answer(command.request, verb, allowance)
             async with closing(response) as stream:
                 reply = match.codec.encode(response, options)
+                if event is not None:
+                    reply = service.enclose(reply, event, pipeline.name)
                 return await (_coded(reply, call) if stream is None else sending.all_of(reply, stream))
     raise AssertionError("a request that is out of time raises")
 
 
 async def _read(  # what decode takes
     match: Match, call: Call, plain: Plain | None, model: str, version: str, expectation: Expectation
-) -> tuple[Command, Any]:
-    """The command of a call. What is large, or may become so, is read in a thread: others would notice it.
+) -> tuple[Command, Any, Event | None]:
+    """The command of a call, the codec's options, and the event that the call was.
 
-    Cancelled, such a thread ends by itself, and what it read is dropped.
+    What is large, or may become so, is read in a thread: others would notice it. Cancelled, such a thread ends by
+    itself, and what it read is dropped.
     """
 
-    def read() -> tuple[Command, Any]:
+    def read() -> tuple[Command, Any, Event | None]:
         own = msgspec.structs.replace(call, body=plain(bytes(call.body))) if plain else call
-        return match.codec.decode(own, match.route, model, version, expectation)
+        own, event = opened(own)
+        return *match.codec.decode(own, match.route, model, version, expectation), event
 
     if len(call.body) < _LARGE and plain is None:
         return read()

@@ -12,9 +12,10 @@ import trio
 from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
-from server.config import Config, environment
+from server.config import Config, environment, sender_of
 from server.controls import Controls
 from server.docs import pages
+from server.enclose import enclose_by
 from server.greeting import Shown, greet
 from server.handle import Service
 from server.listen import CannotListen, listen
@@ -72,6 +73,7 @@ def serve(
         name=NAME,
         version=version,
         max_body=config.max_body,
+        enclose=enclose_by(sender_of(environment())),
         pages={"/metrics": metrics.page, **pages(repository, title=NAME, version=version, ui=config.ui)},
     )
     if config.access_log:

@@ -40,6 +40,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     """One request as a transport brings it. ``path`` is percent-decoded; header names are in lower case.
 
     ``id``: the caller's ``x-request-id``, or one made for the call; a request whose body names none has this one.
+    ``json``: whether the body is JSON, where that is known; else its type says so.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     headers: Mapping[str, str] = {}
     body: bytes | memoryview = b""
     id: str = ""
+    json: bool | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, eq=False):

@@ -31,6 +31,7 @@ from pipeline.tensors.message import (
 )
 from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Raw, Said, Tensor, Value
+from pipeline.wire.cloudevents import data_of
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
 from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
 from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
@@ -67,11 +68,12 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
     What is no JSON by its type reaches steps that take bytes.
     """
     form = None
-    if expectation.takes_bytes and not is_json(media_of(call.headers)):
+    said_json = is_json(media_of(call.headers)) if call.json is None else call.json
+    if expectation.takes_bytes and not said_json:
         body: Any = bytes(call.body)
         inputs: Mapping[str, Value] = {expectation.only_input or ROWS: Raw(body)}
     else:
-        body = parse(call.body)
+        body = data_of(parse(call.body))
         form, inputs = read(body, expectation)
     request = InferRequest(
         model=model,

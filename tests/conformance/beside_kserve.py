@@ -8,6 +8,7 @@ reason no longer applies.
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import sys
 import tempfile
@@ -79,12 +80,15 @@ FILES = {
 }  # fmt: skip
 GRAPHS = [name for name in FILES if name.endswith(".yaml")]
 # What a body is and where else to look; a caller's header that comes back is one of these too.
-COMPARED = ("content-type", "inference-header-content-length", "allow", "location", "x-secret")
+COMPARED = (
+    "content-type", "inference-header-content-length", "allow", "location", "x-secret",
+    "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject",
+)  # fmt: skip
 # Our truths where KServe writes null, and what is made anew for every request.
 VALUES = (
     (re.compile(rb'("model_version"|"versions"):(?:"1"|\["1"\])'), rb"\1:null"),
     (re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), b"AN-ID"),
-    (re.compile(rb'"time": "[^"]*"'), b'"time": "NOW"'),
+    (re.compile(rb'"time":"[^"]*"'), b'"time":"NOW"'),
     (re.compile(rb"http://[0-9.:]+/"), b"http://HERE/"),
 )
 SHOWN = 100
@@ -130,10 +134,19 @@ def seen(method: str, status: int, headers: Mapping[str, str], body: bytes) -> d
     # A body of HEAD has no bytes to compare, and its length is that of the body GET would have had.
     return {
         "status": str(status),
-        "body": repr(plain(body))[2:-1],
+        "body": repr(plain(_compact(body) if _is_event(headers) else body))[2:-1],
         "content-length": (length or "none") if method != "HEAD" else "any" if length else "none",
         **{name: repr(plain(text.encode()))[2:-1] for name, text in compared.items()},
     }
+
+
+def _is_event(headers: Mapping[str, str]) -> bool:
+    return "ce-id" in headers or headers.get("content-type", "") == "application/cloudevents+json"
+
+
+def _compact(body: bytes) -> bytes:
+    """KServe writes events, and no other JSON, with spaces and escapes."""
+    return json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def plain(text: bytes) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.conformance import reasons
+from tests.conformance.event_corpus import events
 from tests.conformance.reasons import Ask, Why, headers, status, text
 
 JSON = {"content-type": "application/json"}
@@ -26,6 +27,7 @@ def asks() -> Iterator[Ask]:
     yield from tensors()
     yield from bodies()
     yield from binary()
+    yield from events()
 
 
 # ---- what is not inference
@@ -127,8 +129,6 @@ def rows() -> Iterator[Ask]:
         "application/json; charset=utf-8", "APPLICATION/JSON", "text/plain", "application/x-www-form-urlencoded",
     ):  # fmt: skip
         yield v1(f"as {media}", {"instances": [1]}, status(200, reasons.MEDIA), headers=_media(media))
-    yield v1("as an event", {"instances": [1]}, text(reasons.LATER, "content-type"),
-             headers=_media("application/cloudevents+json"))  # fmt: skip
     packed = gzip.compress(b'{"instances":[1]}', mtime=0)
     yield v1("in gzip", packed, status(200, reasons.MEDIA), headers=JSON | {"content-encoding": "gzip"})
     yield v1("in br", packed, status(415, reasons.MEDIA), headers=JSON | {"content-encoding": "br"})

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from server.config import Config
+from pipeline.wire.cloudevents import Sender
+from server.config import Config, sender_of
 
 GIVEN = {
     "graphs": (Path("graph.yaml"),), "host": "127.0.0.1", "http_port": 0, "grace": 30.0, "drain_delay": 0.0,
     "keep_alive": 65.0, "max_body": 2**26, "ready": "all", "log_level": "info", "log_format": "text",
     "access_log": True, "tls_cert": None, "tls_key": None, "model_name": None, "ui": True,
+    "log_config": None, "access_log_format": None, "latency_log": False,
     "cache_dir": None, "cache_size": None, "offline": False,
 }  # fmt: skip
 
@@ -31,3 +33,15 @@ def test_a_config_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.http_port = 1
     assert dataclasses.replace(config, http_port=1).http_port == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "sender"),
+    [
+        ({}, Sender()),
+        ({"CE_TYPE": "ours", "CE_SOURCE": "/us", "CE_MERGE": "True"}, Sender("ours", "/us", merge=True)),
+        ({"CE_TYPE": "", "CE_SOURCE": "", "CE_MERGE": "1"}, Sender()),
+    ],
+)
+def test_what_replies_that_are_events_say_is_in_kserves_variables(variables, sender):
+    assert sender_of(variables) == sender
