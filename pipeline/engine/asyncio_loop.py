@@ -49,17 +49,19 @@ class AsyncioLoop:
             self._loop.close()
             raise
 
-    async def run(self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts, limit: Limit | None = None) -> T:
+    async def run(
+        self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts, what: str | None = None, limit: Limit | None = None
+    ) -> T:
         """What the async function gives, awaited in a task of its own on the asyncio loop.
 
         Raises what it raises; what is no Exception, as a CancelledError that nobody here sent, as WrongAnswer.
         Cancelled, its task is cancelled, once, and may clean up: it is waited for, and what it gives or raises then is
         what came of it. What has not ended within seconds is left to end by itself, and keeps the token of ``limit``,
-        which the caller holds, until then.
+        which the caller holds, until then. ``what``: the log's word for it, else the function's name.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         work = functools.partial(function, *args)
-        return await AsyncioTask(self._loop, work, _name(function), limit).result()
+        return await AsyncioTask(self._loop, work, what or _name(function), limit).result()
 
     async def iterate(self, source: AsyncIterable[T]) -> AsyncGenerator[T, None]:
         """The items of an asyncio generator, each made when it is asked for, all of them in one task of the loop.

@@ -88,7 +88,7 @@ class Opening:
         if code.blocking:
             function = _on_loop(function)
         elif loop is not None:
-            function = _on_asyncio(function, loop, limit)
+            function = _on_asyncio(f'step "{step.name}"', function, loop, limit)
         if items is not None:
             # Each item takes a place of its own.
             function, limit = several_at_once(function, items, limit), None
@@ -126,9 +126,11 @@ def _on_loop(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     return call
 
 
-def _on_asyncio(function: Callable[..., Awaitable[Any]], loop: AsyncioLoop, limit: Limit | None) -> AsyncCall:
+def _on_asyncio(
+    what: str, function: Callable[..., Awaitable[Any]], loop: AsyncioLoop, limit: Limit | None
+) -> AsyncCall:
     async def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-        outputs: Mapping[str, Value] = await loop.run(function, inputs, context, limit=limit)
+        outputs: Mapping[str, Value] = await loop.run(function, inputs, context, what=what, limit=limit)
         return outputs
 
     return call

@@ -77,7 +77,9 @@ class Course:
                     case Manner.BLOCKING:
                         value = await self._in_thread(functools.partial(hop.run, value, headers, told, ran), context)
                     case Manner.AWAITED if self._asyncio is not None:
-                        value = await self._asyncio.run(hop.awaited, value, headers, told, ran, limit=self._limit)
+                        value = await self._asyncio.run(
+                            hop.awaited, value, headers, told, ran, what=f'step "{self._name}"', limit=self._limit
+                        )
                     case Manner.AWAITED:
                         value = await hop.awaited(value, headers, told, ran)
                     case Manner.AT_ONCE:
