@@ -21,6 +21,10 @@ def _nobody(name: str, start: float, end: float) -> None:
     """Nobody asks for the times."""
 
 
+def _nothing() -> None:
+    """Nobody stops it."""
+
+
 class Manner(enum.Enum):
     """How a hook is run. ``AT_ONCE``: calling it computes nothing, be it that it only makes a generator."""
 
@@ -48,9 +52,20 @@ class Hop:
     hooks: tuple[Hook, ...]
     manner: Manner
 
-    def run(self, value: Any, headers: Headers, response_headers: Headers, ran: Ran = _nobody) -> Any:
-        """What they make of the value, one after the other; those of a hop that is not awaited."""
+    def run(
+        self,
+        value: Any,
+        headers: Headers,
+        response_headers: Headers,
+        ran: Ran = _nobody,
+        before: Callable[[], object] = _nothing,
+    ) -> Any:
+        """What they make of the value, one after the other; those of a hop that is not awaited.
+
+        ``before`` each of them is looked whether it is to run: it raises where not.
+        """
         for hook in self.hooks:
+            before()
             start = perf_counter()
             try:
                 value = hook.call(value, headers, response_headers)

@@ -93,6 +93,7 @@ class Native:
     def answer(self, result: Any, request: InferRequest, answering: Answering, /) -> Mapping[str, Value] | Value:
         match result:
             case InferResponse():
+                answering.id = result.id
                 answering.parameters |= result.parameters
                 answering.headers |= result.headers
                 answering.output_parameters |= result.output_parameters

@@ -40,7 +40,7 @@ from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
 from pipeline.steps.catalog import Storage, harmless
-from pipeline.steps.readiness import Ready
+from pipeline.steps.readiness import Ready, Standing
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
 
@@ -106,7 +106,7 @@ class Pipeline:
         """What a codec may know before it reads a request; opening the models adds what they tell of themselves."""
         self._phases = phases(drawn.graph)
         self._opened: dict[str, OpenStep] = {}
-        self._readiness: dict[str, Ready] = {}
+        self._standing = Standing()
         self._threads = trio.CapacityLimiter(math.inf)
         self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
         self._told_waiting: set[str] = set()
@@ -142,7 +142,7 @@ class Pipeline:
             raise RuntimeError(
                 f'model "{self.name}" is {self.state.value} already: open it once, close it, open it again'
             )
-        self.state, self.failure, self._readiness = State.LOADING, None, {}
+        self.state, self.failure, self._standing = State.LOADING, None, Standing()
         start = time.perf_counter()
         learned: dict[str, Signature] = {}
         home = dataclasses.replace(self._blueprint.home, model=self.name)
@@ -159,7 +159,7 @@ class Pipeline:
                         require_agreement(self._graph, self._blueprint.interfaces, certain)
                     self._opened[step.name] = self._opening.step(step, call, own)
                     if call.readiness is not None:
-                        self._readiness[step.name] = call.readiness
+                        self._standing.add(step.name, call.readiness)
             except Exception as error:
                 self._opened.clear()
                 noted(error, f'while opening step "{step.name}" of model "{self.name}"')
@@ -175,12 +175,9 @@ class Pipeline:
             self._stack = stack.pop_all()
         self.expectation = self._contract.expectation(learned)
         self.state = State.READY
-        self.loaded_once = self.loaded_once or self.is_ready
+        self.loaded_once = self.loaded_once or self._standing.is_there
         self.tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
-        for name, readiness in self._readiness.items():
-            readiness.on_change = functools.partial(self._turned, name, readiness)
-            if not readiness.ready:
-                self._turned(name, readiness)
+        self._standing.heard(self._turned)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
@@ -223,7 +220,7 @@ class Pipeline:
             self.tell(LimitReached(self.name, step, 1))
 
     def _turned(self, step: str, readiness: Ready) -> None:
-        self.loaded_once = self.loaded_once or self.is_ready
+        self.loaded_once = self.loaded_once or self._standing.is_there
         self.tell(readiness.turned(self.name, self.version, step, readiness.reason))
 
     def tell(self, event: Event) -> None:
@@ -274,20 +271,18 @@ class Pipeline:
     @property
     def is_ready(self) -> bool:
         """Whether it takes requests: its steps are open, and the servers are ready that it counts on."""
-        return self.state is State.READY and all(readiness.ready for readiness in self._readiness.values())
+        return self.state is State.READY and self._standing.ready
 
     def require_ready(self) -> None:
         if self.state is not State.READY:
             raise ModelNotReady(self.name, self.failure or None)
-        for step, readiness in self._readiness.items():
-            if not readiness.ready:
-                raise ModelNotReady(self.name, readiness.told(step))
+        if not self._standing.ready:
+            raise ModelNotReady(self.name, self._standing.told)
 
     async def look_ready(self, budget: float = math.inf) -> None:
         """As ``require_ready``, once models that answer for themselves are asked, for ``budget`` (seconds) at most."""
-        if self._readiness and self.state is State.READY:
-            for readiness in tuple(self._readiness.values()):
-                await readiness.look(budget)
+        if self.state is State.READY:
+            await self._standing.look(budget)
         self.require_ready()
 
     def require(self, verb: Verb) -> None:

@@ -103,7 +103,8 @@ class Opening:
         total = step.limit or interface.limit
         if not total:
             return None
-        queue = _QUEUE if step.queue is None else step.queue
+        usual = _QUEUE if interface.queue is None else interface.queue
+        queue = usual if step.queue is None else step.queue
         told = interface.keeps_state and step.limit is None
         on_wait = (lambda: self._on_wait(step.name)) if told else None
         return Limit(f"Step {step.name} of model {self._graph.spec.name}", total, queue, on_wait=on_wait)

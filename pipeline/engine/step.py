@@ -28,19 +28,25 @@ _NONE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 class Answering:
     """What the steps of a request add to its reply, beside the outputs; of two under one name the later stays.
 
-    ``headers`` are the transport's, names in lower case; ``output_parameters`` are by the name of their output.
+    ``headers`` are the transport's, names in lower case; ``output_parameters`` are by the name of their output. ``id``
+    stands in the place of the request's, where it is not empty.
     """
 
-    __slots__ = ("headers", "output_parameters", "parameters")
+    __slots__ = ("headers", "id", "output_parameters", "parameters")
 
     def __init__(self) -> None:
+        self.id = ""
         self.headers: dict[str, str] = {}
         self.parameters: dict[str, Any] = {}
         self.output_parameters: dict[str, Mapping[str, Any]] = {}
 
     def added_to(self, response: InferResponse) -> InferResponse:
         return msgspec.structs.replace(
-            response, headers=self.headers, parameters=self.parameters, output_parameters=self.output_parameters
+            response,
+            id=self.id or response.id,
+            headers=self.headers,
+            parameters=self.parameters,
+            output_parameters=self.output_parameters,
         )
 
 

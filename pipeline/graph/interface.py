@@ -29,6 +29,7 @@ class Interface:
 
     ``gives``: output name → spec (None: the name alone is known); None where nothing is known. ``blocking``: the code
     is synchronous. ``limit``: how many requests may be in it at once where the user does not say (None: no bound);
+    ``queue``: how many may wait for that where the user does not say; None: as many as for most steps.
     ``keeps_state``: it is 1 because the code may keep state between calls. ``named_parameters``: the author named them,
     and they are all that there is but for the rest; a model and a server take a tensor under any name.
     ``takes_bytes``: a body that is no JSON is taken, as the bytes it is. ``explains``: it explains too.
@@ -40,6 +41,7 @@ class Interface:
     limit: int | None
     takes_rest: bool = False
     reads_request: bool = False
+    queue: float | None = None
     keeps_state: bool = False
     named_parameters: bool = False
     takes_bytes: bool = False

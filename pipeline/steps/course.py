@@ -53,6 +53,8 @@ class Course:
         self._only_output = next(iter(signature.outputs)) if len(signature.outputs) == 1 else step.name
         self._asyncio = asyncio
         self._limit: Limit | None = None
+        # On the loop nothing is cancelled in the middle of synchronous code.
+        self._before = trio.from_thread.check_cancelled if step.where != "loop" else lambda: None
         # The graph's own limit bounds who waits.
         self._one = Limit(f"Step {step.name}", at_once, math.inf)
         self._threads = trio.CapacityLimiter(math.inf)
@@ -63,7 +65,7 @@ class Course:
         value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
         ran = self._ran(context)
         for hop in self._hops[context.verb]:
-            value = hop.run(value, headers, told, ran)
+            value = hop.run(value, headers, told, ran, self._before)
         return self._answer(value, told, request, context)
 
     async def awaited(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
@@ -75,7 +77,9 @@ class Course:
             for hop in self._hops[context.verb]:
                 match hop.manner:
                     case Manner.BLOCKING:
-                        value = await self._in_thread(functools.partial(hop.run, value, headers, told, ran), context)
+                        value = await self._in_thread(
+                            functools.partial(hop.run, value, headers, told, ran, self._before), context
+                        )
                     case Manner.AWAITED if self._asyncio is not None:
                         value = await self._asyncio.run(
                             hop.awaited, value, headers, told, ran, what=f'step "{self._name}"', limit=self._limit

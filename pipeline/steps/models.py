@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -70,6 +71,8 @@ def describe(step: StepSpec, target: Model | type[Model], faults: list[Fault]) -
         gives=None,
         blocking=blocking,
         limit=1 if blocking else None,
+        # Under KServe nobody is turned away; the graph's own limit bounds who waits.
+        queue=math.inf,
         takes_rest=not whole,
         reads_request=whole,
         keeps_state=blocking,

@@ -36,6 +36,11 @@ class Readiness:
     def ready(self) -> bool:
         return self.reason is None
 
+    @property
+    def is_there(self) -> bool:
+        """A server that is not ready is as good as none."""
+        return self.ready
+
     def told(self, step: str) -> str:
         """What a caller is told of it."""
         return f'The server that step "{step}" calls is not ready.'
@@ -53,7 +58,7 @@ class Readiness:
 class Health:
     """Whether a model takes requests, by its own word: a flag that its code may flip, or what it answers when asked.
 
-    ``ask``: its author's own; ``reason`` is what came of it last. One that raises, or has no answer in time, says no.
+    ``ask``: its author's own, of which the last answer counts. One that raises, or has none in time, says no.
     """
 
     turned = ModelTurned
@@ -61,12 +66,22 @@ class Health:
     def __init__(self, flag: Callable[[], bool], ask: Ask | None) -> None:
         self._flag = flag
         self._ask = ask
-        self.reason: str | None = None
+        self._answer: str | None = None
         self.on_change: Callable[[], None] | None = None
 
     @property
     def ready(self) -> bool:
-        return self._flag() if self._ask is None else self.reason is None
+        return self._flag() if self._ask is None else self._answer is None
+
+    @property
+    def reason(self) -> str | None:
+        """For the log; None where it is ready."""
+        return self._answer or (None if self.ready else "its ready is False")
+
+    @property
+    def is_there(self) -> bool:
+        """A model is there once it is loaded, healthy or not."""
+        return True
 
     def told(self, step: str) -> str | None:
         """KServe says no more than that it is not ready."""
@@ -77,13 +92,49 @@ class Health:
         if self._ask is None:
             return
         reason = await _asked(self._ask, min(seconds, _PATIENCE))
-        before, self.reason = self.ready, reason
+        before, self._answer = self.ready, reason
         if self.ready != before and self.on_change is not None:
             self.on_change()
 
 
 Ready = Readiness | Health
 """What may be ready or not while a step is open."""
+
+
+class Standing:
+    """What the steps of an open model depend on, by step."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Ready] = {}
+
+    def add(self, step: str, readiness: Ready) -> None:
+        self._known[step] = readiness
+
+    def heard(self, turned: Callable[[str, Ready], None]) -> None:
+        """Tells of each that changes from now on, and of those that are not ready now."""
+        for step, readiness in self._known.items():
+            readiness.on_change = partial(turned, step, readiness)
+            if not readiness.ready:
+                turned(step, readiness)
+
+    @property
+    def ready(self) -> bool:
+        return all(readiness.ready for readiness in self._known.values())
+
+    @property
+    def is_there(self) -> bool:
+        """Whether all is there that is needed, whatever a model says of its health: that shows on it alone."""
+        return all(readiness.is_there for readiness in self._known.values())
+
+    @property
+    def told(self) -> str | None:
+        """What a caller is told of the first that is not ready."""
+        return next((own.told(step) for step, own in self._known.items() if not own.ready), None)
+
+    async def look(self, seconds: float) -> None:
+        """Asks those that answer for themselves, each for so long at most. Cancelled, what was known is known on."""
+        for readiness in tuple(self._known.values()):
+            await readiness.look(seconds)
 
 
 @asynccontextmanager

@@ -93,6 +93,7 @@ def _kept(request: message.InferRequest, name: str) -> dict[str, Any]:
 
 
 def _said(response: InferResponse, answering: Answering) -> Mapping[str, Value]:
+    answering.id = response.id or ""
     answering.parameters |= response.parameters or {}
     answering.output_parameters |= _parameters(response.outputs)
     return _tensors(response.outputs)

@@ -285,6 +285,31 @@ async def test_sync_hooks_of_an_async_model_run_one_at_a_time_and_async_ones_bes
     assert max(most) == 1
 
 
+async def test_more_may_wait_for_it_than_for_another_step():
+    begun, go_on = trio.Event(), threading.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    class Slow(Model):
+        def predict(self, payload):
+            token.run_sync_soon(begun.set)
+            go_on.wait(10)
+            return payload
+
+    async with graph(Slow) as pipeline, trio.open_nursery() as nursery:
+        for number in range(200):
+            nursery.start_soon(asked, pipeline, number)
+        await begun.wait()
+        go_on.set()
+
+
+async def test_inline_it_runs_on_the_loop():
+    class Where(Model):
+        def predict(self, payload):
+            return threading.current_thread() is threading.main_thread()
+
+    assert (await answer_of(Step(run=Where, place="loop"))).value is True
+
+
 async def test_the_graphs_limit_is_how_many_run_at_once():
     barrier = threading.Barrier(3)
 
@@ -340,7 +365,8 @@ async def test_a_deadline_and_a_cancellation_reach_an_async_hook(autojump_clock)
     assert seen == ["late", "left"]
 
 
-async def test_no_hook_begins_once_a_request_is_cancelled():
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_no_hook_begins_once_a_request_is_cancelled(is_async):
     begun, go_on, seen = trio.Event(), threading.Event(), []
     token = trio.lowlevel.current_trio_token()
 
@@ -351,11 +377,15 @@ async def test_no_hook_begins_once_a_request_is_cancelled():
             seen.append("preprocess")
             return payload
 
-        async def predict(self, payload):
+        def predict(self, payload):
             seen.append("predict")
             return payload
 
-    async with graph(Slow) as pipeline:
+    class Async(Slow):
+        async def predict(self, payload):
+            return super().predict(payload)
+
+    async with graph(Async if is_async else Slow) as pipeline:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(asked, pipeline)
             await begun.wait()
@@ -445,11 +475,12 @@ async def test_response_headers_and_all_beside_a_response_go_into_the_reply():
     class Tells(Model):
         async def predict(self, payload, headers, response_headers):
             response_headers["X-Own"] = 1
-            return InferResponse(model="m", outputs={"y": tensor(np.array([1]))}, parameters={"a": 1})
+            return InferResponse(model="m", id="own", outputs={"y": tensor(np.array([1]))}, parameters={"a": 1})
 
     async with graph(Tells("own", return_response_headers=True)) as pipeline:
         answer = await asked(pipeline)
     assert (answer.headers, answer.parameters, answer["y"].tolist()) == ({"x-own": "1"}, {"a": 1}, [1])
+    assert answer.id == "own"
 
 
 async def test_what_a_hook_raises_is_what_it_means():
@@ -842,6 +873,15 @@ async def test_one_that_hangs_is_not_ready(autojump_clock):
                 await pipeline.look_ready(seconds)
             assert trio.current_time() - start == min(seconds, 2.0)
     assert [event.reason for event in events if isinstance(event, ModelTurned)] == ["no answer within 0.5 s"]
+
+
+async def test_one_that_is_loaded_and_not_healthy_keeps_no_server_waiting():
+    class Warms(Echo):
+        async def healthy(self):
+            return False
+
+    async with graph(Warms) as pipeline:
+        assert (pipeline.is_ready, pipeline.loaded_once) == (False, True)
 
 
 # ---- faults, and a graph around one
