@@ -53,6 +53,10 @@ class Blueprint:
         """The same graph under another model name."""
         return replace(self, graph=replace(self.graph, spec=replace(self.spec, name=name)))
 
+    def stored_by(self, storage: Storage) -> Blueprint:
+        """The same graph, whose models that storage brings."""
+        return replace(self, home=replace(self.home, storage=storage))
+
 
 def from_file(path: Path, environment: Mapping[str, str], storage: Storage) -> Blueprint:
     """The blueprint of a graph file. Raises GraphFaults with every fault; a file that cannot be read is one."""

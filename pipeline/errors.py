@@ -7,7 +7,7 @@ people who raise: a step's author, the engine, the server. Nothing here knows a 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 # The longest that a model or a version may have, so that only what names nothing is cut.
@@ -170,6 +170,18 @@ class ServerNotReady(InferError):
 
     def __init__(self, reason: str = "Server is not ready.") -> None:
         super().__init__(Code.UNAVAILABLE, reason)
+
+
+class NoModelReady(RuntimeError):
+    """None of the models that a script's server is to start with is ready; for who starts it. KServe's words."""
+
+    def __init__(self, models: Sequence[Any], detail: str | None = None) -> None:
+        self.models = models
+        self.detail = detail
+        names = [model.name for model in models]
+        told = f"Model with name {names[0]} is" if len(names) == 1 else f"Models with names {','.join(names)} are"
+        self.error_msg = f"{told} not ready. {detail}" if detail else f"{told} not ready."
+        super().__init__(self.error_msg)
 
 
 class Overloaded(InferError):

@@ -143,6 +143,8 @@ class Model:
     predictor_use_ssl: bool = False
     predictor_request_timeout_seconds: float = 600
     predictor_request_retries: int = 0
+    predictor: PredictorConfig | None = None
+    """What a server was told of a predictor, for models that name none themselves."""
     required_response_headers: bool = False
     forwards: Sequence[str] = ()
     """Headers of the request that go on to its predictor, in lower case, beside its id and the trace context."""
@@ -213,7 +215,7 @@ class Model:
     @property
     def predictor_config(self) -> PredictorConfig | None:
         """The server that it asks where it has no ``predict`` of its own."""
-        return self
+        return self if self.predictor_host or self.predictor is None else self.predictor
 
     # ---- what it does
 

@@ -90,7 +90,7 @@ class Pipeline:
 
     def _set_up(self, drawn: blueprint.Blueprint) -> None:
         spec = drawn.spec
-        self._blueprint = drawn
+        self.blueprint = drawn
         self._graph = drawn.graph
         self.name = spec.name
         self.version = spec.version
@@ -123,10 +123,6 @@ class Pipeline:
         return self._graph.dag
 
     @property
-    def blueprint(self) -> blueprint.Blueprint:
-        return self._blueprint
-
-    @property
     def signature(self) -> Signature:
         """Inputs and outputs as far as they are known: declared in the schema, annotated, or told by a loaded model."""
         return self.expectation.signature
@@ -145,18 +141,18 @@ class Pipeline:
         self.state, self.failure, self._standing = State.LOADING, None, Standing()
         start = time.perf_counter()
         learned: dict[str, Signature] = {}
-        home = dataclasses.replace(self._blueprint.home, model=self.name)
+        home = dataclasses.replace(self.blueprint.home, model=self.name)
         certain: dict[str, Signature] = {}
         async with AsyncExitStack() as stack:
             try:
                 for step in self._graph.steps:
-                    kind = self._blueprint.kinds[step.action]
+                    kind = self.blueprint.kinds[step.action]
                     with harmless(f'opening step "{step.name}"'):
                         call = await stack.enter_async_context(kind.open_step(step, home))
                     learned[step.name] = own = told_of_items(step, call.signature)
                     if call.certain:
                         certain[step.name] = own
-                        require_agreement(self._graph, self._blueprint.interfaces, certain)
+                        require_agreement(self._graph, self.blueprint.interfaces, certain)
                     self._opened[step.name] = self._opening.step(step, call, own)
                     if call.readiness is not None:
                         self._standing.add(step.name, call.readiness)
@@ -330,7 +326,7 @@ class Pipeline:
             for name, step in self._opened.items()
         }
         wanted = [reference for reference in self._graph.output[verb] if reference.source in outputs]
-        return compile_plan(self._graph, self._blueprint.interfaces, manners, wanted)
+        return compile_plan(self._graph, self.blueprint.interfaces, manners, wanted)
 
     def _ended(  # what a summary is made of
         self, context: Context, allowance: Allowance, plan: Plan, run: Run, start: float, code: Code | None

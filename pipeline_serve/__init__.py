@@ -38,6 +38,7 @@ from pipeline_serve._pipeline import Pipeline
 if TYPE_CHECKING:
     from pipeline.blocking_pipeline import BlockingPipeline
     from pipeline.client import BlockingClient, Client
+    from server.model_server import ModelServer
 else:
 
     def __getattr__(name: str) -> object:
@@ -47,6 +48,8 @@ else:
                 from pipeline import client as home  # noqa: PLC0415  # see above
             case "BlockingPipeline":
                 from pipeline import blocking_pipeline as home  # noqa: PLC0415  # see above
+            case "ModelServer":
+                from server import model_server as home  # noqa: PLC0415  # the commands' library
             case _:
                 raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(home, name)
@@ -75,6 +78,7 @@ __all__ = [
     "ModelMetadata",
     "ModelNotFound",
     "ModelNotReady",
+    "ModelServer",
     "Overloaded",
     "Pipeline",
     "Raw",

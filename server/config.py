@@ -25,7 +25,7 @@ class Config:
     drain_delay: float
     keep_alive: float
     max_body: int
-    ready: Literal["all", "any"]
+    ready: Literal["all", "any", "now"]
     log_level: str
     log_format: Literal["text", "json"]
     log_config: Path | None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import trio
+
+from pipeline.errors import told
 
 _LOG = logging.getLogger("pipeline_serve")
 
@@ -21,11 +25,8 @@ class Controls:
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop = trio.Event()
         self._nursery: trio.Nursery | None = None
-
-    @property
-    def in_hand(self) -> bool:
-        """Whether a server serves."""
-        return self._token is not None
+        self._early: list[Callable[[], Awaitable[Any]]] = []
+        self._lock = threading.Lock()
 
     def stop(self) -> None:
         """Asks it to stop. Returns at once; may be called in a signal handler, in any thread and in the loop itself."""
@@ -37,13 +38,15 @@ class Controls:
     def call(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Runs it in the server's loop. From a thread it is waited for, and raises what it raises.
 
-        Who is on a loop, be it the server's or asyncio's, cannot wait: what it raises then is for the log. Nothing
-        happens where no server runs.
+        Who is on a loop, be it the server's or asyncio's, cannot wait, nor can who comes before the server serves: what
+        it raises then is for the log.
         """
-        if self._token is None:
-            return
+        with self._lock:
+            if self._token is None:
+                self._early.append(functools.partial(function, *args))
+                return
         if _on_a_loop():
-            self._token.run_sync_soon(self._begin, function, *args)
+            self._token.run_sync_soon(self._begin, functools.partial(function, *args))
         else:
             trio.from_thread.run(function, *args, trio_token=self._token)
 
@@ -54,26 +57,31 @@ class Controls:
         What is called meanwhile runs within, and is cancelled at the end. Cancelled, the same.
         """
         async with trio.open_nursery() as self._nursery:
-            self._stop, self._token = trio.Event(), trio.lowlevel.current_trio_token()
+            self._stop = trio.Event()
+            with self._lock:
+                self._token = trio.lowlevel.current_trio_token()
+                early, self._early = self._early, []
             if self._asked:
                 self._stop.set()
+            for call in early:
+                self._begin(call)
             try:
                 yield self._stop
             finally:
                 self._token, self._asked = None, False
                 self._nursery.cancel_scope.cancel()
 
-    def _begin(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        if self._nursery is not None and self.in_hand:
-            self._nursery.start_soon(_alone, function, *args)
+    def _begin(self, call: Callable[[], Awaitable[Any]]) -> None:
+        if self._nursery is not None and self._token is not None:
+            self._nursery.start_soon(_alone, call)
 
 
-async def _alone(function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+async def _alone(call: Callable[[], Awaitable[Any]]) -> None:
     """What goes wrong in it ends nothing else."""
     try:
-        await function(*args)
+        await call()
     except Exception as error:  # noqa: BLE001  # who asked for it does not wait
-        _LOG.error("%s failed", getattr(function, "__qualname__", function), exc_info=error)
+        _LOG.error("what was asked of the server failed: %s", told(error), exc_info=error)
 
 
 def _on_a_loop() -> bool:

@@ -102,7 +102,8 @@ class Service:
 
     def require_ready(self) -> None:
         self.require_going_on()
-        if not self.repository.ready(self.ready):
+        loaded = self.repository.ready("all" if self.ready == "now" else self.ready)
+        if not loaded or (self.ready == "now" and not all(pipeline.is_ready for pipeline in self.repository)):
             raise ServerNotReady
 
 

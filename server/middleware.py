@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import traceback
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import text_of
@@ -27,21 +28,33 @@ class Middleware:
     def add_middleware(self, cls: Callable[..., ASGIFramework], *args: Any, **options: Any) -> None:
         """Requests and replies pass through ``cls(app, *args, **options)``, an ASGI 3 app that calls ``app``.
 
-        It runs on trio: written with anyio or with neither, as Starlette's are. Raises RuntimeError once a server has
-        started.
+        It runs on trio: written with anyio or with neither, as Starlette's are. Raises RuntimeError while a server
+        serves.
         """
         if self._in_use:
-            raise RuntimeError("middleware is added before the server starts: it has started already")
+            raise RuntimeError("middleware is added before the server starts, and it serves already")
         self._added.append(lambda app: cls(app, *args, **options))
 
-    def around(self, app: ASGIFramework) -> ASGIFramework:
-        """The app within all that was added; the app itself where nothing was. Raises what a class raises."""
+    @contextmanager
+    def around(self, app: ASGIFramework) -> Iterator[ASGIFramework]:
+        """The app within all that was added, the app itself where nothing was; until then nothing more is added.
+
+        Raises what a class raises.
+        """
         self._in_use = True
-        if not self._added:
-            return app
-        for add in self._added:
-            app = add(app)
-        return partial(_answered, app)
+        try:
+            outermost = app
+            for add in self._added:
+                outermost = add(outermost)
+            yield functools.partial(_answered, outermost) if self._added else app
+        finally:
+            self._in_use = False
+
+
+@functools.cache
+def app() -> Middleware:
+    """That of this process, which scripts add to before they have a server."""
+    return Middleware()
 
 
 async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

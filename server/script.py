@@ -84,6 +84,10 @@ _LEVEL = "KSERVE_LOGLEVEL"
 class _Option(argparse.Action):
     """An option that gives way to another of its name: a script's parser may have ours as its parent."""
 
+    def __init__(self, option_strings: Sequence[str], dest: str, **how: Any) -> None:
+        super().__init__(option_strings, dest, **how)
+        self._spelt = tuple(option_strings)
+
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, flag: str | None = None
     ) -> None:
@@ -96,12 +100,14 @@ class _Option(argparse.Action):
 
     @container.setter
     def container(self, group: Any) -> None:
+        """Parent and children share their options, so what it gave way to in one child is there again in the next."""
         self._container = group
+        self.option_strings = list(self._spelt)
         group.conflict_handler = "resolve"
 
 
 def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    """A parser to be the parent of a script's own; made anew, as options of it may go over to the child's.
+    """A parser to be the parent of a script's own, which may define an option of ours again: it has its own then.
 
     What ``environment`` says is a default. Where that cannot be read, the process ends, as with a flag.
     """
@@ -144,6 +150,23 @@ def config_of(told: argparse.Namespace) -> Config:
     for name in ("tls_cert", "tls_key", "log_config"):
         settings[name] = Path(settings[name]) if settings[name] else None
     return Config(**{**settings, "graphs": (), "model_name": None})
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """The server that transformers ask, as the flags have it."""
+
+    predictor_host: str | None
+    predictor_protocol: str
+    predictor_use_ssl: bool
+    predictor_request_timeout_seconds: float
+    predictor_request_retries: int
+    predictor_health_check: bool
+
+
+def predictor_of(told: argparse.Namespace) -> Predictor:
+    settings = {own.name: getattr(told, own.name, told.enable_predictor_health_check) for own in fields(Predictor)}
+    return Predictor(**settings)
 
 
 def _our_options() -> click.Command:

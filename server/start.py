@@ -87,8 +87,8 @@ def serve(
     from server.app import make_app  # noqa: PLC0415
 
     app = make_app(service)
-    app.asgi_app = middleware.around(app.asgi_app)  # type: ignore[method-assign,assignment]  # as Quart documents it
-    trio.run(worker.serve, service, app, listening, config, partial(greet, listening, shown), controls)
+    with middleware.around(app.asgi_app) as app.asgi_app:  # type: ignore[method-assign,assignment]  # as Quart has it
+        trio.run(worker.serve, service, app, listening, config, partial(greet, listening, shown), controls)
     return 0
 
 

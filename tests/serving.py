@@ -163,11 +163,15 @@ def serving(
 
 
 def run(
-    folder: Path, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("-m", "pipeline_serve"),
 ) -> subprocess.CompletedProcess[str]:
-    """One command that ends by itself: ``check``, ``run``, or a ``serve`` that is refused."""
-    command = [sys.executable, "-m", "pipeline_serve", *arguments]
+    """One command that ends by itself: ``check``, ``run``, or a ``serve`` that is refused; or a script."""
     return subprocess.run(
-        command, cwd=folder, env=environment(**(env or {})), input=stdin, capture_output=True, text=True,
+        [sys.executable, *command, *arguments], cwd=folder, env=environment(**(env or {})), input=stdin,
+        capture_output=True, text=True,
         timeout=PATIENCE, check=False,
     )  # fmt: skip

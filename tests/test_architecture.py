@@ -46,6 +46,7 @@ BLIND = {
     "server/handle.py": "the one of the request path: a failure is a reply",
     "pipeline/errors.py": "an author's error may raise at every look at it",
     "server/controls.py": "who asked for it does not wait, and the server goes on",
+    "server/registry.py": "a script's own unload may raise anything, and the model is gone all the same",
     "server/log.py": "an author's error may raise at every look at it",
     "server/once.py": "whatever kept the model from loading is the answer",
     "server/middleware.py": "what a middleware raises is a reply",
@@ -61,7 +62,14 @@ ENVIRONMENT = {
 # KServe's import paths: its names for files, its names of protocols, and its loggers.
 KSERVE = "pipeline_serve/kserve/"
 # Beside the codecs: the line to curl, KServe's flags that are refused, and paths of others' APIs.
-PROTOCOL_WORDS = {"server/greeting.py", "server/flags.py", "server/script.py", "storage/tokens.py", "storage/hdfs.py"}
+PROTOCOL_WORDS = {
+    "server/greeting.py",
+    "server/flags.py",
+    "server/script.py",
+    "server/model_server.py",
+    "storage/tokens.py",
+    "storage/hdfs.py",
+}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",

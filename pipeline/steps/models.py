@@ -28,7 +28,8 @@ from pipeline.steps.course import Course, reads_as_sent
 from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.metadata import specs_of
 from pipeline.steps.predictor import predictors
-from pipeline.steps.readiness import Health
+from pipeline.steps.predictor_health import predictor_watched
+from pipeline.steps.readiness import Both, Health
 from pipeline.tensors.signature import Signature
 
 if TYPE_CHECKING:
@@ -124,7 +125,11 @@ async def open_model(step: StepSpec, home: Home, target: Model | type[Model]) ->
         call = course.blocking if blocking else course.awaited
         health = Health(lambda: model.ready, life.why_not_healthy if has_own(model, "healthy") else None)
         await health.look()
-        yield Call(call, blocking=blocking, signature=signature, readiness=health, where=where, limited=course.limited)
+        server = await stack.enter_async_context(predictor_watched(model))
+        readiness = health if server is None else Both(health, server)
+        yield Call(
+            call, blocking=blocking, signature=signature, readiness=readiness, where=where, limited=course.limited
+        )
 
 
 async def _made(step: StepSpec, home: Home, target: type[Model]) -> Model:

@@ -64,9 +64,9 @@ async def predictors(step: str, model: Model, asyncio: AsyncioLoop | None) -> As
     Connects to nobody yet. Raises ValueError for a host that is none, or a protocol that is not ours. Cancelled, every
     connection is closed.
     """
-    servers: dict[Verb, _Server] = {}
+    servers: dict[Verb, Server] = {}
     for verb in map(verb_of, VERBS):
-        if (server := _server(model, verb)) is not None:
+        if (server := server_of(model, verb)) is not None:
             servers[verb] = server
     if not servers:
         yield None
@@ -94,7 +94,7 @@ async def _opened(peer: Peer, asyncio: AsyncioLoop | None) -> AsyncIterator[None
 
 
 @dataclass(frozen=True, slots=True)
-class _Server:
+class Server:
     peer: Peer
     codec: Codec
     options: Any
@@ -102,7 +102,8 @@ class _Server:
     retries: int
 
 
-def _server(model: Model, verb: Verb) -> _Server | None:
+def server_of(model: Model, verb: Verb) -> Server | None:
+    """Whom the model asks for that verb, not open. Raises ValueError for a host or a protocol that is none."""
     config = model.predictor_config
     host = model.explainer_host if verb == "explain" else config.predictor_host if config is not None else None
     if config is None or not host:
@@ -115,13 +116,13 @@ def _server(model: Model, verb: Verb) -> _Server | None:
     scheme = "https" if config.predictor_use_ssl else "http"
     peer = Peer(host if "://" in host else f"{scheme}://{host}", connections=None)
     seconds = float(config.predictor_request_timeout_seconds or math.inf)
-    return _Server(peer, codec, codec.preferring(True), seconds, int(config.predictor_request_retries or 0))
+    return Server(peer, codec, codec.preferring(True), seconds, int(config.predictor_request_retries or 0))
 
 
 class _Predictor:
     """One model's questions."""
 
-    def __init__(self, step: str, model: Model, servers: Mapping[Verb, _Server]) -> None:
+    def __init__(self, step: str, model: Model, servers: Mapping[Verb, Server]) -> None:
         self._step = step
         self._model = model
         self._servers = servers
@@ -148,7 +149,7 @@ class _Predictor:
         except InferError as error:
             raise unreadable(self._step, error, server.peer.url, call, reply, secrets) from None
 
-    async def _exchanged(self, server: _Server, call: Call) -> Reply:
+    async def _exchanged(self, server: Server, call: Call) -> Reply:
         """The reply, within the predictor's time and the request's. A connection that fails is tried again."""
         context = _ASKED_FOR.get(None)
         seconds = min(server.seconds, math.inf if context is None else context.remaining())
@@ -166,7 +167,7 @@ class _Predictor:
         told = f'step "{self._step}": the server that it calls did not answer within {spent}'
         raise DeadlineExceeded(told, internals=f"{call.method} {server.peer.url}{call.path}")
 
-    def _read(self, server: _Server, reply: Reply, command: Infer, typed: bool) -> Any:
+    def _read(self, server: Server, reply: Reply, command: Infer, typed: bool) -> Any:
         if not typed:
             return body_of(reply, command)
         result = server.codec.decode_reply(reply, command)
@@ -191,7 +192,7 @@ class _Predictor:
         )
 
 
-def _written(server: _Server, command: Infer, asked: InferRequest | None, payload: Any) -> Call:
+def _written(server: Server, command: Infer, asked: InferRequest | None, payload: Any) -> Call:
     call = server.codec.encode_request(command, server.options)
     match payload:
         case _ if asked is not None:

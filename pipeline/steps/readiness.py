@@ -97,7 +97,40 @@ class Health:
             self.on_change()
 
 
-Ready = Readiness | Health
+class Both:
+    """A model's own word, and the server that it counts on."""
+
+    def __init__(self, health: Health, server: Readiness) -> None:
+        self._health = health
+        self._server = server
+        self.on_change: Callable[[], None] | None = None
+        health.on_change = server.on_change = self._changed
+
+    @property
+    def ready(self) -> bool:
+        return self._server.ready and self._health.ready
+
+    @property
+    def reason(self) -> str | None:
+        return self._server.reason or self._health.reason
+
+    @property
+    def turned(self) -> type[RemoteTurned | ModelTurned]:
+        return ModelTurned if self._server.ready and not self._health.ready else RemoteTurned
+
+    def told(self, step: str) -> str | None:
+        return self._health.told(step) if self._server.ready else self._server.told(step)
+
+    async def look(self, seconds: float = math.inf) -> None:
+        """Asks the model, as ``Health.look``; the server is looked at all the time."""
+        await self._health.look(seconds)
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+
+Ready = Readiness | Health | Both
 """What may be ready or not while a step is open."""
 
 

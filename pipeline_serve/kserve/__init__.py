@@ -18,15 +18,20 @@ from pipeline_serve.kserve.protocol.infer_type import InferInput, InferOutput, I
 from pipeline_serve.kserve.utils import utils
 
 if TYPE_CHECKING:
+    from pipeline_serve.kserve import model_server
     from pipeline_serve.kserve.inference_client import InferenceRESTClient, RESTConfig
+    from pipeline_serve.kserve.model_server import ModelServer
 else:
-    # What comes late: httpx takes a while to import, and who never asks another server need not wait for it.
+    # What comes late: httpx, click and the server take a while to import, and who needs none of them need not wait.
     _LATE = {
         "InferenceRESTClient": "inference_client",
+        "ModelServer": "model_server",
         "RESTConfig": "inference_client",
     }
 
     def __getattr__(name: str) -> object:
+        if name == "model_server":
+            return import_module(f"{__name__}.model_server")
         if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
@@ -40,10 +45,12 @@ __all__ = [
     "InferenceRESTClient",
     "Model",
     "ModelRepository",
+    "ModelServer",
     "PredictorConfig",
     "RESTConfig",
     "constants",
     "errors",
     "logging",
+    "model_server",
     "utils",
 ]

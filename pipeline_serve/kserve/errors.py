@@ -6,11 +6,10 @@ become: ``InvalidInput`` 400, ``ModelNotFound`` 404, what is not ready 503, ``In
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pipeline import errors as ours
-from pipeline.errors import Code, InferError
+from pipeline.errors import Code, InferError, NoModelReady
 from pipeline.errors import ModelNotFound as _ModelNotFound
 
 
@@ -108,18 +107,6 @@ class WorkersShouldBeLessThanMaxWorkersError(Exception):
     def __init__(self, max_workers: int | None = None) -> None:
         self.reason = f"Workers cannot be greater than {max_workers}"
         super().__init__(self.reason)
-
-
-class NoModelReady(RuntimeError):
-    """None of the models that a server is to start with is ready; for who starts it."""
-
-    def __init__(self, models: Sequence[Any], detail: str | None = None) -> None:
-        self.models = models
-        self.detail = detail
-        names = [model.name for model in models]
-        told = f"Model with name {names[0]} is" if len(names) == 1 else f"Models with names {','.join(names)} are"
-        self.error_msg = _with(f"{told} not ready.", detail)
-        super().__init__(self.error_msg)
 
 
 def _with(text: str, detail: str | None) -> str:

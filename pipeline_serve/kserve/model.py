@@ -53,16 +53,19 @@ class Model(InferenceModel):
     @property
     def predictor_config(self) -> PredictorConfig:
         """The server's; where that names no predictor, what the model says of itself."""
-        config = get_predictor_config()
-        if config is not None and config.predictor_host:
-            return config
-        return PredictorConfig(
-            self.predictor_host,
-            self.predictor_protocol,
-            self.predictor_use_ssl,
-            self.predictor_request_timeout_seconds,
-            self.predictor_request_retries,
-        )
+        told = [config for config in (self.predictor, get_predictor_config()) if config and config.predictor_host]
+        match told[0] if told else self:
+            case PredictorConfig() as config:
+                return config
+            case config:
+                return PredictorConfig(
+                    config.predictor_host,
+                    config.predictor_protocol,
+                    config.predictor_use_ssl,
+                    config.predictor_request_timeout_seconds,
+                    config.predictor_request_retries,
+                    getattr(config, "predictor_health_check", False),
+                )
 
 
 __all__ = [

@@ -61,11 +61,12 @@ def around(*added):
     own = Middleware()
     for cls, options in added:
         own.add_middleware(cls, **options)
-    return own.around(app)
+    with own.around(app) as outermost:
+        return outermost
 
 
 def test_without_middleware_the_app_is_itself():
-    assert Middleware().around(app) is app
+    assert around() is app
 
 
 async def test_what_is_added_last_is_outermost():
@@ -126,8 +127,8 @@ async def test_what_fails_after_the_reply_began_is_the_connections_end():
         await ask(around((Raises, {"do": breaks})))
 
 
-def test_nothing_is_added_to_a_server_that_has_started():
+def test_nothing_is_added_while_a_server_serves():
     own = Middleware()
-    own.around(app)
-    with pytest.raises(RuntimeError, match="before the server starts"):
+    with own.around(app), pytest.raises(RuntimeError, match="before the server starts"):
         own.add_middleware(Marks, name="late")
+    own.add_middleware(Marks, name="for the next one")

@@ -1,0 +1,202 @@
+"""``ModelServer``: a script's own models and pipelines as a server, with KServe's arguments and flags.
+
+ModelServer(http_port=8080).start([IrisModel("iris"), Pipeline.from_file("graph.yaml")])
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from pipeline import blueprint
+from pipeline.errors import NoModelReady
+from pipeline.graph.words import later
+from pipeline.model import Model, PredictorConfig
+from pipeline.pipeline import Pipeline
+from pipeline.repository import Repository
+from server.access import line_form
+from server.config import environment
+from server.controls import Controls
+from server.log import configure
+from server.log_config import BadLogConfig
+from server.metrics import Metrics
+from server.middleware import app
+from server.registry import ModelRepository, Registered
+from server.report import FAULTS
+from server.script import HTTP_PORT, HTTPS_PORT, config_of, parse, predictor_of
+from server.start import problem_of, refuse, serve, storage_of
+
+_LOG = logging.getLogger("pipeline_serve")
+
+
+class ModelServer:
+    """Serves the models of a script. Arguments that are not given are what the command line says, else KServe's."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # KServe's arguments, in its order
+        self,
+        http_port: int | None = None,
+        grpc_port: int | None = None,
+        workers: int | None = None,
+        max_threads: int | None = None,
+        max_asyncio_workers: int | None = None,
+        registered_models: ModelRepository | None = None,
+        enable_grpc: bool | None = None,
+        enable_docs_url: bool | None = None,
+        enable_latency_logging: bool | None = None,
+        access_log_format: str | None = None,
+        event_loop: str | None = None,
+        timeout_keep_alive: float | None = None,
+        grace_period: float | None = None,
+        predictor_config: PredictorConfig | None = None,
+        ssl_certfile: str | None = None,
+        ssl_keyfile: str | None = None,
+    ) -> None:
+        """``registered_models``: a repository that loads models by name; ``timeout_keep_alive``,
+        ``grace_period`` in seconds. What has no effect is told by the flags' help.
+
+        Reads ``sys.argv``; a flag that cannot be read ends the process.
+        """
+        told = parse(sys.argv[1:], environment())
+        if access_log_format is not None:
+            line_form(access_log_format)
+        given = {
+            "http_port": http_port,
+            "grpc_port": grpc_port,
+            "workers": workers,
+            "max_threads": max_threads,
+            "max_asyncio_workers": max_asyncio_workers,
+            "enable_grpc": enable_grpc,
+            "enable_docs_url": enable_docs_url,
+            "enable_latency_logging": enable_latency_logging,
+            "access_log_format": access_log_format,
+            "event_loop": event_loop,
+            "timeout_keep_alive": timeout_keep_alive,
+            "grace": grace_period,
+            "ssl_certfile": ssl_certfile,
+            "ssl_keyfile": ssl_keyfile,
+        }
+        vars(told).update({name: value for name, value in given.items() if value is not None})
+        if told.ssl_certfile and told.ssl_keyfile and told.http_port == HTTP_PORT:
+            told.http_port = HTTPS_PORT
+        self.http_port: int = told.http_port
+        self.grpc_port: int = told.grpc_port
+        self.workers: int = told.workers
+        self.registered_models = ModelRepository() if registered_models is None else registered_models
+        self.predictor_config = predictor_of(told) if predictor_config is None else predictor_config
+        self._told = told
+        self._controls = Controls()
+        self.app = app()
+        """What middleware is added to; a process has one, so a script may add to it before it has a server."""
+        self._metrics = Metrics()
+        config = config_of(told)
+        counts = getattr(self.predictor_config, "predictor_health_check", False)
+        self._config = replace(config, ready="now") if counts else config
+        self._storage = storage_of(self._config, self._metrics)
+        self._registered = Registered(self.registered_models, self._pipeline_of)
+        self._repository: Repository | None = None
+
+    # ---- models
+
+    def register_model(self, model: Model | Pipeline, name: str | None = None) -> None:
+        """Serves a model under its name, or under one more; also while the server runs.
+
+        Then, called in a thread, it returns once the model takes requests; called on a loop, at once. Raises ValueError
+        for a model without a name, GraphFaults for a name that no URL can have, and what opening it raises.
+        """
+        if not model.name:
+            raise ValueError("Failed to register model, model.name must be provided.")
+        name = name or model.name
+        match model:
+            case Pipeline():
+                pipeline = model if name == model.name else Pipeline.from_blueprint(model.blueprint.named(name))
+                pipeline.blueprint = pipeline.blueprint.stored_by(self._storage)
+                self._registered.add(pipeline)
+            case _:
+                pipeline = self._registered.pipeline(name, model)
+                self.registered_models.update(model, name)
+        _LOG.info("Registering model: %s", name)
+        if self._repository is None:
+            return
+        try:
+            self._controls.call(self._repository.add, pipeline)
+        except BaseException:
+            self._registered.forget(name)
+            raise
+
+    def start(self, models: Sequence[Model | Pipeline]) -> None:
+        """Serves what is registered and those of the models that are ready, until a signal or ``stop`` ends it.
+
+        ``start`` of every model is called, of one that is ready when it is opened. One that is not ready is not served.
+        Raises RuntimeError for what is no list of models and under a trio loop, NoModelReady where there are models and
+        none is ready, SystemExit where the server cannot be: 1 no port, 2 faults in flags.
+        """
+        if trio.lowlevel.in_trio_run():
+            raise RuntimeError(
+                "start() blocks until the server stops, and this thread runs a trio loop: "
+                "await trio.to_thread.run_sync(server.start, models)"
+            )
+        if self._repository is not None:
+            raise RuntimeError("this server serves already; register_model adds to what it serves")
+        self._register_ready(models)
+        config, told = self._config, self._told
+        problem = later("more than one worker") if self.workers > 1 else problem_of(config)
+        if problem is not None:
+            raise SystemExit(refuse(problem, FAULTS))
+        if told.configure_logging and not logging.getLogger().handlers:
+            self._set_up_logging()
+        if told.enable_grpc:
+            _LOG.info("gRPC is not served yet, only HTTP is; enable_grpc=False, or --enable_grpc false, says the same")
+        pipelines = list(self._registered)
+        self._repository = Repository(pipelines, self._registered)
+        shown = [(pipeline, "") for pipeline in pipelines]
+        observers = [(pipeline, [*pipeline.observers]) for pipeline in pipelines]
+        self._repository.observe(self._registered.observe)
+        try:
+            code = serve(self._repository, config, self._metrics, shown, controls=self._controls, middleware=self.app)
+        finally:
+            self._repository = None
+            for pipeline, own in observers:
+                pipeline.observers[:] = own
+        if code:
+            raise SystemExit(code)
+
+    def stop(self, sig: int | None = None) -> None:
+        """Asks the server to stop, from a thread, a signal's handler or a hook; ``sig`` is for who has it.
+
+        What is in flight is answered within the grace period. Where it does not serve yet, it stops once it does.
+        """
+        self._controls.stop()
+
+    def register_exception_handler(self, handler: Callable[[Any, dict[str, Any]], object]) -> None:
+        """Accepted, as KServe accepts it, and without effect, as there: no exception is left to asyncio's loop."""
+
+    def _register_ready(self, models: Sequence[Model | Pipeline]) -> None:
+        if not isinstance(models, list):
+            raise RuntimeError("Unknown model collection type")
+        ready = False
+        for model in models:
+            match model:
+                case Model() if not model.ready:
+                    model.start()
+                case Model() | Pipeline():
+                    ready = True
+                    self.register_model(model)
+                case _:
+                    raise RuntimeError("Model type should be 'BaseKServeModel'")
+        if models and not ready:
+            raise NoModelReady(models)
+
+    def _pipeline_of(self, model: Model, name: str) -> Pipeline:
+        model.predictor = self.predictor_config
+        return Pipeline.from_blueprint(blueprint.from_model(model, self._storage, name))
+
+    def _set_up_logging(self) -> None:
+        try:
+            configure(self._config.log_level, self._config.log_format, self._config.log_config)
+        except BadLogConfig as error:
+            raise SystemExit(refuse(str(error), FAULTS)) from None
