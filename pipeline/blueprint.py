@@ -49,9 +49,10 @@ class Blueprint:
     def spec(self) -> GraphSpec:
         return self.graph.spec
 
-    def named(self, name: str) -> Blueprint:
-        """The same graph under another model name."""
-        return replace(self, graph=replace(self.graph, spec=replace(self.spec, name=name)))
+    def named(self, name: str, version: str | None = None) -> Blueprint:
+        """The same graph under another model name, and as another version where one is given."""
+        spec = replace(self.spec, name=name, version=self.spec.version if version is None else version)
+        return replace(self, graph=replace(self.graph, spec=spec))
 
     def stored_by(self, storage: Storage) -> Blueprint:
         """The same graph, whose models that storage brings."""

@@ -91,7 +91,7 @@ class Client:
         if protocol not in known:
             raise ValueError(f"protocol is {' or '.join(known)}, not {protocol!r}")
         self._codec = known[protocol]
-        self._repository = found["repository"]
+        self._repository = codecs()["repository"]
         self._options = self._codec.preferring(binary)
         self._has_versions = any("{version}" in route.template for route in self._codec.ROUTES)
         try:

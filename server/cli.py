@@ -64,7 +64,7 @@ def cli() -> None:
 
 
 @cli.command(cls=KserveSpelling)
-@click.argument("graphs", nargs=-1, required=True, type=_Given(), metavar="GRAPH.yaml|MODEL…")
+@click.argument("graphs", nargs=-1, type=_Given(), metavar="GRAPH.yaml|MODEL…")
 @serve_flags
 def serve(**flags: Any) -> None:
     """Serve graphs and models over HTTP (the default command).
@@ -76,6 +76,8 @@ def serve(**flags: Any) -> None:
     from server.config import Config  # noqa: PLC0415
     from server.start import start  # noqa: PLC0415
 
+    if not flags["graphs"] and flags["model_repository"] is None:
+        raise click.UsageError("Missing argument 'GRAPH.yaml|MODEL…'; or name a folder of models, --model-repository")
     sys.exit(start(Config(**flags)))
 
 

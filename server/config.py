@@ -35,6 +35,7 @@ class Config:
     tls_cert: Path | None
     tls_key: Path | None
     model_name: str | None
+    model_repository: Path | None
     ui: bool
     cache_dir: Path | None
     cache_size: int | None

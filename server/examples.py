@@ -12,7 +12,7 @@ from pipeline.pipeline import Pipeline
 from pipeline.tensors.message import Infer, InferRequest, Verb
 from pipeline.tensors.signature import check
 from pipeline.tensors.tensor import Tensor
-from pipeline.wire.codec import Call, codecs
+from pipeline.wire.codec import Call, codecs, inferring
 from pipeline.wire.json_tensors import parse
 from pipeline.wire.openapi import Description, descriptions
 from server.sample import sample
@@ -33,7 +33,7 @@ class Example:
 def beside(folder: Path) -> dict[Path, bytes]:
     """``request.json``, in any protocol, and one named after each: what authors keep beside their graph."""
     found: dict[Path, bytes] = {}
-    for name in ["request.json", *(f"request-{protocol}.json" for protocol in codecs())]:
+    for name in ["request.json", *(f"request-{protocol}.json" for protocol in inferring(codecs()))]:
         file = folder / name
         try:
             if not file.is_file():

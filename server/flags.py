@@ -14,7 +14,7 @@ from server.access import line_form
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
 _LATER = frozenset({
-    "grpc-port", "model-repository", "reload",
+    "grpc-port", "reload",
     "enable-grpc", "max-threads", "max-asyncio-workers", "configure-logging", "event-loop", "predictor-host",
     "predictor-protocol", "predictor-use-ssl", "predictor-request-timeout-seconds", "predictor-request-retries",
     "enable-predictor-health-check", "grpc-max-send-message-length", "grpc-max-receive-message-length", "protocol",
@@ -172,6 +172,8 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--max-body", type=Size(), default="64MiB", help="Largest request body."),
         _option("--ready", type=click.Choice(["all", "any", "now"]), default="all",
                 help="Ready once all models, or any, have loaded; now: while all are ready, and what they count on."),
+        _option("--model-repository", type=click.Path(path_type=Path, file_okay=False), default=None,
+                help="Folder of models to serve: a folder each, in it a graph, a model file, or numbered versions."),
         _option("--model-name", default=None, help="Served name, in place of the graph's own (one graph only)."),
         *_storage_options(),
         _option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),

@@ -6,17 +6,20 @@ A large graph takes seconds to lay out: that is done once, by the first who asks
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Mapping
 from html import escape
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import trio
 
+from pipeline.errors import ModelNotFound
 from pipeline.graph.words import listed
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
-from server.handle import Page
+from server.handle import FindPage, Page
 from server.revalidate import revalidated, slashless
 
 _PAGE = """\
@@ -51,59 +54,66 @@ _SECTION = """\
       <div class="scroll drawing" tabindex="0" role="group" aria-label="Drawing of {name}">{drawing}</div>
     </section>"""
 
+_ONE = re.compile(r"/graph/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?")
 _TOO_LARGE = """<svg xmlns="http://www.w3.org/2000/svg" width="960" height="40"><text x="8" y="26">{}</text></svg>"""
 
 
 class _Drawing:
     """The drawing of one model, made when it is first asked for."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+    def __init__(self) -> None:
         self._lock = trio.Lock()
         self._text = ""
 
-    async def text(self) -> str:
+    async def text(self, pipeline: Pipeline) -> str:
         """The SVG. Cancelled while it is drawn, it is finished all the same: who asks next would begin anew."""
         async with self._lock:
             if not self._text:
-                self._text = await trio.to_thread.run_sync(_drawn, self.pipeline)
+                self._text = await trio.to_thread.run_sync(_drawn, pipeline)
         return self._text
 
 
-_Drawings = Mapping[tuple[str, str], _Drawing]
+class _Graphs:
+    """What there is to see of the models that are there when somebody looks; of those that are gone nothing is kept."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._drawings: WeakKeyDictionary[Pipeline, _Drawing] = WeakKeyDictionary()
+        self._fixed: Mapping[str, Page] = {"/graph": self._page, "/graph/": slashless("graph")}
+
+    def find(self, path: str) -> Page | None:
+        """Raises ModelNotReady for a model that is being loaded, or could not be."""
+        found = _ONE.fullmatch(path)
+        if found is None:
+            return self._fixed.get(path)
+        try:
+            # Without a version that of the one that answers requests now.
+            return functools.partial(self._svg, self._repository.get(found["name"], found["version"] or ""))
+        except ModelNotFound:
+            return None
+
+    async def _svg(self, pipeline: Pipeline, headers: Mapping[str, str]) -> Reply:
+        return revalidated((await self._text(pipeline)).encode(), "image/svg+xml", headers, _style())
+
+    async def _page(self, headers: Mapping[str, str]) -> Reply:
+        links, sections = [], []
+        for own in tuple(self._repository):
+            path = f"graph/{quote(own.name, safe='')}/versions/{quote(own.version, safe='')}"
+            words = {"id": f"{own.name}-{own.version}", "name": own.name, "version": own.version, "svg": path}
+            words["verbs"] = listed(own.blueprint.graph.output)
+            safe = {key: escape(text) for key, text in words.items()}
+            links.append(_LINK.format(**safe))
+            sections.append(_SECTION.format(**safe, drawing=await self._text(own)))
+        text = _PAGE.format(links="".join(links), sections="\n".join(sections))
+        return revalidated(text.encode(), "text/html; charset=utf-8", headers, _style())
+
+    async def _text(self, pipeline: Pipeline) -> str:
+        return await self._drawings.setdefault(pipeline, _Drawing()).text(pipeline)
 
 
-def graphs(repository: Repository) -> dict[str, Page]:
+def graphs(repository: Repository) -> FindPage:
     """Path → page. Nothing is drawn yet."""
-    drawings = {(own.name, own.version): _Drawing(own) for own in repository}
-
-    found: dict[str, Page] = {"/graph": functools.partial(_page, drawings.values()), "/graph/": slashless("graph")}
-    for name, version in drawings:
-        found[f"/graph/{name}"] = functools.partial(_svg, repository, drawings, name, "")
-        found[f"/graph/{name}/versions/{version}"] = functools.partial(_svg, repository, drawings, name, version)
-    return found
-
-
-async def _svg(
-    repository: Repository, drawings: _Drawings, name: str, version: str, headers: Mapping[str, str]
-) -> Reply:
-    """Without a version that of the one that answers requests now."""
-    text = await drawings[name, repository.get(name, version).version].text()
-    return revalidated(text.encode(), "image/svg+xml", headers, _style())
-
-
-async def _page(drawings: Collection[_Drawing], headers: Mapping[str, str]) -> Reply:
-    links, sections = [], []
-    for drawing in drawings:
-        own = drawing.pipeline
-        path = f"graph/{quote(own.name, safe='')}/versions/{quote(own.version, safe='')}"
-        words = {"id": f"{own.name}-{own.version}", "name": own.name, "version": own.version, "svg": path}
-        words["verbs"] = listed(own.blueprint.graph.output)
-        safe = {key: escape(text) for key, text in words.items()}
-        links.append(_LINK.format(**safe))
-        sections.append(_SECTION.format(**safe, drawing=await drawing.text()))
-    text = _PAGE.format(links="".join(links), sections="\n".join(sections))
-    return revalidated(text.encode(), "text/html; charset=utf-8", headers, _style())
+    return _Graphs(repository).find
 
 
 def _drawn(pipeline: Pipeline) -> str:

@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -61,6 +60,8 @@ from server.sending import Sending, Wire
 ReadBody = Callable[[], Awaitable[bytes]]
 Page = Callable[[Mapping[str, str]], Reply | Awaitable[Reply]]
 """What a GET of a path beside the protocols shows, to a caller with these headers; awaited where it takes its time."""
+FindPage = Callable[[str], Page | None]
+"""The page at a path, as things are now."""
 
 _READING = ("GET", "HEAD")
 # 256 KiB of JSON take some 5 ms to read, and odd ones ten times that; a trip to a thread takes 0.05.
@@ -80,13 +81,13 @@ class Service:
         name: str,
         version: str,
         max_body: int = 64 << 20,
-        pages: Mapping[str, Page] = MappingProxyType({}),
+        pages: FindPage = lambda _: None,
         enclose: Enclose | None = None,
     ) -> None:
         self.repository = repository
         self.routes = Routes()
         self.max_body = max_body
-        self.pages = pages
+        self.find_page = pages
         self.enclose = enclose or enclose_by(Sender())
         self.ready = ready
         self.name = name
@@ -172,7 +173,7 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 
 async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Sending) -> Reply:
-    page = service.pages.get(call.path) or service.pages.get(call.path.rstrip("/"))
+    page = service.find_page(call.path) or service.find_page(call.path.rstrip("/"))
     if page is not None:
         if call.method not in _READING:
             raise wrong_method(_READING)

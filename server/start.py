@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
 import trio
 
+from pipeline.blueprint import Blueprint, from_given
 from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
-from pipeline.repository import Repository
+from pipeline.repository import Repository, Source
 from server.config import Config, environment, sender_of
 from server.controls import Controls
 from server.docs import pages
 from server.enclose import enclose_by
+from server.folder import log_strays, names_in
 from server.greeting import Shown, greet
 from server.handle import Service
 from server.listen import CannotListen, listen
@@ -24,6 +27,7 @@ from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
 from server.report import FAULTS, blueprints
+from server.sources import Folder, Given, Together
 from server.version import NAME, own_version
 from storage import Storage
 from storage.events import Event
@@ -38,18 +42,39 @@ def start(config: Config) -> int:
     if problem is not None:
         return refuse(problem, FAULTS)
     metrics = Metrics()
-    drawn = blueprints(config.graphs, storage_of(config, metrics))
+    storage = storage_of(config, metrics)
+    drawn = blueprints(config.graphs, storage)
     if drawn is None:
         return FAULTS
     try:
         configure(config.log_level, config.log_format, config.log_config)
     except BadLogConfig as error:
         return refuse(str(error), FAULTS)
-    if config.model_name is not None:
-        drawn = [own.named(config.model_name) for own in drawn]
-    pipelines = [Pipeline.from_blueprint(own) for own in drawn]
+    pipelines = [Pipeline.from_blueprint(_named(own, config)) for own in drawn]
+    if config.model_repository is not None:
+        problem = _problem_of_folder(config.model_repository, pipelines)
+        if problem is not None:
+            return refuse(problem, FAULTS)
+    source = _source(config, pipelines, storage)
     shown = zip(pipelines, config.graphs, strict=True)
-    return serve(Repository(pipelines), config, metrics, shown, controls=Controls(), middleware=Middleware())
+    return serve(Repository(pipelines, source), config, metrics, shown, controls=Controls(), middleware=Middleware())
+
+
+def _source(config: Config, pipelines: Sequence[Pipeline], storage: Storage) -> Source:
+    """Where the models of ``config.graphs`` are found again, which are ``pipelines`` now, and those of the folder."""
+    given: dict[str, list[Path | str]] = {}
+    for pipeline, place in zip(pipelines, config.graphs, strict=True):
+        given.setdefault(pipeline.name, []).append(place)
+
+    def draw(place: Path | str) -> Blueprint:
+        return from_given(place, environment(), storage)
+
+    own = Given(given, lambda place: _named(draw(place), config))
+    return own if config.model_repository is None else Together(own, Folder(config.model_repository, draw))
+
+
+def _named(own: Blueprint, config: Config) -> Blueprint:
+    return own if config.model_name is None else own.named(config.model_name)
 
 
 def serve(
@@ -74,7 +99,7 @@ def serve(
         version=version,
         max_body=config.max_body,
         enclose=enclose_by(sender_of(environment())),
-        pages={"/metrics": metrics.page, **pages(repository, title=NAME, version=version, ui=config.ui)},
+        pages=pages(repository, {"/metrics": metrics.page}, title=NAME, version=version, ui=config.ui),
     )
     if config.access_log:
         service.on_answer.append(partial(answered, form=config.access_log_format))
@@ -103,6 +128,19 @@ def storage_of(config: Config, metrics: Metrics) -> Storage:
     return Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
 
 
+def _problem_of_folder(folder: Path, pipelines: Iterable[Pipeline]) -> str | None:
+    """Tells the log of what lies there and is no model."""
+    try:
+        log_strays(folder)
+        there = set(names_in(folder))
+    except OSError as error:
+        return f"--model-repository {folder} cannot be read: {error.strerror or error}"
+    twice = next((own.name for own in pipelines if own.name in there), None)
+    if twice is not None:
+        return f'"{twice}" is a graph that was named and one of --model-repository; leave one of them out'
+    return None
+
+
 def problem_of(config: Config) -> str | None:
     if (config.tls_cert is None) != (config.tls_key is None):
         return "--tls-cert and --tls-key go together"
@@ -115,8 +153,8 @@ def problem_of(config: Config) -> str | None:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(config.tls_cert, config.tls_key, "")
         except OSError as error:
             return f"{config.tls_cert} and {config.tls_key} are no certificate and its key, in PEM: {error}"
-    if config.model_name is not None and len(config.graphs) > 1:
-        return "--model-name names one graph, and there are several"
+    if config.model_name is not None and len(config.graphs) != 1:
+        return f"--model-name names one graph, and there {'are several' if config.graphs else 'is none'}"
     if config.model_name is not None and not is_model_name(config.model_name):
         return f'--model-name is {NAME_RULE}, not "{config.model_name}"'
     return None

@@ -35,7 +35,7 @@ from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.signature import parse_spec
 from pipeline.tensors.tensor import Json, Tensor, byte_strings, frozen
-from pipeline.wire.codec import codecs
+from pipeline.wire.codec import codecs, inferring
 from tests.conformance.zoo import FILES, GRAPHS, LOADING
 from tests.raw import answer, answering, answering_and_closing, raw_server, read_request
 from tests.serving import serving
@@ -813,7 +813,7 @@ def test_infer_takes_what_a_pipelines_infer_takes():
 
 
 def test_every_protocol_says_how_it_wants_tensors():
-    for codec in (codecs()["v1"], codecs()["v2"]):
+    for codec in inferring(codecs()).values():
         for binary in (True, False):
             assert codec.preferring(binary) is not None
 

@@ -2,7 +2,8 @@
 
 The file's folder goes to the END of ``sys.path``: sibling imports work, and a user's ``json.py`` hides nothing. A file
 ``app.py`` is the module ``app`` where that name is free (pickles name ``app.Cleaner``), else it gets a private name.
-Of two graphs with files of one name each gets its own, those that its files and its pickles import included.
+Of two graphs with files of one name each gets its own, those that its files and its pickles import included. A graph
+that is loaded again gets its code as it is then, and the one that is still served keeps what it has.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from pipeline.errors import told
@@ -26,6 +27,19 @@ from pipeline.graph.words import hint
 
 class NotLoaded(Exception):
     """A target that leads to no object; the text says what was looked for and where it went wrong."""
+
+
+class Code:
+    """The user's code of one graph: what a target leads to is looked up once, whatever becomes of the file."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Path], Any] = {}
+
+    def load(self, target: str, folder: Path) -> Any:
+        """As ``load``."""
+        if (target, folder) not in self._found:
+            self._found[target, folder] = load(target, folder)
+        return self._found[target, folder]
 
 
 def load(target: str, folder: Path) -> Any:
@@ -38,7 +52,8 @@ def load(target: str, folder: Path) -> Any:
     if not colon or not where or not name:
         raise NotLoaded(f'"{target}" names no function; write file.py:name or package.module:name')
     see(folder.absolute())
-    module = _from_file(folder / where, where) if where.endswith(".py") else _from_package(where, folder)
+    with _NAMES:
+        module = _from_file(folder / where, where) if where.endswith(".py") else _from_package(where, folder)
     found: Any = module
     parts = name.split(".")
     for position, part in enumerate(parts):
@@ -72,14 +87,11 @@ def _from_file(path: Path, written: str) -> ModuleType:
     loaded = sys.modules.get(name)
     if loaded is not None:
         return loaded
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise NotLoaded(f'"{written}" is no Python file')
-    module = importlib.util.module_from_spec(spec)
+    module, loader = _made(name, path)
     sys.modules[name] = module
     try:
         with own_names(path.parent):
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):
@@ -100,6 +112,33 @@ def _from_package(name: str, folder: Path) -> ModuleType:
         raise
     except BaseException as error:
         raise NotLoaded(f"{name} cannot be imported: {_told(error)}") from error
+
+
+def forget(folder: Path) -> None:
+    """What is imported from that folder is imported anew by who asks next; whoever has it keeps it.
+
+    An import that a function reaches when it runs finds the new one.
+    """
+    folder = folder.absolute()
+    with _NAMES:
+        places = {Path(place) for place in sys.path if isinstance(place, _Seen)}
+        own = {place for place in places if place == folder or folder in place.parents}
+        gone = {name for name, module in sys.modules.items() if "." not in name and _place(module) in own}
+        for name in [name for name in sys.modules if name.partition(".")[0] in gone]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+
+
+def _place(module: ModuleType) -> Path | None:
+    """The folder that a module of Python code was found in; None for what is not ours to import again."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or not file.endswith(".py") or module.__name__ == "__main__":
+        return None
+    if not hasattr(module, "__path__"):
+        return Path(file).parent
+    place = Path(file).parents[1]
+    # A graph may lie in a checkout of this project, beside its packages.
+    return None if place == Path(__file__).parents[2] else place
 
 
 def see(folder: Path) -> None:
@@ -123,16 +162,15 @@ def own_names(folder: Path) -> Iterator[None]:
     Python or an installed package has stay theirs.
     """
     others = {place for place in sys.path if isinstance(place, _Seen) and place != str(folder)}
-    if not others:
-        yield
-        return
     with _NAMES:
-        files = {path.stem: path for path in folder.glob("*.py") if _is_taken(path, others)}
+        beside = list(folder.glob("*.py"))
+        files = {path.stem: path for path in beside if _is_taken(path, others)}
+        free = {path.stem: path for path in beside if path.stem not in files and _is_free(path)}
         theirs = {name: sys.modules.pop(name, None) for name in files}
         for name, path in files.items():
             if (own := sys.modules.get(private_name(path))) is not None:
                 sys.modules[name] = own
-        finder = _Own(files)
+        finder = _Own({**free, **files})
         sys.meta_path.insert(0, finder)
         try:
             yield
@@ -160,7 +198,27 @@ class _Own:
         self._files = files
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return importlib.util.spec_from_file_location(name, self._files[name]) if name in self._files else None
+        if name not in self._files:
+            return None
+        path = self._files[name]
+        return importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
+
+
+class _Source(SourceFileLoader):
+    """Reads the file, whatever bytecode lies beside it: that is told by the second, and one may change within it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+def _made(name: str, path: Path) -> tuple[ModuleType, _Source]:
+    loader = _Source(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    if spec is None:
+        raise AssertionError("where there is a loader, there is a spec")
+    return importlib.util.module_from_spec(spec), loader
 
 
 def _is_taken(path: Path, folders: set[_Seen]) -> bool:

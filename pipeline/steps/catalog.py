@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import trio
 
 import pipeline.steps as folder
+from pipeline.code.load import Code
 from pipeline.engine.limit import Limit
 from pipeline.errors import told
 from pipeline.graph.interface import Interface
@@ -52,12 +53,13 @@ class Storage(Protocol):
 class Home:
     """Where a graph lives: what its relative paths and its user code are relative to, and who brings its models.
 
-    ``model``: what it is served as, once that is settled.
+    ``model``: what it is served as, once that is settled. ``code``: the user's, as it was when the graph was read.
     """
 
     folder: Path
     storage: Storage
     model: str = ""
+    code: Code = field(default_factory=Code, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

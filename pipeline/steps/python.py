@@ -12,7 +12,7 @@ import trio
 
 from pipeline.code.annotations import parameters_of
 from pipeline.code.bind import Many, One, binder
-from pipeline.code.load import NotLoaded, load
+from pipeline.code.load import NotLoaded
 from pipeline.code.signature import BadSignature, Signature, gives, signature_of
 from pipeline.engine.step import Context
 from pipeline.errors import WrongAnswer
@@ -139,7 +139,7 @@ def _target(step: StepSpec, home: Home, faults: list[Fault]) -> Any:
         faults.append(Fault(step.at("run"), f'step "{step.name}": run is file.py:name or package.module:name'))
         return None
     try:
-        found = load(step.target, home.folder)
+        found = home.code.load(step.target, home.folder)
     except NotLoaded as error:
         faults.append(Fault(step.at("run"), f'step "{step.name}": {error}'))
         return None

@@ -22,7 +22,7 @@ async def client(nursery):
     dag.add_node("answer", step=Step(run=size))
     pages = {"/page": lambda headers: Reply(200, {"content-type": "text/plain"}, (b"two ", b"parts"))}
     async with Pipeline("m", dag) as pipeline:
-        service = Service(Repository([pipeline]), ready="all", name="n", version="9", max_body=1000, pages=pages)
+        service = Service(Repository([pipeline]), ready="all", name="n", version="9", max_body=1000, pages=pages.get)
         yield make_app(service).test_client()
 
 

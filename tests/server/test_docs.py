@@ -130,7 +130,7 @@ async def test_the_document_is_made_anew_only_when_a_model_has_changed():
     dag = nx.DiGraph()
     dag.add_node("answer", step=Step(run=lambda rows: rows))
     pipeline = Pipeline("m", dag)
-    page = pages(Repository([pipeline]), title="t", version="1", ui=False)["/openapi.json"]
+    page = pages(Repository([pipeline]), title="t", version="1", ui=False)("/openapi.json")
     new = page({})
     assert page({}).body[0] is new.body[0]
     async with pipeline:

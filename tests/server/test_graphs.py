@@ -90,7 +90,7 @@ def test_no_password_is_drawn(server):
 async def test_one_who_gives_up_takes_the_drawing_from_nobody():
     dag = nx.DiGraph()
     dag.add_node("answer", step=Step(run=lambda rows: rows))
-    page = graphs(Repository([Pipeline("m", dag)]))["/graph/m"]
+    page = graphs(Repository([Pipeline("m", dag)]))("/graph/m")
     with trio.CancelScope() as scope:
         scope.cancel()
         await page({})

@@ -331,7 +331,7 @@ async def test_ctrl_c_is_a_steps_own_only_where_it_is_heard_elsewhere():
         raise KeyboardInterrupt
 
     _, own = service(at_once)
-    own.pages = {"/page": interrupted}
+    own.find_page = {"/page": interrupted}.get
     with pytest.raises(KeyboardInterrupt):
         await handle(own, "GET", "/page", {}, Body())
     own.owns_interrupts = True
@@ -383,6 +383,6 @@ async def test_a_reply_is_coded_as_its_caller_accepts_where_that_is_worth_it_20(
 
 async def test_a_page_is_coded_like_any_reply():
     _, own = service(at_once)
-    own.pages = {"/page": lambda headers: Reply(200, {"content-type": "text/plain"}, (b"page " * 1000,))}
+    own.find_page = {"/page": lambda headers: Reply(200, {"content-type": "text/plain"}, (b"page " * 1000,))}.get
     reply = await handle(own, "GET", "/page", {"accept-encoding": "deflate"}, Body())
     assert zlib.decompress(b"".join(reply.body)) == b"page " * 1000

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.tensors.message import Infer, InferRequest
 from pipeline.wire import v1, v2
-from pipeline.wire.codec import codecs
+from pipeline.wire.codec import codecs, inferring
 from pipeline.wire.paths import asked_by, asking_paths, pattern
 
 
@@ -43,7 +43,7 @@ def test_a_path_that_runs_no_model_asks_nothing(path):
 
 
 @given(
-    codec=st.sampled_from([codecs()["v1"], codecs()["v2"]]),
+    codec=st.sampled_from(list(inferring(codecs()).values())),
     verb=st.sampled_from(["predict", "explain"]),
     model=st.text("abz.-_0:", min_size=1).filter(lambda name: not set(name) <= {".", "/"}),
     prefix=st.sampled_from(["", "/gate", "/a/b"]),
