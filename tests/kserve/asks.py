@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.conformance import reasons
-from tests.conformance.reasons import Ask, Why, status, text
+from tests.conformance.reasons import Ask, Why, headers, status, text
 
 JSON = {"content-type": "application/json"}
 BINARY = {"content-type": "application/octet-stream"}
@@ -22,6 +22,7 @@ def asks() -> Iterator[Ask]:
     yield from sniffed()
     yield from failures()
     yield from kinds()
+    yield from events()
     yield from through()
     yield from questions()
     yield from repository()
@@ -88,10 +89,11 @@ def tensors() -> Iterator[Ask]:
     yield infer("one of them", "pair", {"inputs": ab, "outputs": [{"name": "product"}]})
     yield infer("the other way round", "pair", {"inputs": ab, "outputs": [{"name": "product"}, {"name": "sum"}]})
     yield infer("none of them", "pair", {"inputs": ab, "outputs": [{"name": "nope"}]})
-    yield infer("binary out", "pair", {"inputs": ab, "parameters": {"binary_data_output": True}})
+    typed = headers(reasons.TYPED_REPLY, "content-type", "content-length")
+    yield infer("binary out", "pair", {"inputs": ab, "parameters": {"binary_data_output": True}}, typed)
     yield infer(
         "one in binary", "pair",
-        {"inputs": ab, "outputs": [{"name": "sum", "parameters": {"binary_data": True}}, {"name": "product"}]},
+        {"inputs": ab, "outputs": [{"name": "sum", "parameters": {"binary_data": True}}, {"name": "product"}]}, typed,
     )  # fmt: skip
     array = np.array([1.5, -2.0])
     yield infer(
@@ -154,6 +156,15 @@ def kinds() -> Iterator[Ask]:
     yield row("picture of JSON", "picture", {"a": [1, None]})
 
 
+def events() -> Iterator[Ask]:
+    said = {"specversion": "1.0", "id": "1", "source": "here", "type": "asked", "time": "2026-01-02T03:04:05Z"}
+    heads = {f"ce-{name}": value for name, value in said.items()}
+    for model in ("doubles", "gathers"):
+        yield row("an event in headers", model, {"instances": [[1, 2]]}, **heads)
+        whole = {**said, "datacontenttype": "application/json", "data": {"instances": [[1, 2]]}}
+        yield row("an event", model, whole, content_type="application/cloudevents+json")
+
+
 def through() -> Iterator[Ask]:
     yield row("rows", "through", {"instances": [[1, 2], [3, 4]]})
     yield infer("tensors", "through-tensors", {"inputs": [given("x", "FP64", [2], [1, 2])]})
@@ -167,15 +178,19 @@ def through() -> Iterator[Ask]:
 
 def questions() -> Iterator[Ask]:
     for path in ("/v1/models/doubles", "/v2/models/typed", "/v2/models/doubles", "/v2/models/sick/ready",
-                 "/v1/models/sick", "/v2/models/one/ready", "/v1/models"):  # fmt: skip
+                 "/v1/models/sick", "/v2/models/one/ready"):  # fmt: skip
         yield Ask(f"GET {path}", "GET", path)
 
 
 def repository() -> Iterator[Ask]:
     for model in ("one", "two"):
         yield row("rows", model, {"instances": [1, 2]})
-    for what in ("load one", "unload one", "unload one again", "load one after that", "load broken", "load empty",
-                 "load nobody"):  # fmt: skip
+    nowhere = (status(404, reasons.NOWHERE),)
+    changes = {
+        "load one": (), "unload one": (), "unload one again": (), "load one after that": (), "load broken": (),
+        "load empty": nowhere, "load nobody": nowhere,
+    }  # fmt: skip
+    for what, why in changes.items():
         verb, model = what.split()[:2]
-        yield Ask(f"repository: {what}", "POST", f"/v2/repository/models/{model}/{verb}")
+        yield Ask(f"repository: {what}", "POST", f"/v2/repository/models/{model}/{verb}", why=why)
         yield row(f"after {what}", "one", {"instances": [1]})

@@ -314,7 +314,7 @@ class Heard(Through):
         return payload
 
     def postprocess(self, result, headers=None, response_headers=None):
-        return {"predictions": result["predictions"], "type": response_headers.get("content-type")}
+        return {"predictions": result["predictions"], "said": response_headers.get("x-predictor")}
 
 
 class FromFolder(Loaded):
