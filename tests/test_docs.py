@@ -14,7 +14,7 @@ from tests.examples.readme import conversations
 from tests.serving import PATIENCE, environment, serving, write
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = {"client.md": 2, "python.md": 3}
+PAGES = {"client.md": 2, "python.md": 3, "models.md": 1}
 EXAMPLES = {page: re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL) for page in PAGES}
 # The example's model without its training: the length of the petal tells these two apart.
 IRIS = {
@@ -51,6 +51,10 @@ def test_an_example_of_the_client_prints_what_it_says(server, tmp_path, number):
 def test_an_example_in_python_prints_what_it_says(tmp_path, number):
     write(tmp_path, IRIS)
     check(EXAMPLES["python.md"][number], tmp_path)
+
+
+def test_the_example_of_a_model_prints_what_it_says(tmp_path):
+    check(EXAMPLES["models.md"][0], tmp_path)
 
 
 def test_the_commands_print_what_their_page_shows(tmp_path):
