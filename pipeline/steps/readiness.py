@@ -111,6 +111,10 @@ class Both:
         return self._server.ready and self._health.ready
 
     @property
+    def is_there(self) -> bool:
+        return self._server.is_there and self._health.is_there
+
+    @property
     def reason(self) -> str | None:
         return self._server.reason or self._health.reason
 

@@ -162,6 +162,7 @@ async def test_a_client_that_leaves_cancels_the_step_and_its_bytes_are_told(auto
 
 # ---- a real server
 
+FIELDS = [(b":method", b"POST"), (b":path", PREDICT.encode()), (b":scheme", b"http"), (b":authority", b"h")]
 APP = """
 from pathlib import Path
 
@@ -176,7 +177,7 @@ async def parts(kind):
         yield "one\\n"
         if kind == "breaks":
             raise KeyError("the secret")
-        while kind == "floods":
+        while kind.startswith("floods"):
             yield b"x" * 65536
         if kind == "waits":
             await trio.sleep_forever()
@@ -260,11 +261,23 @@ def test_a_client_that_reads_no_more_is_cut_at_the_deadline(server):
     assert not received.endswith(b"0\r\n\r\n")
 
 
+def test_over_http_2_a_client_that_takes_no_more_loses_its_stream_at_the_deadline(server):
+    with Http2(server.port) as client:
+        client.headers(1, FIELDS, end=False)
+        client.h2.send_data(1, b'{"instances": ["floods-h2"]}', end_stream=True)
+        client.wire.sendall(client.h2.data_to_send())
+        assert client.status(1) == b"200"
+        # No window is given back: the stream stands still, and another goes on.
+        client.ask(3, b"/v2/health/live")
+        assert client.status(3) == b"200"
+        client.until(1, h2.events.StreamReset)
+    closed(server, "floods-h2")
+
+
 def test_over_http_2_one_that_breaks_resets_its_stream_and_no_other(server):
-    fields = [(b":method", b"POST"), (b":path", PREDICT.encode()), (b":scheme", b"http"), (b":authority", b"h")]
     with Http2(server.port) as client:
         for stream, kind in ((1, "breaks"), (3, "ends")):
-            client.headers(stream, [*fields, (b"x-request-id", f"h2-{kind}".encode())], end=False)
+            client.headers(stream, [*FIELDS, (b"x-request-id", f"h2-{kind}".encode())], end=False)
             client.h2.send_data(stream, json.dumps({"instances": [kind]}).encode(), end_stream=True)
             client.wire.sendall(client.h2.data_to_send())
         assert client.status(1) == b"200"

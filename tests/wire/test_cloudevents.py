@@ -223,3 +223,31 @@ def test_attributes_survive_both_ways_whatever_they_say(source, extension):
     assert event.attributes["source"] == sent["source"]
     assert again.attributes["source"] == sent["source"]
     assert all(" " <= char <= "~" for text in own.headers.values() for char in text)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from([*ATTRIBUTES, "time", "data", "data_base64", "datacontenttype", "ext", "Not-one"])
+
+
+@given(
+    st.dictionaries(NAMES, JUNK) | st.dictionaries(NAMES, JUNK).map(lambda some: {**ATTRIBUTES, **some}),
+    st.dictionaries(NAMES.map("ce-{}".format), st.text(st.characters(max_codepoint=255))),
+    st.sampled_from([None, "application/json", "application/cloudevents+json", "text/plain", "image/png"]),
+)
+def test_whatever_comes_is_a_call_or_an_error_of_the_caller(event, headers, media):
+    typed = headers if media is None else {**headers, "content-type": media}
+    try:
+        own, found = opened(Call("POST", "/x", typed, json.dumps(event).encode()))
+    except InferError as error:
+        assert error.code is Code.INVALID_ARGUMENT
+        return
+    if found is not None:
+        assert all(found.attributes[name] for name in ATTRIBUTES)
+        reply = enclosed(JSON, found, "m", Sender(merge=True), NOW)
+        assert all(" " <= char <= "~" for text in reply.headers.values() for char in text)
+    else:
+        assert own.headers == typed
