@@ -79,6 +79,8 @@ _KSERVE = (
     _Flag("ssl_keyfile", None, "Its private key (PEM).", variable="KSERVE_TLS_KEY_FILE"),
 )
 _LEVEL = "KSERVE_LOGLEVEL"
+# What says where models come from is for who has no script.
+_NOT_HERE = frozenset({"model_repository"})
 
 
 class _Option(argparse.Action):
@@ -132,6 +134,8 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )  # fmt: skip
     theirs = {f"--{flag.name}" for flag in _KSERVE}
     for option in ours.params:
+        if option.name in _NOT_HERE:
+            continue
         for spellings, how in _spelt(option):
             if fresh := [spelling for spelling in spellings if spelling not in theirs]:
                 default = own.get(how["dest"], argparse.SUPPRESS)

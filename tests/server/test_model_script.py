@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.serving import run, serving
+from tests.serving import ROOT, run, serving
 from tests.tls import self_signed
 
 SCRIPT = """
@@ -122,6 +123,15 @@ def test_a_handler_of_its_own_may_stop_it(server):
     assert server.stdout.endswith("ended\n")
     assert "asked to stop: draining" in server.stderr
     assert "Traceback" not in server.stderr
+
+
+def test_the_script_of_the_readme_works(tmp_path):
+    (script,) = re.findall(r"```python\n(# model\.py\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    flags = ["--model_name", "sums", "--scale", "2"]
+    with serving(tmp_path, {"model.py": script}, *flags, graphs=["model.py"], command=PYTHON) as server:
+        reply = server.post("/v1/models/sums:predict", rows([1, 2], [3, 4]))
+        assert reply.json() == {"predictions": [6.0, 14.0]}
+        assert server.stop() == 0
 
 
 FAILS = """
