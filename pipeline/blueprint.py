@@ -27,6 +27,7 @@ from pipeline.graph.words import listed
 from pipeline.model import Model
 from pipeline.runtimes.catalog import CannotOpen, model_file, runtimes, suffixes
 from pipeline.steps.catalog import Home, StepKind, Storage, step_kinds
+from pipeline.warmup import check_warmup
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -165,6 +166,8 @@ def _blueprint(root: Node, name: str, home: Home, faults: list[Fault]) -> Bluepr
     }
     graph = explained(graph, [name for name, interface in interfaces.items() if interface.explains])
     check_edges(graph, interfaces, faults)
+    for step in graph.steps:
+        check_warmup(step, home.folder, faults)
     found = [*source, *(fault for fault in faults if fault.place not in told)]
     if found:
         raise GraphFaults(_each_once(found))

@@ -77,6 +77,16 @@ class LimitReached(msgspec.Struct, frozen=True):
     limit: int
 
 
+class StepWarmed(msgspec.Struct, frozen=True):
+    """A step was called once before its model is ready; ``reason``: why that failed, where zeros did not suit it."""
+
+    model: str
+    version: str
+    step: str
+    seconds: float
+    reason: str | None
+
+
 class ModelLoaded(msgspec.Struct, frozen=True):
     model: str
     version: str
@@ -129,6 +139,7 @@ Event = (
     RequestDone
     | DetachedDone
     | LimitReached
+    | StepWarmed
     | ModelLoaded
     | ModelFailed
     | ModelNotClosed

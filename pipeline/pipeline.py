@@ -6,7 +6,6 @@ async with Pipeline.from_file("graph.yaml") as iris:
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import functools
 import math
@@ -32,12 +31,11 @@ from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.engine.stream import watched, whole
 from pipeline.engine.summary import handle_calls, spans
 from pipeline.engine.visits import Visits
-from pipeline.errors import Code, InferError, ModelNotReady, noted, told
-from pipeline.graph.each import told_of_items
+from pipeline.errors import Code, InferError, ModelNotReady, told
 from pipeline.graph.edges import sees_all
-from pipeline.graph.learned import require_agreement
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
+from pipeline.loading import Loading
 from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
 from pipeline.steps.catalog import Storage, harmless
 from pipeline.steps.readiness import Ready, Standing
@@ -140,25 +138,12 @@ class Pipeline:
             )
         self.state, self.failure, self._standing = State.LOADING, None, Standing()
         start = time.perf_counter()
-        learned: dict[str, Signature] = {}
-        home = dataclasses.replace(self.blueprint.home, model=self.name)
-        certain: dict[str, Signature] = {}
+        loading = Loading(self.blueprint, self._opening, self._opened, self._standing)
         async with AsyncExitStack() as stack:
             try:
-                for step in self._graph.steps:
-                    kind = self.blueprint.kinds[step.action]
-                    with harmless(f'opening step "{step.name}"'):
-                        call = await stack.enter_async_context(kind.open_step(step, home))
-                    learned[step.name] = own = told_of_items(step, call.signature)
-                    if call.certain:
-                        certain[step.name] = own
-                        require_agreement(self._graph, self.blueprint.interfaces, certain)
-                    self._opened[step.name] = self._opening.step(step, call, own)
-                    if call.readiness is not None:
-                        self._standing.add(step.name, call.readiness)
+                await loading.load(stack, self._threads, self.tell)
             except Exception as error:
                 self._opened.clear()
-                noted(error, f'while opening step "{step.name}" of model "{self.name}"')
                 self._fail(error)
                 raise
             except BaseException:
@@ -169,7 +154,7 @@ class Pipeline:
                 # Entered last, it ends first: what runs in it needs the steps.
                 self._detached.opened(await stack.enter_async_context(trio.open_nursery()))
             self._stack = stack.pop_all()
-        self.expectation = self._contract.expectation(learned)
+        self.expectation = self._contract.expectation(loading.learned)
         self.state = State.READY
         self.loaded_once = self.loaded_once or self._standing.is_there
         self.tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))

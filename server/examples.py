@@ -10,12 +10,13 @@ from typing import Any
 from pipeline.errors import InferError, InvalidInput
 from pipeline.pipeline import Pipeline
 from pipeline.tensors.message import Infer, InferRequest, Verb
+from pipeline.tensors.sample import sample
 from pipeline.tensors.signature import check
 from pipeline.tensors.tensor import Tensor
-from pipeline.wire.codec import Call, codecs, inferring
+from pipeline.wire.codec import codecs, inferring
 from pipeline.wire.json_tensors import parse
-from pipeline.wire.openapi import Description, descriptions
-from server.sample import sample
+from pipeline.wire.openapi import Description
+from pipeline.wire.written import request_in, written_in
 
 # A larger request beside a graph is data, and no example to read.
 _LARGEST = 64 * 1024
@@ -60,11 +61,6 @@ def requests_to(model: Pipeline, bodies: Iterable[bytes]) -> Iterator[Example]:
             yield Example(description, body, request)
 
 
-def written_in(body: Any) -> Description | None:
-    """The protocol of which that JSON value is an inference request."""
-    return next((own for own in descriptions().values() if own.is_written_in(body)), None)
-
-
 def path_of(description: Description, model: str, verb: Verb) -> str:
     """Where that protocol asks a model for a verb."""
     return description.CODEC.encode_request(Infer(InferRequest(model=model, inputs={}), verb), None).path
@@ -93,12 +89,10 @@ def example(description: Description, model: Pipeline, verb: Verb, written: Sequ
 
 def _decoded(description: Description, model: Pipeline, text: bytes) -> InferRequest | None:
     """Raises InferError for a body that is none of a request to this model."""
-    codec = description.CODEC
-    route = next(route for route in codec.ROUTES if route.verb == "predict")
-    command, _ = codec.decode(Call("POST", "", body=text), route, model.name, model.version, model.expectation)
-    if not isinstance(command, Infer):
+    request = request_in(description, text, model.name, model.version, model.expectation)
+    if request is None:
         return None
-    inputs, names = command.request.inputs, model.expectation.names
+    inputs, names = request.inputs, model.expectation.names
     if check(model.blueprint.spec.inputs, inputs, "input") is not None:
         return None
-    return None if names and not inputs.keys() <= set(names) else command.request
+    return None if names and not inputs.keys() <= set(names) else request

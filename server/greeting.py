@@ -9,10 +9,10 @@ from pathlib import Path
 from pipeline.errors import InvalidInput
 from pipeline.pipeline import Pipeline
 from pipeline.tensors.message import AskModel, Infer, InferRequest
+from pipeline.tensors.sample import sample
 from pipeline.wire import v1, v2
 from server.examples import beside, path_of, requests_to
 from server.listen import Listening
-from server.sample import sample
 
 Shown = tuple[Pipeline, Path | str]
 """A model, and what it was made of, beside which its requests lie; a text is no file."""

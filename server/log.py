@@ -27,6 +27,7 @@ from pipeline.observe import (
     ModelUnloaded,
     RemoteTurned,
     RequestDone,
+    StepWarmed,
     walls,
 )
 from server.access import Answered, written
@@ -129,17 +130,30 @@ def observer(event: Event) -> None:
             _LOG.error('model "%s" version %s failed to close: %s', model, version, told(error), exc_info=error)
         case ModelUnloaded(model, version, replaced):
             _LOG.info('model "%s" version %s is %s and closed', model, version, "replaced" if replaced else "unloaded")
-        case LimitReached(model, step, limit):
-            _LOG.warning(
-                'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
-                step, model, limit,
-            )  # fmt: skip
+        case LimitReached() | StepWarmed():
+            _tell_of_step(event)
         case RemoteTurned() | ModelTurned():
             _tell_turned(event)
         case DetachedDone():
             log_detached(event)
         case RequestDone():
             return
+
+
+def _tell_of_step(event: LimitReached | StepWarmed) -> None:
+    match event:
+        case LimitReached(model, step, limit):
+            _LOG.warning(
+                'requests wait for step "%s" of model "%s": a class runs %d at a time unless its step says limit',
+                step, model, limit,
+            )  # fmt: skip
+        case StepWarmed(model, _, step, seconds, None):
+            _LOG.info('model "%s": step "%s" is warm after %.2f s', model, step, seconds)
+        case StepWarmed(model, _, step, seconds, reason):
+            _LOG.warning(
+                'model "%s": zeros did not warm up step "%s", after %.2f s: %s; warmup: FILE of a request, or false',
+                model, step, seconds, reason,
+            )  # fmt: skip
 
 
 def _tell_turned(event: RemoteTurned | ModelTurned) -> None:

@@ -17,7 +17,8 @@ from pipeline.tensors.message import Verb
 from pipeline.wire.json_tensors import parse
 from pipeline.wire.media import is_json, media_of
 from pipeline.wire.openapi import descriptions
-from server.examples import path_of, written_in
+from pipeline.wire.written import written_in
+from server.examples import path_of
 from server.handle import Service, handle
 from server.log import configure, observer
 from server.report import FAULTS, blueprints

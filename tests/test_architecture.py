@@ -23,10 +23,11 @@ MAY_IMPORT = {
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
     "plugins", "errors", "observe", "tensors", "wire", "network", "transport", "exchange", "graph", "drawing", "asking",
-    "contract", "engine", "hooks", "model", "code", "runtimes", "steps", "blueprint", "pipeline", "held",
-    "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
+    "contract", "engine", "hooks", "model", "code", "runtimes", "steps", "warmup", "blueprint", "loading",
+    "pipeline", "held", "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
+    "pipeline/warmup.py": "zeros may be anything to a model, and what they do to it is told",
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
     "pipeline/engine/asyncio_task.py": "what would end the loop is raised by who waits for the task",
     "pipeline/engine/asyncio_threads.py": "a future hands it to who waits for it",
@@ -75,7 +76,6 @@ PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
     "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py",
     "server/access.py", "server/deadline.py", "server/encoding.py", "server/failure.py", "server/openapi.py",
-    "server/sample.py",
     "storage/uri.py", "storage/secret.py",
     "storage/listing.py", "storage/parts.py", "storage/failures.py",
 )  # fmt: skip

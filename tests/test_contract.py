@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.errors import InvalidInput
 from pipeline.tensors.message import Infer, InferRequest
+from pipeline.tensors.sample import sample
 from pipeline.wire import v1
 from pipeline.wire.codec import Call
 from pipeline_serve import Pipeline, Step
-from server.sample import sample
 
 
 def graph(predict, **why):

@@ -262,6 +262,13 @@ _STEP: Schema = {
         "additionalProperties": _ref("handle"),
     },
     "detached": or_variable({"type": "boolean", "description": "Nobody waits for it", "default": False}),
+    "warmup": or_variable(
+        {
+            "anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}],
+            "description": "Called once before the model is ready: with zeros, as models are, or a request from a file",
+            "examples": [False, "request.json"],
+        }
+    ),
 }
 
 

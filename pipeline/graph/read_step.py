@@ -52,6 +52,7 @@ def read_step(name: str, place: object, node: Node, kinds: Kinds, read: Fields, 
         handles=_handles(table, read) if HANDLES in options else {},
         each=read.text(table, "each"),
         detached=read.truth(table, "detached"),
+        warmup=_warmup(table, read),
     )
 
 
@@ -132,6 +133,17 @@ def _where(table: Table, read: Fields) -> str | None:
         return where
     read.wrong(entry.node, later(f"place {where}") if where in LATER_PLACES else unknown("place", shown(where), PLACES))
     return None
+
+
+def _warmup(table: Table, read: Fields) -> bool | str | None:
+    match table.get("warmup"):
+        case None:
+            return None
+        case Entry(node=Scalar(value=bool() | str() as value)) if value != "":
+            return value
+        case Entry(node=node):
+            read.wrong(node, f"warmup is true, false, or the file of a request, not {kind_of(node)}")
+            return None
 
 
 def _one_of(kinds: Kinds) -> str:

@@ -65,8 +65,9 @@ class StepSpec:
     ``action`` is the key that says what the step does, ``target`` its value, ``options`` the keys that belong to it;
     the action is empty where that is a fault, so that others may still read the step.
     ``inputs`` is a tuple (tensors merged by name) or a mapping parameter → reference. ``handles``: name → the step that
-    it calls; ``each``: the input to loop over; ``detached``: nobody waits for the step. ``places`` says where each
-    key's value stands.
+    it calls; ``each``: the input to loop over; ``detached``: nobody waits for the step. ``warmup``: whether
+    it is called before its model is ready, or the file of the request that it is called with. ``places`` says where
+    each key's value stands.
     """
 
     name: str
@@ -83,6 +84,7 @@ class StepSpec:
     handles: Mapping[str, Reference] = field(default_factory=dict)
     each: str | None = None
     detached: bool = False
+    warmup: bool | str | None = None
 
     def at(self, key: str) -> object:
         """Where that key's value stands; the step's own place where the key was not written."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 TOP_KEYS = frozenset({"name", "version", "steps", "output", "schema", "deadline", "limit", "queue"})
 # Keys of a step that are the same whatever it does; those of an action stand in its own file in pipeline/steps/.
-STEP_KEYS = frozenset({"inputs", "each", "detached", "timeout", "limit", "queue", "place"})
+STEP_KEYS = frozenset({"inputs", "each", "detached", "timeout", "limit", "queue", "place", "warmup"})
 # An option whose values are steps, for the actions that have it.
 HANDLES = "handles"
 PLACES = ("loop", "thread", "asyncio")
@@ -18,7 +18,7 @@ LATER_TOP = frozenset({"defaults"})
 LATER_STEP = frozenset(
     {"graph", "switch", "split", "first", "merge"}
     | {"by"}
-    | {"retry", "hedge", "fallback", "batch", "cache", "warmup", "workers", "pure"}
+    | {"retry", "hedge", "fallback", "batch", "cache", "workers", "pure"}
 )
 # Those of them that read steps by name, or let a step stand that nothing reads.
 LATER_READERS = frozenset({"switch", "split", "first", "fallback"})

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from server.examples import beside, written_in
+from pipeline.wire.written import written_in
+from server.examples import beside
 from tests.serving import serving
 
 APP = """

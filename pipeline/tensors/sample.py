@@ -17,17 +17,18 @@ _ANY = TensorSpec(Datatype.INT64, (-1,), any_number=True)
 _MOST_ELEMENTS = 1024
 
 
-def sample(expectation: Expectation) -> dict[str, Tensor] | None:
+def sample(expectation: Expectation, *, most: int = _MOST_ELEMENTS) -> dict[str, Tensor] | None:
     """Input name → zeros (or "text") in the inputs that are known or guessed, one row where a dimension is open.
 
-    Optional inputs are left out, unless there are no others. None where the whole is large, and where none fits.
+    Optional inputs are left out, unless there are no others. None
+    where the whole has more than ``most`` elements, and where none fits.
     """
     specs = {**expectation.hints, **expectation.signature.inputs}
     specs |= {name: _ANY for name in expectation.names if name not in specs}
     shown = {name: spec for name, spec in specs.items() if not spec.optional} or specs or {_ANY_NAME: _ANY}
     if not expectation.unguessed.isdisjoint(shown):
         return None
-    if sum(math.prod(_shape(spec)) for spec in shown.values()) > _MOST_ELEMENTS:
+    if sum(math.prod(_shape(spec)) for spec in shown.values()) > most:
         return None
     known = expectation.signature.inputs
     return {

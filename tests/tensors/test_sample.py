@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.errors import InvalidInput
 from pipeline.tensors.message import Infer, InferRequest
+from pipeline.tensors.sample import sample
 from pipeline.tensors.signature import Expectation, Signature, check, parse_spec
 from pipeline.wire.codec import codecs
-from server.sample import sample
 from tests.wire.calls import PREDICT, decoded
 
 CASES = [

@@ -1,0 +1,139 @@
+"""``warmup``: one call of a step before its model is ready, so that no caller waits for what is made at the first.
+
+A model is called with zeros where it is known what it takes, any step with a request from a file that its author names.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import trio
+
+from pipeline.engine.place import alone
+from pipeline.engine.step import Context, OpenStep
+from pipeline.errors import InferError, told
+from pipeline.graph.dag import Graph
+from pipeline.graph.edges import Interfaces
+from pipeline.graph.source import Fault
+from pipeline.graph.spec import REQUEST, StepSpec
+from pipeline.tensors.message import InferRequest
+from pipeline.tensors.sample import sample
+from pipeline.tensors.signature import Expectation, Signature, TensorSpec
+from pipeline.tensors.tensor import Raw
+from pipeline.wire.json_tensors import parse
+from pipeline.wire.written import request_in, written_in
+
+SECONDS = 60.0
+"""What a warm-up gets: kernels are compiled within it, and whoever waits for a server waits no longer."""
+# Zeros of more elements are no warm-up any more: 64 MiB of FP32.
+_MOST_ELEMENTS = 2**24
+_BY_DEFAULT = frozenset({"model"})
+
+
+class CannotWarmUp(Exception):
+    """The request that a step's author gave to warm it up with failed: which, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """How long the call took, and why it failed where it did."""
+
+    seconds: float
+    reason: str | None
+
+
+def check_warmup(step: StepSpec, folder: Path, faults: list[Fault]) -> None:
+    """Appends a fault where the file is not there, or holds no request."""
+    if not isinstance(step.warmup, str):
+        return
+    try:
+        text = (folder / step.warmup).read_bytes()
+        body = parse(text)
+        reason = "" if written_in(body) is not None else "is no inference request of any protocol"
+    except InferError as error:
+        reason = f"is no inference request: {error}"
+    except (OSError, ValueError) as error:  # a NUL in the name
+        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    if reason:
+        faults.append(Fault(step.at("warmup"), f'step "{step.name}": warmup: "{step.warmup}" {reason}'))
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """Warms up the steps of one graph. ``learned``: what their models told of themselves."""
+
+    graph: Graph
+    interfaces: Interfaces
+    folder: Path
+    opened: Mapping[str, OpenStep]
+    learned: Mapping[str, Signature]
+    threads: trio.CapacityLimiter
+
+    async def step(self, step: StepSpec) -> Warmed | None:
+        """Calls the step once, where it is to be; None where it is not, or nothing is known of what it takes.
+
+        Zeros may be nothing that the model was made for: a failure of them is told, no more. Raises CannotWarmUp where
+        the author's own request fails. Cancelled, as the step; a thread is left to end by itself.
+        """
+        if step.warmup is False or (step.warmup is None and step.action not in _BY_DEFAULT):
+            return None
+        specs = self._specs(step)
+        request = self._from_file(step, step.warmup, specs) if isinstance(step.warmup, str) else self._zeros(specs)
+        if request is None:
+            return None
+        warmed = await self._call(step, request)
+        if warmed.reason is not None and isinstance(step.warmup, str):
+            raise CannotWarmUp(f'step "{step.name}": warmup: "{step.warmup}" failed: {warmed.reason}')
+        return warmed
+
+    async def _call(self, step: StepSpec, request: InferRequest) -> Warmed:
+        # The step's own timeout is for a step that is warm.
+        own = replace(self.opened[step.name], timeout=None)
+        start, reason = time.perf_counter(), None
+        with trio.move_on_after(SECONDS) as scope:
+            try:
+                outputs = await alone(own, request.inputs, Context(request, scope.deadline), self.threads)
+                for value in outputs.values():
+                    await _closed(value)
+            except Exception as error:  # noqa: BLE001  # a library's or the author's; told, and judged by who asks
+                reason = told(error)
+        if scope.cancelled_caught:
+            reason = f"it took longer than {SECONDS:.0f} s"
+        return Warmed(time.perf_counter() - start, reason)
+
+    def _zeros(self, specs: Mapping[str, TensorSpec]) -> InferRequest | None:
+        inputs = sample(Expectation(Signature(specs)), most=_MOST_ELEMENTS) if specs else None
+        return None if inputs is None else InferRequest(model=self.graph.spec.name, inputs=inputs, id="warmup")
+
+    def _from_file(self, step: StepSpec, file: str, specs: Mapping[str, TensorSpec]) -> InferRequest:
+        parameters = self.interfaces[step.name].parameters
+        known = [own.name for own in parameters if own.required] or [own.name for own in parameters]
+        only = next(iter(specs)) if len(specs) == 1 else known[0] if len(known) == 1 else None
+        spec = self.graph.spec
+        try:
+            text = (self.folder / file).read_bytes()
+            description = written_in(parse(text))
+            expectation = Expectation(Signature(specs), only_input=only)
+            request = description and request_in(description, text, spec.name, spec.version, expectation)
+        except (OSError, InferError) as error:
+            raise CannotWarmUp(f'step "{step.name}": warmup: "{file}": {told(error)}') from error
+        if not request:
+            raise CannotWarmUp(f'step "{step.name}": warmup: "{file}" is no inference request of any protocol')
+        return request
+
+    def _specs(self, step: StepSpec) -> Mapping[str, TensorSpec]:
+        """What the step takes, as far as its model, its author or the schema said."""
+        learned = self.learned.get(step.name, Signature()).inputs
+        declared = {own.name: own.spec for own in self.interfaces[step.name].parameters if own.spec is not None}
+        if learned or declared:
+            return learned or declared
+        return self.graph.spec.inputs if [str(own) for own in step.references] == [REQUEST] else {}
+
+
+async def _closed(value: object) -> None:
+    match value:
+        case Raw(data) if hasattr(data, "aclose"):
+            await data.aclose()
