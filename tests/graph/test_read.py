@@ -10,7 +10,7 @@ from pipeline.tensors.signature import parse_spec
 from tests.graph.checking import checked, spec_of
 from tests.graph.reading import FILE
 
-STEP_WORDS = "detached, each, handles, inputs, limit, model, params, place, queue, run and 2 more"
+STEP_WORDS = "detached, each, handles, inputs, limit, model, params, place, queue, run and 3 more"
 ONE = "steps: {a: app.py:f}\n"
 
 
