@@ -70,7 +70,10 @@ class _Exchange(TrioASGIHTTPConnection):
         if wire is None or not wire.begun:
             body = b"".join(reply.body)
             await send(_head(reply.status, _sized(reply, len(body))))
-            await send(_part(b"" if request.method == "HEAD" else body, last=True))
+            if body and request.method != "HEAD":
+                # Apart from its end, which waits for a request that is still coming.
+                await send(_part(body, last=False))
+            await send(_part(b"", last=True))
         # With the watcher.
         nursery.cancel_scope.cancel()
 

@@ -35,13 +35,13 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
 
     Hypercorn starts a connection's idle timer at the end of the last send, and tells the app in the middle of it that
     the stream is closed; Quart-Trio then cancels the request, and the timer with it: the connection would never be
-    idle, neither for its timeout nor for a shutdown. So a send that has begun is not cancelled, but for one that is not
-    the last of its body: who takes no more of a reply that streams must not outlast the request's deadline.
+    idle, neither for its timeout nor for a shutdown. So what is sent of a reply is not cancelled, but for the parts of
+    one without a length, which are still being made: who takes no more of them must not outlast the request's deadline.
     """
 
     async def finished(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         whole = trio.Event()
-        answered = False
+        answered = sized = False
 
         async def receive_counting() -> ASGIReceiveEvent:
             event = await receive()
@@ -52,14 +52,16 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
             return event
 
         async def send_whole(event: ASGISendEvent) -> None:
-            nonlocal answered
+            nonlocal answered, sized
             answered = True
+            if event["type"] == "http.response.start":
+                sized = any(name == b"content-length" for name, _ in event["headers"])
             if event["type"] == "http.response.start" and _must_close(scope, whole=whole.is_set()):
                 event = {**event, "headers": [*event["headers"], (b"connection", b"close")]}
             if event["type"] == "http.response.body" and not event.get("more_body", False):
                 with trio.move_on_after(_LINGER_SECONDS):
                     await whole.wait()
-            with trio.CancelScope(shield=not event.get("more_body", False)):
+            with trio.CancelScope(shield=sized or not event.get("more_body", False)):
                 await send(event)
 
         await app(scope, receive_counting, send_whole)

@@ -62,8 +62,19 @@ async def test_only_a_body_that_is_too_long_to_wait_for_closes_the_connection_an
     assert first["headers"] == [(b"a", b"b")] + [(b"connection", b"close")] * closes
 
 
-@pytest.mark.parametrize(("seconds", "sent"), [(0.5, ["start"]), (1.5, ["start"]), (2.5, ["start", "body", "body"])])
-async def test_a_send_that_has_begun_is_not_cancelled_but_for_a_part_of_a_body(autojump_clock, seconds, sent):
+@pytest.mark.parametrize(
+    ("length", "seconds", "sent"),
+    [
+        (True, 0.5, ["start", "body"]),
+        (True, 1.5, ["start", "body"]),
+        (False, 0.5, ["start"]),
+        (False, 1.5, ["start"]),
+        (False, 2.5, ["start", "body", "body"]),
+    ],
+)
+async def test_a_reply_that_is_whole_is_sent_and_of_one_that_is_being_made_no_part_outlasts_its_time(
+    autojump_clock, length, seconds, sent
+):
     told = []
 
     async def send(event):
@@ -73,8 +84,14 @@ async def test_a_send_that_has_begun_is_not_cancelled_but_for_a_part_of_a_body(a
     async def receive():
         return WHOLE
 
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")] * length})
+        await send({"type": "http.response.body", "body": b"no", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
     with trio.move_on_after(seconds):
-        await finishing(early)({"type": "http", "http_version": "1.1", "headers": []}, receive, send)
+        await finishing(app)({"type": "http", "http_version": "1.1", "headers": []}, receive, send)
     assert told == sent
 
 
