@@ -49,6 +49,10 @@ class Dialect(Protocol):
         """
         ...
 
+    def in_binary(self, payload: Any, /) -> bool:
+        """Whether the tensors of such a request travel as raw bytes, both ways, where the protocol has them."""
+        ...
+
     def answered(self, response: InferResponse, /) -> Any:
         """What a predictor answered to such a request, as that API's hooks see it."""
         ...
@@ -113,6 +117,9 @@ class Native:
     def asked(self, payload: Any, /) -> InferRequest | None:
         return payload if isinstance(payload, InferRequest) else None
 
+    def in_binary(self, payload: Any, /) -> bool:
+        return True
+
     def answered(self, response: InferResponse, /) -> Any:
         return response
 
@@ -143,6 +150,8 @@ class Model:
     predictor_use_ssl: bool = False
     predictor_request_timeout_seconds: float = 600
     predictor_request_retries: int = 0
+    predictor_ca: str | None = None
+    """A file, or folder, of the authorities that are trusted of its servers, in the place of the system's."""
     predictor: PredictorConfig | None = None
     """What a server was told of a predictor, for models that name none themselves."""
     required_response_headers: bool = False

@@ -58,7 +58,7 @@ BLIND = {
 # Where os.environ is read; everybody else is handed it.
 ENVIRONMENT = {
     "server/config.py", "pipeline_serve/_pipeline.py",
-    "pipeline_serve/kserve/logging.py", "pipeline_serve/kserve/storage.py",
+    "pipeline_serve/kserve/logging.py", "pipeline_serve/kserve/model.py", "pipeline_serve/kserve/storage.py",
 }  # fmt: skip
 # KServe's import paths: its names for files, its names of protocols, and its loggers.
 KSERVE = "pipeline_serve/kserve/"

@@ -97,7 +97,6 @@ async def _opened(peer: Peer, asyncio: AsyncioLoop | None) -> AsyncIterator[None
 class Server:
     peer: Peer
     codec: Codec
-    options: Any
     seconds: float
     retries: int
 
@@ -114,9 +113,9 @@ def server_of(model: Model, verb: Verb) -> Server | None:
         raise ValueError(told)
     codec = known[config.predictor_protocol]
     scheme = "https" if config.predictor_use_ssl else "http"
-    peer = Peer(host if "://" in host else f"{scheme}://{host}", connections=None)
+    peer = Peer(host if "://" in host else f"{scheme}://{host}", ca=model.predictor_ca, connections=None)
     seconds = float(config.predictor_request_timeout_seconds or math.inf)
-    return Server(peer, codec, codec.preferring(True), seconds, int(config.predictor_request_retries or 0))
+    return Server(peer, codec, seconds, int(config.predictor_request_retries or 0))
 
 
 class _Predictor:
@@ -136,7 +135,7 @@ class _Predictor:
             raise RuntimeError(f'model "{self._model.name}" has been open since before it was told whom to ask')
         asked = self._model.dialect.asked(payload)
         command = Infer(self._request(server.codec, asked, headers), verb)
-        call = await in_thread_if_large(size_of(command), lambda: _written(server, command, asked, payload))
+        call = await in_thread_if_large(size_of(command), lambda: self._written(server, command, asked, payload))
         reply = await self._exchanged(server, call)
         secrets = secrets_of(server.peer.url, call.headers)
         if reply.status >= 400:
@@ -167,6 +166,20 @@ class _Predictor:
         told = f'step "{self._step}": the server that it calls did not answer within {spent}'
         raise DeadlineExceeded(told, internals=f"{call.method} {server.peer.url}{call.path}")
 
+    def _written(self, server: Server, command: Infer, asked: InferRequest | None, payload: Any) -> Call:
+        call = server.codec.encode_request(command, server.codec.preferring(self._model.dialect.in_binary(payload)))
+        headers = command.request.headers
+        match payload:
+            case _ if asked is not None:
+                return call
+            case bytes() | str():
+                body = payload if isinstance(payload, bytes) else payload.encode()
+                return Call(call.method, call.path, {**headers, "content-type": "application/octet-stream"}, body)
+            case _:
+                return Call(
+                    call.method, call.path, {**headers, **JSON}, dump_asked("what goes to the predictor", payload)
+                )
+
     def _read(self, server: Server, reply: Reply, command: Infer, typed: bool) -> Any:
         if not typed:
             return body_of(reply, command)
@@ -190,18 +203,3 @@ class _Predictor:
             parameters=codec.travelling(own.parameters),
             headers=travelling(self._step, names, headers, headers.get(REQUEST_ID_HEADER, "")),
         )
-
-
-def _written(server: Server, command: Infer, asked: InferRequest | None, payload: Any) -> Call:
-    call = server.codec.encode_request(command, server.options)
-    match payload:
-        case _ if asked is not None:
-            return call
-        case bytes() | str():
-            body = payload if isinstance(payload, bytes) else payload.encode()
-            return Call(
-                call.method, call.path, {**command.request.headers, "content-type": "application/octet-stream"}, body
-            )
-        case _:
-            body = dump_asked("what goes to the predictor", payload)
-            return Call(call.method, call.path, {**command.request.headers, **JSON}, body)

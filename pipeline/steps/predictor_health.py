@@ -35,7 +35,7 @@ async def predictor_watched(model: Model) -> AsyncIterator[Readiness | None]:
 async def _why_not_ready(server: Server, name: str) -> str | None:
     """The reason, with the URL; None where the model is ready. Cancelled, the connection is closed."""
     command = AskModelReady(name)
-    call = server.codec.encode_request(command, server.options)
+    call = server.codec.encode_request(command, server.codec.preferring(False))
     try:
         result = server.codec.decode_reply(await server.peer.exchange(call), command)
     except InferError as error:

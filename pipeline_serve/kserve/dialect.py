@@ -54,6 +54,10 @@ class KServe:
             case _:
                 return None
 
+    def in_binary(self, payload: Any, /) -> bool:
+        """As KServe: where the model set an input so, or no list could say it. A list is read by any server."""
+        return isinstance(payload, InferRequest) and any(each.is_binary or each.is_no_json for each in payload.inputs)
+
     def answered(self, response: message.InferResponse, /) -> Any:
         """Its arrays are the model's own: in which form a predictor sent them, no model can know."""
         return InferResponse(

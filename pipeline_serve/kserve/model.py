@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, ClassVar
@@ -49,6 +50,11 @@ class Model(InferenceModel):
     def __init__(self, name: str, return_response_headers: bool = False) -> None:
         super().__init__(name)
         self.required_response_headers = return_response_headers
+
+    @property
+    def predictor_ca(self) -> str | None:  # type: ignore[override]
+        """The bundle that KServe's controller names to transformers."""
+        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
 
     @property
     def predictor_config(self) -> PredictorConfig:

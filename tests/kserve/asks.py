@@ -170,6 +170,9 @@ def through() -> Iterator[Ask]:
     yield infer("tensors", "through-tensors", {"inputs": [given("x", "FP64", [2], [1, 2])]})
     yield infer("tensors in binary", "through-tensors", {
         "inputs": [given("x", "FP64", [2], [1, 2])], "parameters": {"any": 1}})  # fmt: skip
+    yield row("from 1 to 2", "crosses", {"instances": [[1, 2.5]]})
+    yield row("from 1 to 1", "crosses-back", {"instances": [[1, 2.5]]})
+    yield infer("from 2 to 1", "crosses-back", {"inputs": [given("x", "FP64", [1, 2], [1, 2.5])]})
     yield row("headers", "heard", {"instances": ["x-request-id", "authorization", "x-own", "x-b3-traceid"]},
               x_request_id="r-7", authorization="Bearer x", x_own="mine", x_b3_traceid="t")  # fmt: skip
     yield row("a refusal", "refused", {"instances": [[1]]}, status(400, reasons.THROUGH))

@@ -303,6 +303,32 @@ class ThroughTensors(Through):
     protocol = PredictorProtocol.REST_V2
 
 
+class Crosses(ThroughTensors):
+    """Asked in either version, asks in version 2."""
+
+    def preprocess(self, payload, headers=None):
+        if not isinstance(payload, dict):
+            return payload
+        rows = np.array(payload["instances"], dtype=np.float32)
+        return InferRequest(self.name, [InferInput("x", list(rows.shape), "FP32", rows)])
+
+    def postprocess(self, result, headers=None):
+        return {"predictions": result.get_output_by_name("y").as_numpy().tolist()}
+
+
+class CrossesBack(Through):
+    """Asked in either version, asks in version 1."""
+
+    def preprocess(self, payload, headers=None):
+        return {
+            "instances": payload["instances"] if isinstance(payload, dict) else payload.inputs[0].as_numpy().tolist()
+        }
+
+    def postprocess(self, result, headers=None):
+        rows = np.array(result["predictions"])
+        return InferResponse("1", self.name, [InferOutput("y", list(rows.shape), from_np_dtype(rows.dtype), rows)])
+
+
 class Heard(Through):
     """What the predictor hears of the headers, and what it says in its own."""
 
@@ -353,6 +379,7 @@ MODELS = {
     "texts": Texts, "explained": Explained, "heads": Heads, "fails": Fails, "kinds": Kinds, "picture": Picture,
     "counts": Counts, "typed": Typed, "whole": Whole, "sick": Sick, "through": Through, "heard": Heard,
     "through-tensors": ThroughTensors, "refused": Through, "absent": Through,
+    "crosses": Crosses, "crosses-back": CrossesBack,
 }  # fmt: skip
 
 parser = argparse.ArgumentParser(parents=[model_server.parser])

@@ -42,7 +42,10 @@ def heard(x: list[str], context: Context):
 def refuse(x):
     raise InvalidInput("the words of the predictor")
 """,
-    **{f"{name}.yaml": "steps: {y: app.py:tenfold}" for name in ("through", "through-tensors")},
+    **{
+        f"{name}.yaml": "steps: {y: app.py:tenfold}"
+        for name in ("through", "through-tensors", "crosses", "crosses-back")
+    },
     "heard.yaml": "steps: {y: app.py:heard}",
     "refused.yaml": "steps: {y: app.py:refuse}",
 }

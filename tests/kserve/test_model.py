@@ -1,6 +1,7 @@
 """KServe's models in a pipeline: hooks on asyncio, requests beside each other, cancellation, a predictor."""
 
 import asyncio
+import json
 import threading
 
 import httpx
@@ -13,13 +14,22 @@ from pipeline.errors import Code, DeadlineExceeded, InferError
 from pipeline.tensors import message
 from pipeline.tensors.tensor import Json
 from pipeline_serve import Pipeline
-from pipeline_serve.kserve import InferenceRESTClient, InferOutput, InferRequest, InferResponse, Model, RESTConfig
+from pipeline_serve.kserve import (
+    InferenceRESTClient,
+    InferInput,
+    InferOutput,
+    InferRequest,
+    InferResponse,
+    Model,
+    RESTConfig,
+)
 from pipeline_serve.kserve.context import get_predictor_config, set_predictor_config
 from pipeline_serve.kserve.model import BaseKServeModel, InferenceModel, InferenceVerb
 from pipeline_serve.kserve.predictor_config import PredictorConfig
 from pipeline_serve.kserve.utils.utils import get_predict_input, get_predict_response
 from storage import Storage
 from tests.raw import answer, answering, raw_server
+from tests.tls import over_tls, self_signed
 
 
 class Iris(Model):
@@ -243,4 +253,49 @@ async def test_a_predictor_that_is_not_there_is_a_bad_gateway(config):
     async with opened(Iris()) as pipeline:
         with pytest.raises(InferError) as raised:
             await asked(pipeline, {"instances": [1]})
+    assert raised.value.code is Code.BAD_UPSTREAM
+
+
+@pytest.mark.parametrize("binary", [True, False])
+async def test_tensors_go_to_a_predictor_in_the_form_that_the_model_set(config, binary):
+    class Sends(Iris):
+        def preprocess(self, payload, headers=None):
+            x = InferInput("x", [1], "FP32")
+            x.set_data_from_numpy(np.ones(1, np.float32), binary_data=binary)
+            return InferRequest(self.name, [x])
+
+        def postprocess(self, result, headers=None):
+            return {"predictions": result.outputs[0].data}
+
+    reply = json.dumps(
+        {"model_name": "iris", "outputs": [{"name": "y", "shape": [1], "datatype": "FP32", "data": [2]}]}
+    )
+    seen = []
+    with raw_server(answering(answer(reply.encode()), seen=seen)) as server:
+        config(PredictorConfig(server.url.removeprefix("http://"), "v2"))
+        async with opened(Sends()) as pipeline:
+            assert await asked(pipeline, {}) == {"predictions": [2]}
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    media = b"content-type: application/octet-stream" if binary else b"content-type: application/json"
+    assert media in head.lower()
+    assert body.endswith(b"\0\0\x80?") == binary
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", ""])
+async def test_a_predictors_certificate_is_vouched_for_by_the_bundle_of_the_environment(
+    config, monkeypatch, tmp_path, variable
+):
+    certificate = tuple(map(str, self_signed(tmp_path)))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, certificate[0])
+    with raw_server(over_tls(certificate, lambda _: answering(answer(b'{"predictions":[1]}')))) as server:
+        config(PredictorConfig(server.url.removeprefix("http://"), predictor_use_ssl=True))
+        async with opened(Iris()) as pipeline:
+            if variable:
+                assert await asked(pipeline, {"instances": [1]}) == {"predictions": [1]}
+                return
+            with pytest.raises(InferError) as raised:
+                await asked(pipeline, {"instances": [1]})
     assert raised.value.code is Code.BAD_UPSTREAM
