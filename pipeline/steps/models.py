@@ -50,7 +50,10 @@ def names_of(target: Any) -> Collection[str]:
     """The parameters of what a step runs that are given the graph's name where its params say nothing."""
     if not (is_model(target) and isinstance(target, type)):
         return ()
-    return [name for name in _NAMES if name in parameters_of(target)][:1]
+    parameters = parameters_of(target)
+    # What takes any keyword hands it on to the class above it, which takes a name.
+    hands_on = any(own.kind is own.VAR_KEYWORD for own in parameters.values())
+    return [name for name in _NAMES if name in parameters][:1] or (["name"] if hands_on else [])
 
 
 def describe(step: StepSpec, target: Model | type[Model], faults: list[Fault]) -> Interface:

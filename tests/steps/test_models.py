@@ -114,6 +114,28 @@ async def test_its_async_life_is_awaited_on_the_loop():
     assert seen == ["load", "stop"]
 
 
+async def test_a_class_that_hands_its_arguments_on_has_the_name_of_its_graph_too():
+    class HandsOn(Model):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+
+        def predict(self, payload):
+            return self.name
+
+    assert (await answer_of(HandsOn)).data == b"iris"
+
+
+async def test_a_class_that_takes_no_name_has_its_own():
+    class Own(Model):
+        def __init__(self):
+            super().__init__("own")
+
+        def predict(self, payload):
+            return self.name
+
+    assert (await answer_of(Own)).data == b"own"
+
+
 @pytest.mark.parametrize("parameter", ["name", "model_name"])
 async def test_a_class_has_the_name_of_its_graph_unless_its_params_say_another(parameter):
     space = {"Model": Model}
