@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import logging.config
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from server.log_config import apply
 
 KSERVE_LOGGER_NAME = "kserve"
 KSERVE_TRACE_LOGGER_NAME = "kserve.trace"
@@ -33,15 +34,7 @@ def configure_logging(log_config: Mapping[str, Any] | str | os.PathLike[str] | N
     if isinstance(log_config, Mapping):
         logging.config.dictConfig(dict(log_config))
         return
-    match Path(log_config):
-        case Path(suffix=".json") as path:
-            logging.config.dictConfig(json.loads(path.read_text()))
-        case Path(suffix=".yaml" | ".yml") as path:
-            from ruamel.yaml import YAML  # noqa: PLC0415  # who has no such file need not wait for it
-
-            logging.config.dictConfig(YAML(typ="safe").load(path))
-        case path:
-            logging.config.fileConfig(path, disable_existing_loggers=False)
+    apply(Path(log_config))
 
 
 def _own(level: str) -> dict[str, Any]:
