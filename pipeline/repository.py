@@ -55,10 +55,9 @@ class Repository:
         self._turns = Turns()
         self._models: dict[str, dict[str, Held]] = {}
         self._leaving: set[Held] = set()
-        # What is being loaded, and why what could not be: none of it is served, unless by an older one.
+        # What is being loaded; why what could not be; and of the names of the start those that are still to be.
         self._loads: dict[str, trio.CancelScope] = {}
         self._reasons: dict[str, str] = {}
-        # Of the names that there were at the start those that have not been loaded yet.
         self._awaited: set[str] = set()
         for pipeline in pipelines:
             versions = self._models.setdefault(pipeline.name, {})
@@ -326,11 +325,12 @@ class Repository:
     def _versions(self, name: str) -> Mapping[str, Held]:
         if (found := self._models.get(name)) is not None:
             return found
-        if name in self._loads:
-            raise ModelNotReady(name, "It is loading.")
-        if (reason := self._reasons.get(name)) is not None:
-            raise retold(ModelNotReady, Code.UNAVAILABLE, reason)
-        raise ModelNotFound(name)
+        # One that somebody is loading, or tried to, is there once it is; one of the start is waited for.
+        if name not in self._awaited:
+            raise ModelNotFound(name)
+        if name in self._reasons:
+            raise retold(ModelNotReady, Code.UNAVAILABLE, self._reasons[name])
+        raise ModelNotReady(name, "It is loading.")
 
     def _forget(self, name: str) -> None:
         """Why it could not be loaded, and that it is waited for."""

@@ -55,6 +55,7 @@ def start(config: Config) -> int:
         problem = _problem_of_folder(config.model_repository, pipelines)
         if problem is not None:
             return refuse(problem, FAULTS)
+        log_strays(config.model_repository)
     source = _source(config, pipelines, storage)
     shown = zip(pipelines, config.graphs, strict=True)
     return serve(Repository(pipelines, source), config, metrics, shown, controls=Controls(), middleware=Middleware())
@@ -129,9 +130,7 @@ def storage_of(config: Config, metrics: Metrics) -> Storage:
 
 
 def _problem_of_folder(folder: Path, pipelines: Iterable[Pipeline]) -> str | None:
-    """Tells the log of what lies there and is no model."""
     try:
-        log_strays(folder)
         there = set(names_in(folder))
     except OSError as error:
         return f"--model-repository {folder} cannot be read: {error.strerror or error}"

@@ -77,6 +77,7 @@ FILES = {
     "explains.yaml": "steps: {echo: app.py:echo, why: {run: app.py:why, inputs: request}}\n"
                      "output: {predict: echo, explain: why}",
     "unready.yaml": "steps: {answer: app.py:Breaks}",
+    "gone.yaml": "steps: {echo: app.py:echo}",
 }  # fmt: skip
 GRAPHS = [name for name in FILES if name.endswith(".yaml")]
 # What a body is and where else to look; a caller's header that comes back is one of these too.

@@ -73,9 +73,14 @@ def methods() -> Iterator[Ask]:
         yield ask(method, path, text(reasons.ROUTE), headers(reasons.HEAD, "allow"))
     yield ask("PATCH", "/v2/models/echo/infer", text(reasons.ROUTE))
     yield ask("BREW", "/", status(405, reasons.PARSER, "content-type", "allow"))
-    yield ask("POST", "/v2/repository/index", text(reasons.ROUTE))
-    yield ask("POST", "/v2/repository/models/echo/load", status(404, reasons.LATER))
-    yield ask("POST", "/v2/repository/models/nope/unload", text(reasons.LATER))
+    yield ask("POST", "/v2/repository/index", status(200, reasons.INDEX))
+    yield ask("POST", "/v2/repository/models/echo/load")
+    yield ask("POST", "/v2/repository/models/nope/load", status(404, reasons.NOWHERE))
+    yield ask("POST", "/v2/repository/models/unready/load", text(reasons.LOADED))
+    yield ask("POST", "/v2/repository/models/nope/unload")
+    yield ask("GET", "/v2/repository/models/echo/load", text(reasons.ROUTE))
+    yield ask("POST", "/v2/repository/models/gone/unload")
+    yield ask("POST", "/v1/models/gone:predict")
 
 
 # ---- version 1

@@ -69,6 +69,8 @@ FILES = {
     "one.yaml": "name: versions\nsteps: {answer: app.py:one}",
     "two.yaml": "name: versions\nversion: 2\nsteps: {answer: app.py:two}",
     "breaks.yaml": "steps: {answer: app.py:Breaks}",
+    "changes.yaml": "steps: {echo: app.py:echo}",
+    "changes_too.yaml": "steps: {echo: app.py:echo}",
 }  # fmt: skip
 GRAPHS = [name for name in FILES if name.endswith(".yaml")]
 
@@ -78,7 +80,7 @@ def failures(peer, tmp_path_factory):
     """Case → its failure, of one process of the client."""
     interpreter, folder = peer("tritonclient"), tmp_path_factory.mktemp("triton")
     with serving(folder, FILES, "--ready", "any", graphs=GRAPHS) as server:
-        for model in ("echo", "declared", "seen", "waits", "refuses", "bug", "versions"):
+        for model in ("echo", "declared", "seen", "waits", "refuses", "bug", "versions", "changes", "changes_too"):
             ready = f"/v2/models/{model}/ready"
             server.wait_until(f"{model} is loaded", lambda ready=ready: server.get(ready).status_code == 200)
         yield cases.run(interpreter, CLIENT, server.url, environment())

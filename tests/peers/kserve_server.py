@@ -90,5 +90,6 @@ if __name__ == "__main__":
             Fails("fails"),
             Explains("explains"),
             Unready("unready"),
+            Echo("gone"),
         ]
     )

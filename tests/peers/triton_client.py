@@ -471,6 +471,52 @@ def case_what_a_step_raises(url):
         assert client.is_server_live()  # on the same connection
 
 
+# ---- the model repository
+
+
+def states_in(index):
+    return {entry["name"]: entry["state"] for entry in index}
+
+
+def case_the_index_of_the_repository(url):
+    with client_of(url) as client:
+        index = client.get_model_repository_index()
+    assert all(set(entry) == {"name", "version", "state", "reason"} for entry in index)
+    assert (states_in(index)["echo"], states_in(index)["breaks"]) == ("READY", "UNAVAILABLE")
+    assert "the weights are missing" in {entry["name"]: entry["reason"] for entry in index}["breaks"]
+    assert sorted(entry["version"] for entry in index if entry["name"] == "versions") == ["1", "2"]
+
+
+def case_loading_and_unloading(url):
+    with client_of(url) as client:
+        client.load_model("changes")
+        assert client.is_model_ready("changes")
+        client.unload_model("changes")
+        assert not client.is_model_ready("changes")
+        assert states_in(client.get_model_repository_index())["changes"] == "UNAVAILABLE"
+        refused("404", "Model with name changes does not exist.", client.unload_model, "changes")
+        client.load_model("changes")
+        same(ask(url, np.ones(2), model="changes").as_numpy("x"), np.ones(2))
+        client.unload_model("changes", unload_dependents=True)
+        client.load_model("changes")
+
+
+def case_a_load_that_is_refused(url):
+    with client_of(url) as client:
+        refused("404", "Model with name nope does not exist.", client.load_model, "nope")
+        refused("503", "the weights are missing", client.load_model, "breaks")
+        refused("400", 'parameter "config"', client.load_model, "changes", config="{}")
+        refused("400", "leave the parameter out", client.load_model, "changes", config="{}", files={"file:1/x": b"x"})
+
+
+async def case_asyncio_loading_and_unloading(url):
+    async with triton_aio.InferenceServerClient(url.removeprefix("http://")) as client:
+        await client.load_model("changes_too")
+        assert states_in(await client.get_model_repository_index())["changes_too"] == "READY"
+        await client.unload_model("changes_too")
+        assert not await client.is_model_ready("changes_too")
+
+
 # ---- what Triton has beyond the protocol's base
 
 
