@@ -58,20 +58,10 @@ class Model(InferenceModel):
 
     @property
     def predictor_config(self) -> PredictorConfig:
-        """The server's; where that names no predictor, what the model says of itself."""
-        told = [config for config in (self.predictor, get_predictor_config()) if config and config.predictor_host]
-        match told[0] if told else self:
-            case PredictorConfig() as config:
-                return config
-            case config:
-                return PredictorConfig(
-                    config.predictor_host,
-                    config.predictor_protocol,
-                    config.predictor_use_ssl,
-                    config.predictor_request_timeout_seconds,
-                    config.predictor_request_retries,
-                    getattr(config, "predictor_health_check", False),
-                )
+        """What the server was told of a predictor; where that is no host, what the model says of itself."""
+        configs = [config for config in (self.predictor, get_predictor_config()) if config is not None]
+        named = [config for config in (*configs, self) if config.predictor_host]
+        return PredictorConfig.of((named or configs or [self])[0])
 
 
 __all__ = [

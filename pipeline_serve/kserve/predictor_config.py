@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.model import PredictorConfig as Ours
 from pipeline_serve.kserve.constants.constants import PredictorProtocol
 
 
@@ -24,6 +25,20 @@ class PredictorConfig:
         self._timeout = predictor_request_timeout_seconds
         self._retries = predictor_request_retries
         self._health_check = predictor_health_check
+
+    @classmethod
+    def of(cls, config: Ours) -> PredictorConfig:
+        """The same settings, whoever has them."""
+        if isinstance(config, cls):
+            return config
+        return cls(
+            config.predictor_host,
+            config.predictor_protocol,
+            config.predictor_use_ssl,
+            config.predictor_request_timeout_seconds,
+            config.predictor_request_retries,
+            getattr(config, "predictor_health_check", False),
+        )
 
     @property
     def predictor_host(self) -> str | None:

@@ -21,6 +21,7 @@ from pipeline_serve.kserve import (
     InferRequest,
     InferResponse,
     Model,
+    ModelServer,
     RESTConfig,
 )
 from pipeline_serve.kserve.context import get_predictor_config, set_predictor_config
@@ -228,8 +229,19 @@ def test_whom_a_transformer_asks(config):
     assert (model.predictor_config.predictor_host, model.predictor_config.protocol) == (None, "v1")
     model.predictor_host, model.predictor_protocol = "own:1", "v2"
     assert (model.predictor_config.predictor_base_url, model.predictor_config.protocol) == ("http://own:1", "v2")
+    config(PredictorConfig(None, "v1"))
+    assert model.predictor_config.predictor_base_url == "http://own:1"
     config(PredictorConfig("server:2", "v1", predictor_use_ssl=True))
     assert model.predictor_config.predictor_base_url == "https://server:2"
+
+
+def test_a_server_tells_its_models_from_its_making_on(config, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["model.py", "--predictor_protocol", "v2", "--predictor_request_retries", "4"])
+    ModelServer()
+    told = Iris().predictor_config
+    assert (told.predictor_host, told.protocol, told.retries) == (None, "v2", 4)
+    ModelServer(predictor_config=PredictorConfig("server:2"))
+    assert (Iris().predictor_config.predictor_host, Iris().predictor_config.protocol) == ("server:2", "v1")
 
 
 async def test_without_a_predictor_there_is_no_answer():
