@@ -84,9 +84,9 @@ class Registered:
         self._pipelines: dict[str, tuple[Model, Pipeline]] = {}
 
     def __iter__(self) -> Iterator[Pipeline]:
-        for name, model in self._registry.get_models().items():
+        for name, model in tuple(self._registry.get_models().items()):
             yield self.pipeline(name, model)
-        for pipelines in self._graphs.values():
+        for pipelines in tuple(self._graphs.values()):
             yield from pipelines
 
     def pipeline(self, name: str, model: Model) -> Pipeline:

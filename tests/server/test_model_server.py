@@ -46,6 +46,11 @@ class Doubles(Model):
         return {"predictions": [2 * row for row in payload["instances"]]}
 
 
+class Triples(Doubles):
+    def predict(self, payload, headers=None):
+        return {"predictions": [3 * row for row in payload["instances"]]}
+
+
 class Running:
     """A server that serves in a thread of this process."""
 
@@ -158,7 +163,10 @@ def test_a_model_that_is_registered_while_others_serve_takes_requests_at_once(se
         server.register_model(pipeline("graph", 5))
         assert running.ask("late").json() == {"predictions": [2, 4]}
         assert running.ask("graph").json() == {"predictions": [5, 10]}
-    assert late.log == ["start", "stop"]
+        other = Triples("late")
+        server.register_model(other)
+        assert running.ask("late").json() == {"predictions": [3, 6]}
+    assert late.log == other.log == ["start", "stop"]
 
 
 def test_one_that_cannot_be_opened_while_others_serve_is_the_callers_error(serving):
