@@ -110,7 +110,9 @@ def _make(folder: Path, base: Path, listed: Path) -> None:
 
 def _run(command: list[str | Path]) -> None:
     """Raises NotInstalled where the command fails or does not end in time."""
-    how = {"PIP_USER": "0", "VIRTUAL_ENV": ""}
+    # Where pip is told to look besides, uv looks too.
+    beside = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS", "")
+    how = {"PIP_USER": "0", "VIRTUAL_ENV": "", "UV_FIND_LINKS": beside}
     try:
         ended = subprocess.run(
             command, env=environment() | how, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

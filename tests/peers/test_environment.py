@@ -11,7 +11,7 @@ import pytest
 from tests.peers import environment
 from tests.peers.environment import NoPython, NotInstalled
 
-PEERS = ("ipykernel", "kserve", "kserve-storage", "moto", "schemathesis", "tritonclient")
+PEERS = ("ipykernel", "kserve", "kserve-storage", "moto", "schemathesis", "torch", "tritonclient")
 
 
 @pytest.fixture
