@@ -37,10 +37,10 @@ def kind(request, monkeypatch):
     return request.param
 
 
-def pipeline_of(model):
+def pipeline_of(model, **top):
     dag = nx.DiGraph()
     dag.add_node("predict", step=Step(run=model))
-    return Pipeline("front", dag)
+    return Pipeline("front", dag, **top)
 
 
 def plain(body, **more):
@@ -230,9 +230,11 @@ def test_a_request_that_is_out_of_time_closes_the_connection(kind):
 async def test_a_connection_that_fails_is_tried_again(autojump_clock, caplog):
     class Tries(Model):
         predictor_request_retries = 3
+        # The clock jumps while sockets of the real world are waited for.
+        predictor_request_timeout_seconds = 0
 
     caplog.set_level(logging.DEBUG, "httpcore.connection")
-    async with pipeline_of(Tries("own", predictor_host="127.0.0.1:1")) as pipeline:
+    async with pipeline_of(Tries("own", predictor_host="127.0.0.1:1"), deadline="none") as pipeline:
         with pytest.raises(InferError):
             await pipeline.infer({"x": [1]})
     assert sum("connect_tcp.started" in message for message in caplog.messages) == 4
