@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,10 +63,10 @@ def failures(peer, tmp_path_factory):
             ready = f"/v2/models/{model}/ready"
             server.wait_until(f"{model} is loaded", lambda ready=ready: server.get(ready).status_code == 200)
         here = {**os.environ, **environment(PYTHONPATH=str(ROOT))}
-        yield {
-            "KServe's": cases.run(interpreter, CLIENT, server.url, environment()),
-            "ours": cases.run(Path(sys.executable), folder / "client.py", server.url, here),
-        }
+        with ThreadPoolExecutor() as threads:
+            theirs = threads.submit(cases.run, interpreter, CLIENT, server.url, environment())
+            ours = threads.submit(cases.run, Path(sys.executable), folder / "client.py", server.url, here)
+            yield {"KServe's": theirs.result(), "ours": ours.result()}
 
 
 @pytest.mark.parametrize("case", cases.names(CLIENT))

@@ -551,8 +551,72 @@ def raised():
             yield f"error {name}.{field}", lambda: getattr(make(), field, None)
 
 
+def names():
+    """Of what model code imports, under each path; that it can be imported is most of it."""
+    from kserve import (  # noqa: PLC0415
+        InferenceRESTClient,
+        Model,
+        ModelRepository,
+        ModelServer,
+        PredictorConfig,
+        RESTConfig,
+        constants,
+        logging,
+        model_server,
+        utils,
+    )
+    from kserve.inference_client import InferenceRESTClient as Client  # noqa: PLC0415
+    from kserve.model import BaseKServeModel, InferenceModel, InferenceVerb  # noqa: PLC0415
+    from kserve.model import PredictorConfig as Config  # noqa: PLC0415
+    from kserve.model import PredictorProtocol as Protocol  # noqa: PLC0415
+    from kserve.model_server import ModelServer as Server  # noqa: PLC0415
+    from kserve.model_server import app, args, parser  # noqa: PLC0415
+
+    class Own(Model):
+        pass
+
+    yield "names", lambda: [
+        Client is InferenceRESTClient, Config is PredictorConfig, Protocol is PredictorProtocol, Server is ModelServer,
+        constants.PredictorProtocol is PredictorProtocol, utils.strtobool("y"), logging.logger is logger,
+        issubclass(Model, InferenceModel) and issubclass(InferenceModel, BaseKServeModel),
+        {each.name: each.value for each in InferenceVerb}, callable(app.add_middleware), ModelRepository.__name__,
+        model_server.parser is parser,
+    ]  # fmt: skip
+    model = Own("own", return_response_headers=True)
+    yield (
+        "a model",
+        lambda: [
+            model.name,
+            model.ready,
+            model.engine,
+            model.explainer_host,
+            model.load(),
+            model.ready,
+            model.required_response_headers,
+            model.get_input_types(),
+            model.get_output_types(),
+        ],
+    )
+    yield (
+        "a model stops",
+        lambda: [model.stop(), model.ready, model.start(), model.ready, model.stop_engine(), model.ready],
+    )
+    flags = ("http_port", "grpc_port", "workers", "max_threads", "max_asyncio_workers", "enable_grpc",
+             "enable_docs_url", "enable_latency_logging", "configure_logging", "log_config_file", "access_log_format",
+             "event_loop",
+             "timeout_keep_alive", "model_name", "predictor_host", "protocol", "predictor_protocol",
+             "predictor_use_ssl", "predictor_request_timeout_seconds", "predictor_request_retries",
+             "enable_predictor_health_check", "ssl_certfile", "ssl_keyfile")  # fmt: skip
+    for flag in flags:
+        yield f"flag {flag}", lambda: [getattr(args, flag), getattr(parser.parse_known_args([])[0], flag)]
+    config = RESTConfig()
+    for field in ("protocol", "retries", "http2", "timeout", "cert", "verify", "auth", "verbose"):
+        yield f"RESTConfig.{field}", lambda: getattr(config, field)
+    yield "RESTConfig of an enumeration", lambda: RESTConfig(protocol=PredictorProtocol.REST_V2).protocol
+
+
 def cases():
-    for group in (tensors, requests, responses, helpers, payloads, raised):
+    for group in (tensors, requests, responses, helpers, payloads, raised, names):
         for name, act in group():
             yield f"{group.__name__}: {name}", told(act)
 

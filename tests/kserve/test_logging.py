@@ -6,12 +6,23 @@ import sys
 
 import pytest
 
-SET_UP = """
-import json, logging, sys
+# One process imports; a fork of it per case is set up, and says into a file of its own.
+CASES = """
+import logging, os, sys
 from pipeline_serve.kserve.logging import configure_logging, logger, trace_logger
-{before}
-configure_logging({given})
-logger.info("said"); logger.debug("whispered"); trace_logger.info("traced"); logging.getLogger("other").info("other")
+
+for name, (given, before, variables) in eval(sys.stdin.read()).items():
+    if os.fork():
+        os.wait()
+        continue
+    os.environ.update(variables)
+    os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), 2)
+    if before:
+        logging.basicConfig(format="mine %(message)s", level="INFO")
+    configure_logging(given)
+    logger.info("said"), logger.debug("whispered"), trace_logger.info("traced")
+    logging.getLogger("other").info("other")
+    os._exit(0)
 """
 YAML = """
 version: 1
@@ -40,41 +51,51 @@ format=own %(message)s
 """
 
 
-def said(given="None", before="", **variables):
-    ended = subprocess.run(
-        [sys.executable, "-c", SET_UP.format(given=given, before=before)],
-        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **variables}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert ended.stdout == ""
-    return ended.stderr.splitlines()
+OWN = {
+    "version": 1,
+    "formatters": {"own": {"format": "own %(message)s"}},
+    "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "own"}},
+    "loggers": {"kserve": {"handlers": ["out"], "level": "INFO"}},
+}
+FILES = {"log.json": json.dumps(OWN), "log.yaml": YAML, "log.yml": YAML, "log.ini": INI}
 
 
-def test_by_itself_it_writes_kserves_lines():
-    first, second = said()
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """Case → the lines that were written."""
+    folder = tmp_path_factory.mktemp("logging")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    cases = {
+        "by itself": (None, False, {}),
+        "debug": (None, False, {"KSERVE_LOGLEVEL": "debug"}),
+        "warning": (None, False, {"KSERVE_LOGLEVEL": "WARNING"}),
+        "set up before": (None, True, {}),
+        "dict": (OWN, False, {}),
+        **{f"by {name}": (name, False, {}) for name in FILES},
+    }
+    environment = {"PATH": "", "PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", CASES]
+    subprocess.run(command, cwd=folder, env=environment, input=repr(cases), text=True, check=True)
+    return {name: (folder / name).read_text().splitlines() for name in cases}
+
+
+def test_by_itself_it_writes_kserves_lines(said):
+    first, second = said["by itself"]
     assert " kserve INFO [<string>:<module>():" in first
     assert first.endswith("] said")
     assert second.endswith(" kserve.trace traced")
 
 
-def test_the_level_is_that_of_the_environment():
-    assert [line.rpartition(" ")[2] for line in said(KSERVE_LOGLEVEL="debug")] == ["said", "whispered", "traced"]
-    assert said(KSERVE_LOGLEVEL="WARNING") == []
+def test_the_level_is_that_of_the_environment(said):
+    assert [line.rpartition(" ")[2] for line in said["debug"]] == ["said", "whispered", "traced"]
+    assert said["warning"] == []
 
 
-def test_what_was_set_up_before_stays():
-    assert said(before='logging.basicConfig(format="mine %(message)s", level="INFO")') == [
-        "mine said", "mine traced", "mine other",
-    ]  # fmt: skip
+def test_what_was_set_up_before_stays(said):
+    assert said["set up before"] == ["mine said", "mine traced", "mine other"]
 
 
-@pytest.mark.parametrize("kind", ["dict", ".json", ".yaml", ".yml", ".ini"])
-def test_a_configuration_of_ones_own(kind, tmp_path):
-    own = {
-        "version": 1,
-        "formatters": {"own": {"format": "own %(message)s"}},
-        "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "own"}},
-        "loggers": {"kserve": {"handlers": ["out"], "level": "INFO"}},
-    }
-    file = tmp_path / f"log{kind}"
-    file.write_text({".json": json.dumps(own), ".ini": INI}.get(kind, YAML))
-    assert said(repr(own) if kind == "dict" else repr(str(file))) == ["own said", "own traced"]
+@pytest.mark.parametrize("kind", ["dict", *(f"by {name}" for name in FILES)])
+def test_a_configuration_of_ones_own(said, kind):
+    assert said[kind] == ["own said", "own traced"]
