@@ -360,3 +360,23 @@ async def test_a_folder_that_is_a_link_is_filled_where_it_leads(storage, origin,
     await storage.place("s3://b/m", tmp_path / "link", tmp_path)
     assert (tmp_path / "real/deep/a").read_bytes() == b"x"
     assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        ("m.onnx", "m.onnx"),
+        ("file://{}/m.onnx", "m.onnx"),
+        (".", "."),
+        ("gone.onnx", None),
+        ("file://host/m.onnx", None),
+        ("pvc://no-claim/m.onnx", None),
+        ("s3://b/m.onnx", None),
+        ("https://h/m.onnx", None),
+        ("nothing://x", None),
+        ("a\0b", None),
+    ],
+)
+def test_what_is_on_this_machine_is_known_without_fetching(tmp_path, uri, found):
+    (tmp_path / "m.onnx").touch()
+    assert Storage({}).local(uri.format(tmp_path), tmp_path) == (None if found is None else tmp_path / found)
