@@ -102,7 +102,7 @@ class Repository:
 
         Cancelled, nothing is left behind.
         """
-        listed = await self._listed()
+        listed = () if ready else await self._listed()
         found = [state_of(pipeline) for pipeline in self]
         if ready:
             return tuple(own for own in found if own.state == "READY")

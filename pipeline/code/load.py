@@ -123,18 +123,21 @@ def forget(folder: Path) -> None:
     with _NAMES:
         places = {Path(place) for place in sys.path if isinstance(place, _Seen)}
         own = {place for place in places if place == folder or folder in place.parents}
-        gone = {name for name, module in sys.modules.items() if "." not in name and _place(module) in own}
-        for name in [name for name in sys.modules if name.partition(".")[0] in gone]:
-            del sys.modules[name]
+        # Other threads import meanwhile.
+        gone = {name for name, module in list(sys.modules.items()) if "." not in name and _place(name, module) in own}
+        for name in list(sys.modules):
+            if name.partition(".")[0] in gone:
+                del sys.modules[name]
         importlib.invalidate_caches()
 
 
-def _place(module: ModuleType) -> Path | None:
+def _place(name: str, module: ModuleType) -> Path | None:
     """The folder that a module of Python code was found in; None for what is not ours to import again."""
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or not file.endswith(".py") or module.__name__ == "__main__":
+    known = getattr(module, "__dict__", {})  # not asked: some modules import others when they are
+    file = known.get("__file__")
+    if not isinstance(file, str) or not file.endswith(".py") or name == "__main__":
         return None
-    if not hasattr(module, "__path__"):
+    if "__path__" not in known:
         return Path(file).parent
     place = Path(file).parents[1]
     # A graph may lie in a checkout of this project, beside its packages.

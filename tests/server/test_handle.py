@@ -13,8 +13,10 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
 
 from pipeline.errors import Code, InferError
+from pipeline.pipeline import State
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
 from pipeline_serve import Context, Pipeline, Step
@@ -386,3 +388,30 @@ async def test_a_page_is_coded_like_any_reply():
     own.find_page = {"/page": lambda headers: Reply(200, {"content-type": "text/plain"}, (b"page " * 1000,))}.get
     reply = await handle(own, "GET", "/page", {"accept-encoding": "deflate"}, Body())
     assert zlib.decompress(b"".join(reply.body)) == b"page " * 1000
+
+
+async def test_a_server_that_stops_loads_nothing_more_and_may_be_rid_of_a_model(nursery):
+    pipeline, own = service(at_once)
+    await nursery.start(own.repository.serve)
+    load, unload = (f"/v2/repository/models/m/{what}" for what in ("load", "unload"))
+    assert (await ask(own, Body(b""), load))[:2] == (200, {"name": "m", "load": True})
+    own.draining = True
+    assert (await ask(own, Body(b""), load))[:2] == (503, {"error": "Server is not ready. It is draining."})
+    assert (await ask(own, Body(b""), unload))[:2] == (200, {"name": "m", "unload": True})
+    assert pipeline.state is State.CLOSED
+
+
+async def test_a_change_of_what_is_served_is_waited_for_as_long_as_its_caller_says(nursery, autojump_clock):
+    pipeline, own = service(rest)
+    await nursery.start(own.repository.serve)
+    await wait_all_tasks_blocked()
+    nursery.start_soon(ask, own, Body())
+    await wait_all_tasks_blocked()
+    status, said, _ = await ask(own, Body(b""), "/v2/repository/models/m/unload", x_request_timeout="1s")
+    assert (status, said) == (504, {"error": "this takes longer than 1 s, and goes on; the index has its end"})
+    assert (await ask(own, Body()))[0] == 404
+    assert (await ask(own, Body(b"{}"), "/v2/repository/index"))[1] == [
+        {"name": "m", "version": "1", "state": "UNLOADING", "reason": "its last requests are inside"}
+    ]
+    await trio.sleep(3)
+    assert pipeline.state is State.CLOSED

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
+import weakref
 
 import joblib
 import numpy as np
 import pytest
 import trio
 from sklearn.linear_model import LinearRegression
+from trio.testing import wait_all_tasks_blocked
 
 from pipeline.blueprint import from_given
 from pipeline.errors import ModelNotFound, ModelNotReady
@@ -191,3 +195,27 @@ async def test_who_gives_up_leaves_nothing_behind(models):
         scope.cancel()
         await Folder(folder, draw).find("m")
     assert scope.cancelled_caught
+
+
+@pytest.mark.slow
+async def test_after_200_loads_of_changed_code_nothing_old_is_left(models, nursery):
+    models("m/helpers.py", "times = 1")
+    folder = models("m/graph.yaml", GRAPH)
+    models("m/app.py", code(0))
+    repository = Repository([], Folder(folder, draw))
+    await nursery.start(repository.serve)
+    old, known = [], 0
+    for number in range(200):
+        models("m/app.py", code(number))
+        await repository.load("m")
+        pipeline = repository.get("m")
+        old.append(weakref.ref(pipeline))
+        old.append(weakref.ref(pipeline.blueprint.home.code.load("app.py:answer", folder / "m")))
+        if number == 0:
+            known = len(sys.modules)
+    assert (await pipeline.infer({"x": 0}))["answer"] == 199
+    await wait_all_tasks_blocked()
+    del pipeline
+    gc.collect()
+    assert sum(ref() is not None for ref in old) == 2, "the pipeline that is served, and its code"
+    assert len(sys.modules) == known
