@@ -203,14 +203,18 @@ function operation(api, own, first) {
 
 function inside(api, { path, method, operation }, id) {
   const json = at(operation, "requestBody", "content", "application/json");
-  const example = json?.has("example") ? format(json.get("example")) : "";
-  const url = new URL(path.slice(1), ROOT).href;
+  // A body that may be left out says nothing where it is empty.
+  const least = at(operation, "requestBody", "required") === true ? "" : "{}";
+  const example = json?.has("example") ? format(json.get("example")) : least;
+  const places = placesOf(operation, id, () => changed());
+  const url = () =>
+    new URL(places.reduce((whole, own) => whole.replace(`{${own.name}}`, encodeURIComponent(own.value)), path.slice(1)), ROOT).href;
   const answer = h("div", { class: "answer", role: "status" });
   const line = h("pre", {});
   const field = json
     ? h("textarea", { id: `body-${id}`, spellcheck: "false", autocapitalize: "off", autocomplete: "off" })
     : null;
-  const call = () => ({ url, method: method.toUpperCase(), body: field?.value ?? null });
+  const call = () => ({ url: url(), method: method.toUpperCase(), body: field?.value ?? null });
   const changed = () => {
     line.textContent = curl(call());
     if (!field) return;
@@ -242,6 +246,7 @@ function inside(api, { path, method, operation }, id) {
     "div",
     { class: "inside" },
     operation.has("description") ? h("p", { class: "quiet" }, operation.get("description")) : null,
+    ...places.flatMap((own) => [h("label", { for: own.id }, own.name), own]),
     field ? h("label", { for: field.id }, "Body, application/json") : null,
     field,
     h("div", { class: "actions" }, send, copy, ...(field ? [reset, h("kbd", {}, "Ctrl+Enter sends")] : [])),
@@ -250,6 +255,21 @@ function inside(api, { path, method, operation }, id) {
     more("Replies", pairs(replies(api, operation))),
     json ? more("Schema of the body", h("pre", { tabindex: "0" }, format(json.get("schema")))) : null,
   );
+}
+
+/** A field for each part of the path that its caller chooses. */
+function placesOf(operation, id, changed) {
+  const names = at(operation, "parameters").filter((own) => own.get("in") === "path");
+  return names.map((own) => {
+    const name = at(own, "name");
+    const field = h("input", { id: `${name}-${id}`, name, type: "text", spellcheck: "false", autocomplete: "off" });
+    field.value = drafts.get(field.id) ?? "";
+    field.addEventListener("input", () => {
+      drafts.set(field.id, field.value);
+      changed();
+    });
+    return field;
+  });
 }
 
 function replies(api, operation) {
