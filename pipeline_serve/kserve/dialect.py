@@ -59,14 +59,12 @@ class KServe:
         return isinstance(payload, InferRequest) and any(each.is_binary or each.is_no_json for each in payload.inputs)
 
     def answered(self, response: message.InferResponse, /) -> Any:
-        """Its arrays are the model's own: in which form a predictor sent them, no model can know."""
+        """As KServe's own answer: in which form a predictor sent it, no model can know."""
         return InferResponse(
             response.id,
             response.model,
             [
-                InferOutput.of(
-                    name, _as_tensor(value), parameters=dict(response.output_parameters.get(name, {})), own=True
-                )
+                InferOutput.of(name, _as_tensor(value), parameters=dict(response.output_parameters.get(name, {})))
                 for name, value in response.outputs.items()
             ],
             model_version=response.version or None,

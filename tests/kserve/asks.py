@@ -102,6 +102,8 @@ def tensors() -> Iterator[Ask]:
     )  # fmt: skip
     yield infer("mixed in", "pair", {"inputs": [raw("a", array, "FP64"), ab[1]]}, tail=array.tobytes())
     yield infer("in place", "in-place", {"inputs": [given("x", "INT32", [2], [1, 2])]})
+    pair = np.array([1, 2], np.int32)
+    yield infer("in place in binary", "in-place", {"inputs": [raw("x", pair, "INT32")]}, tail=pair.tobytes())
     frame = [given("price", "FP64", [2], [1.5, 2]), given("count", "INT64", [2], [2, 3])]
     yield infer("a frame", "frames", {"parameters": {"content_type": "pd"}, "inputs": frame})
     yield infer("texts", "texts", {"inputs": [given("x", "BYTES", [2], ["a", "ö"])]})

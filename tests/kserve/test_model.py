@@ -156,11 +156,11 @@ async def test_the_callers_array_is_not_written_into():
         def predict(self, payload, headers=None):
             array = payload.inputs[0].as_numpy()
             array += 1
+            return {"sum": int(array.sum())}
 
     array = np.array([1, 2])
     async with opened(Writes()) as pipeline:
-        with pytest.raises(ValueError, match="read-only"):
-            await pipeline.infer({"x": array})
+        await pipeline.infer({"x": array})
     assert array.tolist() == [1, 2]
 
 

@@ -47,7 +47,7 @@ class NamedTensor:
         self._data: Any = data
         self._array: Array | None = None
         self._listed: Callable[[], list[Any]] | None = None
-        self._shared = False
+        self._is_raw = False
 
     @classmethod
     def of(
@@ -57,15 +57,11 @@ class NamedTensor:
         *,
         sent: Sequence[Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
-        own: bool = False,
     ) -> Self:
-        """A tensor that came over the wire. ``sent`` is the list that it came in, None where it came in binary.
-
-        ``own``: its array is for whoever asks to write into, as one of a list is; else it is a read-only view.
-        """
+        """A tensor that came over the wire. ``sent`` is the list that it came in, None where it came in binary."""
         made = cls(name, list(tensor.shape), tensor.datatype.name, None, parameters)
         made._array = tensor.array
-        made._shared = sent is None and not own
+        made._is_raw = sent is None
         made._listed = (lambda: _flat(tensor)) if sent is None else (lambda: sent)  # type: ignore[assignment]
         return made
 
@@ -105,7 +101,7 @@ class NamedTensor:
     @property
     def is_no_json(self) -> bool:
         """Whether it came in binary and KServe's servers take no list of it: 16 bit floats, BYTES that are no text."""
-        if not self._shared or self._array is None:
+        if not self._is_raw or self._array is None:
             return False
         match self._datatype:
             case "FP16" | "BF16":
@@ -138,7 +134,7 @@ class NamedTensor:
     _raw_data = raw  # KServe's own name for it, which its tests look at
 
     def as_numpy(self) -> Array:
-        """The array, in ``shape``. Read-only where it is a view of what came in binary, or of what was set so.
+        """The array, in ``shape``: the model's own where it came over the wire, read-only where it was set.
 
         Raises InvalidInput for a datatype that is none, ValueError for a list that is no array of it.
         """
@@ -147,8 +143,8 @@ class NamedTensor:
         array = self._array
         if self._listed is not None and self._datatype == Datatype.BYTES.name:
             array = _readable(array)
-        elif self._listed is not None and not self._shared:
-            # What came as a list was always the caller's own to write into.
+        elif self._listed is not None:
+            # Others may read the body too, and under KServe it is the model's own to write into.
             array = array.copy()
         return array.reshape(self.shape)
 
@@ -162,7 +158,7 @@ class NamedTensor:
             array = _encoded(array)
         elif array.flags.writeable or array.dtype != datatype.dtype:
             array = locked(np.array(array, dtype=datatype.dtype, order="C"))
-        self._data, self._array, self._shared, self._listed = None, array, False, None
+        self._data, self._array, self._is_raw, self._listed = None, array, False, None
         if binary_data:
             size = len(tensor_to_buffer(Tensor(datatype, frozen(array))))
             if self.parameters is None:
