@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.wire.cloudevents import Sender
+if TYPE_CHECKING:
+    from pipeline.wire.cloudevents import Sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,9 @@ def environment() -> Mapping[str, str]:
 
 def sender_of(variables: Mapping[str, str]) -> Sender:
     """What replies that are events say of themselves, by KServe's variables."""
+    # What only talks (--help) need not wait for the codecs.
+    from pipeline.wire.cloudevents import Sender  # noqa: PLC0415
+
     usual = Sender()
     return Sender(
         type=variables.get("CE_TYPE") or usual.type,
