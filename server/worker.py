@@ -1,8 +1,8 @@
 """The process: models, connections, signals; and how it stops.
 
-The nurseries, outermost first: models end last; connections get the grace period; accepting is cancelled first. The
-HTTP side is Hypercorn's trio worker, put together here from its parts so that what breaks in one connection stays
-there.
+The nurseries, outermost first: models end last, and then the asyncio loop that any of them started; connections get
+the grace period; accepting is cancelled first. The HTTP side is Hypercorn's trio worker, put together here from its
+parts so that what breaks in one connection stays there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hypercorn.typing import (
 )
 from hypercorn.utils import wrap_app
 
+from pipeline.engine.asyncio_loop import asyncio_kept
 from server.config import Config
 from server.connection import Connection
 from server.controls import Controls
@@ -59,7 +60,7 @@ async def serve(
             service.owns_interrupts = True
             service.repository.own_interrupts()
             announce()
-            async with trio.open_nursery() as models:
+            async with asyncio_kept(), trio.open_nursery() as models:
                 await models.start(service.repository.serve)
                 stopping = trio.Event()
                 async with controls.taken() as asked, trio.open_nursery() as watch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import socket
@@ -127,6 +128,16 @@ def answering(*replies: bytes, seen: list[bytes] | None = None) -> Behave:
             number += 1
 
     return behave
+
+
+def doubling(connection: socket.socket) -> None:
+    """A predictor over v1: twice each instance."""
+    while True:
+        _, _, body = read_request(connection).partition(b"\r\n\r\n")
+        predictions = [2 * row for row in json.loads(body)["instances"]]
+        connection.sendall(
+            answer(json.dumps({"predictions": predictions}).encode(), head="content-type: application/json\r\n")
+        )
 
 
 def answering_and_closing(reply: bytes) -> Behave:

@@ -29,6 +29,7 @@ PIPELINE = (
 BLIND = {
     "pipeline/warmup.py": "zeros may be anything to a model, and what they do to it is told",
     "pipeline/code/annotations.py": "a user's annotation may raise anything when it is evaluated",
+    "pipeline/engine/asyncio_from_threads.py": "an error crosses to the thread that waits for it",
     "pipeline/engine/asyncio_task.py": "what would end the loop is raised by who waits for the task",
     "pipeline/engine/asyncio_threads.py": "a future hands it to who waits for it",
     "pipeline/engine/detached.py": "nobody waits for the step: its failure is for the log",

@@ -1,7 +1,7 @@
 """The asyncio loop of a trio run: in a thread of its own, for code and libraries that need one.
 
 It is one of Python's own loops, which libraries may patch, and all who hold it share it: the first starts it, the last
-stops it.
+stops it, or who keeps it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import functools
 import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import trio
 
+from pipeline.engine.asyncio_from_threads import LoopFromThreads
 from pipeline.engine.asyncio_task import AsyncioTask
 from pipeline.engine.asyncio_threads import AsyncioThreads
 from pipeline.engine.limit import Limit
@@ -27,6 +28,7 @@ _LOG = logging.getLogger("pipeline_serve")
 # What is left when the last one lets go gets to end, all together: as long as a step's `close`.
 _STOP_SECONDS = 5.0
 _SHARED: trio.lowlevel.RunVar[_Shared | None] = trio.lowlevel.RunVar("the asyncio loop", default=None)
+_KEEPER: trio.lowlevel.RunVar[AsyncExitStack | None] = trio.lowlevel.RunVar("who keeps it", default=None)
 
 
 class AsyncioLoop:
@@ -38,6 +40,8 @@ class AsyncioLoop:
         self._loop = asyncio.SelectorEventLoop()
         self._threads = AsyncioThreads()
         self._loop.set_default_executor(self._threads)
+        self.from_threads = LoopFromThreads(self._loop)  # type: ignore[abstract]
+        """The loop, for code that blocks in a thread."""
         self._token = trio.lowlevel.current_trio_token()
         self._stopped = False
         self._over = trio.Event()
@@ -211,20 +215,43 @@ async def asyncio_loop() -> AsyncIterator[AsyncioLoop]:
     if shared is None:
         shared = _Shared(AsyncioLoop())
         _SHARED.set(shared)
-    shared.holders += 1
-    try:
-        yield shared.loop
-    finally:
-        shared.holders -= 1
-        if not shared.holders:
-            _SHARED.set(None)
-            await shared.loop.stop()
+        if (keeper := _KEEPER.get()) is not None:
+            await keeper.enter_async_context(shared.held())
+    async with shared.held() as loop:
+        yield loop
+
+
+@asynccontextmanager
+async def asyncio_kept() -> AsyncIterator[None]:
+    """Within it the loop, once somebody has started it, goes on when the last one lets go.
+
+    What is bound to a loop, as a pool of connections is that a module keeps, is good for the next one to hold it.
+    Cancelled, or left by an error, the loop is stopped all the same, within seconds.
+    """
+    async with AsyncExitStack() as keeper:
+        outer = _KEEPER.get()
+        _KEEPER.set(keeper)
+        try:
+            yield
+        finally:
+            _KEEPER.set(outer)
 
 
 class _Shared:
     def __init__(self, loop: AsyncioLoop) -> None:
-        self.loop = loop
-        self.holders = 0
+        self._loop = loop
+        self._holders = 0
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[AsyncioLoop]:
+        self._holders += 1
+        try:
+            yield self._loop
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                _SHARED.set(None)
+                await self._loop.stop()
 
 
 def _name(code: object) -> str:

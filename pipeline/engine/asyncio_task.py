@@ -49,7 +49,7 @@ class AsyncioTask(Generic[T]):
         self._token = trio.lowlevel.current_trio_token()
         self._over = trio.Event()
         self._cancelled = False
-        self._task: asyncio.Task[_Outcome] | None = None
+        self._task: asyncio.Task[Outcome] | None = None
         context = contextvars.copy_context()
         # Under a blocking face it says that all of this is trio's.
         context.run(sniffio.current_async_library_cvar.set, None)
@@ -103,11 +103,11 @@ class AsyncioTask(Generic[T]):
             self._ended()
 
     @property
-    def _outcome(self) -> _Outcome:
+    def _outcome(self) -> Outcome:
         task = self._task
         if task is None or task.cancelled():
             # Before its first step; then nothing of ours has run in it.
-            return _Outcome(None, asyncio.CancelledError())
+            return Outcome(None, asyncio.CancelledError())
         return task.result()
 
     def _taken(self) -> T:
@@ -127,14 +127,14 @@ class AsyncioTask(Generic[T]):
     # ---- in the loop's thread
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(_outcome_of(self._work), name=self.what)
+        self._task = self._loop.create_task(outcome_of(self._work), name=self.what)
         self._task.add_done_callback(self._end)
 
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def _end(self, _: asyncio.Task[_Outcome]) -> None:
+    def _end(self, _: asyncio.Task[Outcome]) -> None:
         try:
             self._token.run_sync_soon(self._tell)
         except trio.RunFinishedError:
@@ -146,14 +146,16 @@ class AsyncioTask(Generic[T]):
             self._task.add_done_callback(lambda _: limit.release())
 
 
-class _Outcome(NamedTuple):
+class Outcome(NamedTuple):
+    """What came of some work, as it crosses over."""
+
     value: Any
     error: BaseException | None
 
 
-async def _outcome_of(work: Callable[[], Awaitable[Any]]) -> _Outcome:
+async def outcome_of(work: Callable[[], Awaitable[Any]]) -> Outcome:
     """Never raises: a task that raises SystemExit ends the loop, and with it everybody else's tasks."""
     try:
-        return _Outcome(await work(), None)
+        return Outcome(await work(), None)
     except BaseException as error:  # noqa: BLE001  # who waits raises it
-        return _Outcome(None, error)
+        return Outcome(None, error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -52,6 +53,8 @@ class Course:
         self._hops = {verb: hops_of(hooks_of(model, verb_of(verb))) for verb in VERBS}
         self._only_output = next(iter(signature.outputs)) if len(signature.outputs) == 1 else step.name
         self._asyncio = asyncio
+        # Code for asyncio expects its synchronous hooks on the loop's own thread, and asks there which loop runs.
+        self._asyncio_in_thread = nullcontext if asyncio is None else asyncio.from_threads.running
         self._limit: Limit | None = None
         # On the loop nothing is cancelled in the middle of synchronous code.
         self._before = trio.from_thread.check_cancelled if step.where != "loop" else lambda: None
@@ -64,8 +67,9 @@ class Course:
         request = self._request(inputs, context)
         value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
         ran = self._ran(context)
-        for hop in self._hops[context.verb]:
-            value = hop.run(value, headers, told, ran, self._before)
+        with self._asyncio_in_thread(), asked_for(context):
+            for hop in self._hops[context.verb]:
+                value = hop.run(value, headers, told, ran, self._before)
         return self._answer(value, told, request, context)
 
     async def awaited(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
@@ -160,7 +164,8 @@ class Course:
 
     async def _taken(self, work: Callable[[], None], *, context: Context) -> None:
         def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-            work()
+            with self._asyncio_in_thread():
+                work()
             return _NOTHING
 
         await alone(ThreadStep(self._name, call, None, self._one), {}, context, self._threads)

@@ -10,7 +10,7 @@ import inspect
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import trio
@@ -161,7 +161,7 @@ class _Life:
         if self._model.ready:
             return
         with harmless(f'load of step "{self._step}"'):
-            answer = await self._called(self._model.load)
+            answer = await self._begun(self._model.load)
         if answer is False or not self._model.ready:
             error = ModelNotReady(self._model.name)
             noted(error, "its load returned False" if answer is False else "its load left ready False")
@@ -169,7 +169,7 @@ class _Life:
 
     async def start(self) -> None:
         with harmless(f'start of step "{self._step}"'):
-            await self._called(self._model.start)
+            await self._begun(self._model.start)
 
     async def run_engine(self) -> None:
         """Runs beside the requests; one that fails leaves a model that is not ready, and nothing else."""
@@ -204,8 +204,21 @@ class _Life:
             _LOG.warning('model "%s": %s is not used: %s', self._model.name, name, told(error))
             return {}
 
+    async def _begun(self, hook: Callable[[], Any]) -> Any:
+        """``load`` or ``start``, which code for asyncio expects to be called where no loop runs yet."""
+        if inspect.iscoroutinefunction(hook):
+            return await self._called(hook)
+        return await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+
     async def _called(self, hook: Callable[[], Any]) -> Any:
-        if not inspect.iscoroutinefunction(hook):
-            return await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
-        awaited: Callable[[], Awaitable[Any]] = hook
-        return await (awaited() if self._asyncio is None else self._asyncio.run(awaited))
+        if inspect.iscoroutinefunction(hook):
+            awaited: Callable[[], Awaitable[Any]] = hook
+            return await (awaited() if self._asyncio is None else self._asyncio.run(awaited))
+        if self._asyncio is not None:
+            hook = functools.partial(_within, self._asyncio.from_threads.running, hook)
+        return await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+
+
+def _within(context: Callable[[], AbstractContextManager[object]], hook: Callable[[], Any]) -> Any:
+    with context():
+        return hook()

@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 import weakref
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 import anyio
 import httpx
@@ -653,3 +653,30 @@ trio.run(main)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == "threads of asyncio have not ended within 0.01 s and are left: 1\n"
+
+
+async def test_kept_it_goes_on_until_the_keeper_ends_and_is_not_started_for_it():
+    async with module.asyncio_kept():
+        assert not [thread for thread in threading.enumerate() if thread.name == "asyncio"]
+        async with asyncio_loop() as first:
+            (thread,) = {await first.run(current_thread)}
+        async with asyncio_loop() as second:
+            assert second is first
+        assert thread.is_alive()
+    assert not thread.is_alive()
+    async with asyncio_loop() as another:
+        assert another is not first
+
+
+async def test_a_keeper_that_is_cancelled_or_left_first_stops_nothing_under_whoever_holds_it():
+    with trio.CancelScope() as scope:
+        async with module.asyncio_kept():
+            async with asyncio_loop() as loop:
+                (thread,) = {await loop.run(current_thread)}
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert not thread.is_alive()
+    async with AsyncExitStack() as holder:
+        async with module.asyncio_kept():
+            loop = await holder.enter_async_context(asyncio_loop())
+        assert await loop.run(echo, 1) == (1,)

@@ -99,6 +99,74 @@ async def test_a_cancellation_reaches_the_hook_which_can_clean_up(way):
     assert model.cleaned
 
 
+@pytest.mark.parametrize("way", ["cancelled", "deadline"])
+async def test_a_cancellation_reaches_what_a_synchronous_hook_waits_for(way):
+    class Waits(Iris):
+        def __init__(self):
+            super().__init__()
+            self.begun, self.told, self.cleaned = threading.Event(), threading.Event(), False
+
+        def predict(self, payload, headers=None):
+            try:
+                return asyncio.get_event_loop().run_until_complete(self.sleep())
+            except trio.Cancelled:
+                assert self.cleaned
+                self.told.set()
+                raise
+
+        async def sleep(self):
+            try:
+                self.begun.set()
+                await asyncio.sleep(3600)
+            finally:
+                await asyncio.sleep(0)
+                self.cleaned = True
+
+    model = Waits()
+    async with opened(model) as pipeline:
+        if way == "deadline":
+            with pytest.raises(DeadlineExceeded):
+                await asked(pipeline, 0, seconds=0.05)
+        else:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(asked, pipeline, 0)
+                await trio.to_thread.run_sync(model.begun.wait)
+                nursery.cancel_scope.cancel()
+        assert await trio.to_thread.run_sync(model.told.wait, 10)
+
+
+async def test_the_deadline_of_a_synchronous_predict_travels_with_what_it_asks(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    class Asks(Iris):
+        def predict(self, payload, headers=None):
+            return asyncio.get_running_loop().run_until_complete(super().predict(payload, headers))
+
+    seen, reply = [], answer(b'{"predictions":[2]}', head="content-type: application/json\r\n")
+    with raw_server(answering(reply, seen=seen)) as server:
+        model = Asks()
+        model.predictor_host = server.url
+        async with opened(model) as pipeline:
+            assert await asked(pipeline, {"instances": [1]}) == {"predictions": [2]}
+    assert b"x-request-timeout: 59." in seen[0].lower()
+
+
+async def test_a_thread_has_no_loop_once_its_hook_has_ended():
+    class Looks(Iris):
+        def predict(self, payload, headers=None):
+            seen.append((threading.current_thread(), asyncio.get_running_loop()))
+            raise RuntimeError("mine")
+
+    def looks():
+        return threading.current_thread(), asyncio._get_running_loop()
+
+    seen = []
+    async with opened(Looks()) as pipeline:
+        with pytest.raises(RuntimeError, match="mine"):
+            await asked(pipeline, 0)
+        assert await trio.to_thread.run_sync(looks) == (seen[0][0], None)
+
+
 async def test_a_library_of_asyncio_asks_another_server():
     class Asks(Iris):
         async def predict(self, payload, headers=None):

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ from server.listen import listen
 from server.middleware import Middleware
 from server.model_server import ModelServer
 from server.registry import ModelRepository
-from tests.raw import answer, answering, raw_server
+from tests.raw import answer, answering, doubling, raw_server
 from tests.serving import PATIENCE
 
 
@@ -260,6 +261,42 @@ def test_a_repository_of_ones_own_loads_and_unloads_by_the_wire(serving):
     assert held.log == [
         "load new", "load none", "load tired", "load broken", "unload first", "load first",
     ]  # fmt: skip
+
+
+def test_the_asyncio_loop_is_one_for_as_long_as_the_server_runs(serving):
+    class Remembers(ModelRepository):
+        async def load(self, name):
+            loops.append(asyncio.get_running_loop())
+            self.update(Doubles(name))
+
+    loops = []
+    with serving(ModelServer(registered_models=Remembers("/nowhere")), [pipeline()]) as running:
+        for _ in range(2):
+            assert running.client.post("/v2/repository/models/m/load").status_code == 200
+            assert running.client.post("/v2/repository/models/m/unload").status_code == 200
+        assert loops[0] is loops[1]
+        assert not loops[0].is_closed()
+    assert loops[0].is_closed()
+
+
+def test_a_synchronous_explain_asks_the_predictor_by_the_running_loop(serving, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    class Explains(KServeModel):
+        def explain(self, payload, headers=None):
+            loop = asyncio.get_running_loop()
+            asked = [loop.run_until_complete(self.predict({"instances": [row]})) for row in payload["instances"]]
+            both = asyncio.gather(*(self.predict({"instances": [row]}) for row in payload["instances"]))
+            assert loop.run_until_complete(both) == asked
+            return {"explanations": [answer["predictions"][0] for answer in asked]}
+
+    with raw_server(doubling) as predictor:
+        model = Explains("m")
+        model.predictor_host = predictor.url.removeprefix("http://")
+        model.ready = True
+        with serving(ModelServer(), [model]) as running, ThreadPoolExecutor(8) as pool:
+            replies = pool.map(lambda _: running.ask(verb="explain"), range(16))
+            assert [reply.json() for reply in replies] == 16 * [{"explanations": [2, 4]}]
 
 
 def test_with_the_health_check_the_server_is_ready_while_the_predictor_is(argv, serving, monkeypatch):

@@ -16,6 +16,42 @@ from tests.steps.model_graphs import Asyncio, Echo, Ready, answer_of, asked, gra
 # ---- its life
 
 
+async def test_asyncios_loop_is_there_from_the_first_request_on_as_where_a_script_starts_it():
+    seen = {}
+
+    class Looks(Asyncio):
+        def look(self, hook):
+            seen[hook] = asyncio._get_running_loop() is not None
+
+        def load(self):
+            self.look("load")
+            return super().load()
+
+        def start(self):
+            self.look("start")
+
+        def get_input_types(self):
+            self.look("get_input_types")
+            return []
+
+        def healthy(self):
+            self.look("healthy")
+            return asyncio.get_running_loop().run_until_complete(self.ask())
+
+        async def ask(self):
+            return True
+
+        def predict(self, payload):
+            return payload
+
+        def stop(self):
+            self.look("stop")
+
+    async with graph(Looks) as pipeline:
+        await asked(pipeline)
+    assert seen == {"load": False, "start": False, "get_input_types": True, "healthy": True, "stop": True}
+
+
 async def test_a_class_is_made_loaded_started_and_stopped_in_threads():
     seen = []
 

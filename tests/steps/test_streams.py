@@ -102,6 +102,19 @@ async def test_a_chunk_that_is_none_is_told():
             await streamed((await asked(pipeline)).outputs["s0"])
 
 
+async def test_a_synchronous_generator_has_asyncios_loop_while_it_makes_an_item():
+    class Streams(Asyncio):
+        def predict(self, payload):
+            for number in range(payload):
+                yield asyncio.get_running_loop().run_until_complete(text(number))
+
+    async def text(number):
+        return str(number)
+
+    async with graph(Streams) as pipeline:
+        assert await streamed((await asked(pipeline, 2)).outputs["s0"]) == [b"0", b"1"]
+
+
 async def test_a_generator_on_asyncio_is_streamed_from_there():
     class Streams(Asyncio):
         async def predict(self, payload):
