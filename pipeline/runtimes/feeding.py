@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from pipeline.graph.words import listed, meant
 from pipeline.runtimes.catalog import Misfit
@@ -58,6 +61,16 @@ def fitted(name: str, value: Bound, datatype: Datatype, spec: TensorSpec | None)
             if spec is None or _has_shape(array.shape, spec.shape):
                 return value if own is datatype else Tensor(datatype, locked(value.numbers.astype(datatype.dtype)))
     raise Misfit(name, f"is {describe(value)}; the model takes {spec or datatype.name}")
+
+
+def text(name: str, value: Tensor) -> np.ndarray[Any, Any]:
+    """The elements of BYTES as text, which is what models read. Raises Misfit where one is not UTF-8."""
+    texts = np.empty(value.array.size, dtype=np.object_)
+    try:
+        texts[:] = [element.decode() for element in value.array.ravel().tolist()]
+    except UnicodeDecodeError:
+        raise Misfit(name, "is BYTES that are not UTF-8; the model reads text") from None
+    return texts.reshape(value.array.shape)
 
 
 def _has_shape(shape: Sequence[int], wanted: Sequence[int]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import told
 from pipeline.runtimes.catalog import CannotOpen, Opened, missing_extra
 from pipeline.runtimes.options import truth, whole
-from pipeline.runtimes.table import numbers, specs
+from pipeline.runtimes.table import answered, numbers, specs
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import Signature, TensorSpec
@@ -63,8 +63,7 @@ class _Model:
 
     def predict(self, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
         _, rows = numbers(inputs, self.names, self.features)
-        answer = self.answer(rows) if len(rows) else self.answer(np.ones((1, self.features)))[:0]
-        return {self.step: tensor(answer)}
+        return {self.step: tensor(answered(self.answer, rows))}
 
     def answer(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return np.asarray(self.booster.predict(rows, **self.options))

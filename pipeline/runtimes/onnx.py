@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.errors import told
 from pipeline.graph.words import listed
 from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened, Told, missing_extra
-from pipeline.runtimes.feeding import fed, fitted
+from pipeline.runtimes.feeding import fed, fitted, text
 from pipeline.runtimes.onnx_file import DATATYPES
 from pipeline.runtimes.onnx_file import tell as tell
 from pipeline.runtimes.options import whole
@@ -82,7 +82,7 @@ class _Model:
             own: fitted(name, value, _datatype(self.types[own]) or Datatype.FP32, self.known.inputs[own])
             for own, (name, value) in found.items()
         }
-        taken = {own: _text(found[own][0], value) if value.datatype is Datatype.BYTES else value.array
+        taken = {own: text(found[own][0], value) if value.datatype is Datatype.BYTES else value.array
                  for own, value in feed.items()}  # fmt: skip
         names = list(self.known.outputs)
         try:
@@ -145,15 +145,6 @@ def _told(session: Any, file: Told | None) -> Told:
 
     inputs = specs(session.get_inputs(), file.inputs if file else None)
     return Told(inputs, specs(session.get_outputs(), file.outputs if file else None))
-
-
-def _text(name: str, value: Tensor) -> np.ndarray[Any, Any]:
-    texts = np.empty(value.array.size, dtype=np.object_)
-    try:
-        texts[:] = [element.decode() for element in value.array.ravel().tolist()]
-    except UnicodeDecodeError:
-        raise Misfit(name, "is BYTES that are not UTF-8; the model reads text") from None
-    return texts.reshape(value.array.shape)
 
 
 def _unwrapped(value: Any) -> Any:

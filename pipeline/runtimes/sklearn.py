@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.errors import told
 from pipeline.graph.words import hint
 from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened, missing_extra
+from pipeline.runtimes.feeding import text
 from pipeline.runtimes.table import INPUT, check_features, specs, stacked, table
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound, Form, convert
@@ -109,12 +110,7 @@ def _predict(
 def _one(name: str, value: Bound) -> Any:
     match value:
         case Tensor(Datatype.BYTES):
-            texts = np.empty(value.array.size, dtype=np.object_)
-            try:
-                texts[:] = [element.decode() for element in value.array.ravel().tolist()]
-            except UnicodeDecodeError:
-                raise Misfit(name, "is BYTES that are not UTF-8; the model reads text") from None
-            return texts.reshape(value.array.shape)
+            return text(name, value)
         case Tensor():
             return value.numbers
         case Json(list() as rows):

@@ -87,6 +87,13 @@ def numbers(inputs: Mapping[str, Bound], names: Sequence[str], features: int) ->
     return name, matrix
 
 
+def answered(
+    ask: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], rows: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """What ``ask`` answers to the rows. To none, none of what it answers to one: libraries of trees warn, or refuse."""
+    return ask(rows) if len(rows) else ask(np.ones((1, rows.shape[1])))[:0]
+
+
 def _framed(name: str, rows: list[Any], names: Sequence[str]) -> np.ndarray[Any, Any]:
     """Rows that are JSON objects, by the names of the features where they have any; null is a missing number."""
     try:

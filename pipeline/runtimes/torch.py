@@ -131,10 +131,9 @@ def _exported(torch: Any, path: Path, device: Any) -> _Loaded:
     told = program.call_spec.out_spec.type is not dict
     outputs = [_spec(getattr(own, "meta", {}).get("val")) for own in result.args[0]] if told else []
     structure = program.call_spec.in_spec
-    unflatten = torch.utils._pytree.tree_unflatten  # noqa: SLF001  # where torch.export's own callers have it from
 
     def call(tensors: Sequence[Any]) -> Any:
-        arguments, named = unflatten(tensors, structure)
+        arguments, named = structure.unflatten(tensors)
         return module(*arguments, **named)
 
     return _Loaded(call, {name: specs[name] for name in names}, outputs, None)

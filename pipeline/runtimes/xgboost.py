@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.errors import told
 from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened, missing_extra
 from pipeline.runtimes.options import truth, whole
-from pipeline.runtimes.table import numbers, specs
+from pipeline.runtimes.table import answered, numbers, specs
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import Signature, TensorSpec
@@ -87,8 +87,7 @@ class _Model:
     def predict(self, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
         name, rows = numbers(inputs, self.names, self.features)
         try:
-            # Of no rows xgboost would warn each time.
-            answer = self._answer(rows) if len(rows) else self._answer(np.ones((1, self.features)))[:0]
+            answer = answered(self._answer, rows)
         except ValueError as error:
             if np.isfinite(rows.astype(np.float32, copy=False)).all():
                 raise

@@ -121,7 +121,7 @@ def test_head_is_get_without_a_body(client, path):
     ("method", "path", "status", "error", "allow"),
     [
         ("GET", "/nope", 404, "Not Found", None),
-        ("POST", "/v2/repository/index", 404, "Not Found", None),
+        ("POST", "/v2/repository", 404, "Not Found", None),
         ("GET", "/v2//health/live", 404, "Not Found", None),
         ("GET", "/static/x", 404, "Not Found", None),
         ("GET", "/v2/models/a%2Fb", 404, "Not Found", None),
@@ -141,6 +141,7 @@ def test_head_is_get_without_a_body(client, path):
         ("POST", "/metrics", 405, "Method Not Allowed", "GET, HEAD"),
         ("OPTIONS", "/metrics", 405, "Method Not Allowed", "GET, HEAD"),
         ("GET", "/v2/models/echo/infer", 405, "Method Not Allowed", "POST"),
+        ("GET", "/v2/repository/index", 405, "Method Not Allowed", "POST"),
         ("POST", "/v1/models/echo:foo", 405, "Method Not Allowed", "GET, HEAD"),
     ],
 )

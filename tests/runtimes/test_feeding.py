@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 
 from pipeline.runtimes.catalog import Misfit
-from pipeline.runtimes.feeding import _WIDER, fed, fitted
+from pipeline.runtimes.feeding import _WIDER, fed, fitted, text
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.signature import parse_spec
 from pipeline.tensors.tensor import Tensor, tensor
@@ -82,3 +82,10 @@ def test_the_only_input_goes_under_any_name_and_several_by_theirs():
     ]:
         with pytest.raises(Misfit, match=f"^{says}"):
             fed(inputs, dict.fromkeys(names))
+
+
+def test_bytes_become_text_in_their_shape():
+    own = tensor(np.array([["a", "é"], ["", "日"]], dtype=object))
+    assert text("x", own).tolist() == [["a", "é"], ["", "日"]]
+    with pytest.raises(Misfit, match="not UTF-8"):
+        text("x", tensor(np.array([b"\xff"], dtype=object)))
