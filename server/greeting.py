@@ -40,13 +40,9 @@ def _curl(listening: Listening, pipeline: Pipeline, graph: Path | str) -> str:
     """
     base = "http://localhost" if listening.unix_path else listening.url
     curl = ["curl", *(["--unix-socket", str(listening.unix_path)] if listening.unix_path else [])]
-    # Who takes bytes as well is given them where curl says, of itself, that they are a form.
-    typed = ["-H", "content-type: application/json"] if pipeline.expectation.takes_bytes else []
     for file, text in beside(_folder(graph)).items():
         for own in requests_to(pipeline, [text]):
-            return shlex.join(
-                [*curl, base + path_of(own.description, pipeline.name, "predict"), *typed, "-d", f"@{file}"]
-            )
+            return shlex.join([*curl, base + path_of(own.description, pipeline.name, "predict"), "-d", f"@{file}"])
     inputs = sample(pipeline.expectation)
     question = shlex.join([*curl, base + v2.encode_request(AskModel(pipeline.name)).path])
     if inputs is None:
@@ -55,4 +51,4 @@ def _curl(listening: Listening, pipeline: Pipeline, graph: Path | str) -> str:
         call = v1.encode_request(Infer(InferRequest(model=pipeline.name, inputs=inputs), "predict"))
     except InvalidInput:  # rows cannot tell every shape
         return question
-    return shlex.join([*curl, base + call.path, *typed, "-d", bytes(call.body).decode()])
+    return shlex.join([*curl, base + call.path, "-d", bytes(call.body).decode()])

@@ -17,7 +17,7 @@ import msgspec
 from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.wire.codec import Call, Reply
-from pipeline.wire.json_tensors import dump, parse
+from pipeline.wire.json_tensors import dump, parse, parses
 from pipeline.wire.media import JSON, is_json, media_of
 
 STRUCTURED = "application/cloudevents+json"
@@ -66,7 +66,11 @@ def opened(call: Call) -> tuple[Call, Event | None]:
     """
     media = media_of(call.headers)
     if media == STRUCTURED:
-        return _structured(call)
+        body = parse(call.body)
+        # As KServe: plain JSON that somebody calls an event is what it is.
+        if isinstance(body, dict) and "specversion" not in body:
+            return msgspec.structs.replace(call, json=True), None
+        return _structured(call, body)
     if media.startswith(_EVENTS):
         told = f"no {quoted(media)}; an event comes by itself, as {STRUCTURED} or with its attributes in ce- headers"
         raise InferError(Code.UNSUPPORTED_MEDIA, told, headers={"accept": f"{JSON}, {STRUCTURED}"})
@@ -111,8 +115,7 @@ def enclosed(reply: Reply, event: Event, model: str, sender: Sender, stamp: Stam
 # ---- calls
 
 
-def _structured(call: Call) -> tuple[Call, Event]:
-    body = parse(call.body)
+def _structured(call: Call, body: Any) -> tuple[Call, Event]:
     if not isinstance(body, dict):
         raise InvalidInput(f"an event is an object, got {kind(body)}")
     found = {name: own for name, own in body.items() if name not in _DATA and own is not None}
@@ -157,15 +160,7 @@ def _binary(call: Call, media: str) -> tuple[Call, Event]:
     attributes: dict[str, Value] = {name: _unquoted(name, text) for name, text in named if _NAME.fullmatch(name)}
     _check(attributes)
     says_json = media.endswith("json")
-    return msgspec.structs.replace(call, json=True if says_json else _is_json(call.body)), Event(attributes, False)
-
-
-def _is_json(body: bytes | memoryview) -> bool:
-    try:
-        parse(body)
-    except InvalidInput:
-        return False
-    return True
+    return msgspec.structs.replace(call, json=True if says_json else parses(call.body)), Event(attributes, False)
 
 
 def _check(attributes: Mapping[str, Value]) -> None:

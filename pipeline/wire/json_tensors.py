@@ -53,6 +53,15 @@ def parse(body: bytes | memoryview) -> Any:
     return value
 
 
+def parses(body: bytes | memoryview) -> bool:
+    """Whether that is a JSON value."""
+    try:
+        parse(body)
+    except InvalidInput:
+        return False
+    return True
+
+
 def _lenient(text: bytes) -> Any:
     """As ``orjson.loads``, and ``NaN`` and ``Infinity`` too. Raises ValueError or RecursionError."""
     value = json.loads(text.decode(), parse_int=_integer, parse_float=_finite)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+"""What curl says of every body, where nobody chose a type: it tells nothing of what came."""
 # KServe reads what is untyped, and what is nothing but bytes, as JSON.
 _READ_AS_JSON = frozenset({"", JSON, "text/json", "application/octet-stream"})
 

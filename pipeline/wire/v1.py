@@ -33,9 +33,9 @@ from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Raw, Said, Tensor, Value
 from pipeline.wire.cloudevents import data_of
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
-from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse
+from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse, parses
 from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
-from pipeline.wire.media import is_json, media_of
+from pipeline.wire.media import FORM, is_json, media_of
 from pipeline.wire.raw import raw_answer, raw_reply, said_inputs, said_outputs
 from pipeline.wire.reply_headers import TYPE, with_added
 from pipeline.wire.rows_and_columns import B64, COLUMNS, ROWS, from_columns, from_rows, read
@@ -68,8 +68,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
     What is no JSON by its type reaches steps that take bytes.
     """
     form = None
-    said_json = is_json(media_of(call.headers)) if call.json is None else call.json
-    if expectation.takes_bytes and not said_json:
+    if expectation.takes_bytes and not _is_json(call):
         body: Any = bytes(call.body)
         inputs: Mapping[str, Value] = {expectation.only_input or ROWS: Raw(body)}
     else:
@@ -87,6 +86,14 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
     )
     verb = route.verb or "predict"
     return Infer(request, verb), Options(rows=form != COLUMNS, verb=verb)
+
+
+def _is_json(call: Call) -> bool:
+    """By its type; where that tells nothing, by what it is."""
+    if call.json is not None:
+        return call.json
+    media = media_of(call.headers)
+    return parses(call.body) if media == FORM else is_json(media)
 
 
 def encode(result: Result, options: Options) -> Reply:

@@ -80,7 +80,7 @@ def test_its_attributes_are_headers_to_a_model_as_those_of_the_other_mode_are():
     ("event", "says"),
     [
         ([1], "an event is an object, got a list"),
-        ({}, 'event attribute "specversion" is missing'),
+        ({"id": ...}, 'event attribute "id" is missing'),
         ({"id": ""}, "event attribute \"id\" is a text, and not empty; got ''"),
         ({"source": 5}, 'event attribute "source" is a text, and not empty; got 5'),
         ({"type": None}, 'event attribute "type" is missing'),
@@ -100,6 +100,11 @@ def test_a_broken_structured_event_is_the_callers_fault(event, says):
         event = {name: own for name, own in {**ATTRIBUTES, "data": 1, **event}.items() if own is not ...}
     assert refused(structured(event)).startswith(says)
     assert "Unrecognized request format" in refused(call(b"{", **STRUCTURED))
+
+
+def test_json_that_is_called_an_event_and_has_no_version_is_what_it_is():
+    own, event = opened(call(b'{"instances": [1]}', **STRUCTURED))
+    assert (event, own.json, own.body) == (None, True, b'{"instances": [1]}')
 
 
 @pytest.mark.parametrize("media", ["application/cloudevents-batch+json", "application/cloudevents+xml"])
