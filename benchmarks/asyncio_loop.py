@@ -3,8 +3,9 @@
     python benchmarks/asyncio_loop.py
 
 The same async function in one interleaved run: on our loop; through a portal with asyncio as its backend, its future
-awaited on trio; through the same portal from a worker thread that waits; and a synchronous one in a worker thread. Then
-one item of a generator. Prints wall microseconds per call, one after another, and the ratios.
+awaited on trio; through the same portal from a worker thread that waits; from a worker thread that enters our loop; and
+a synchronous one in a worker thread. Then one item of a generator. Prints wall microseconds per call, one after
+another, and the ratios.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ async def through(portal: BlockingPortal, number: int) -> int:
     return future.result()
 
 
+def entering(loop: AsyncioLoop, number: int) -> int:
+    with loop.from_threads.running():
+        return asyncio.get_running_loop().run_until_complete(work(number))
+
+
 async def per_call(call: Callable[[int], Awaitable[object]]) -> float:
     start = time.perf_counter()
     for number in range(CALLS):
@@ -70,6 +76,9 @@ async def measure() -> None:
                 "a portal": partial(per_call, partial(through, portal)),
                 "a portal in a thread": partial(
                     per_call, lambda number: trio.to_thread.run_sync(portal.call, work, number)
+                ),
+                "a thread that enters": partial(
+                    per_call, lambda number: trio.to_thread.run_sync(entering, loop, number, abandon_on_cancel=True)
                 ),
                 "a thread": partial(per_call, lambda number: trio.to_thread.run_sync(abs, number)),
                 "an item": partial(per_item, loop),

@@ -68,6 +68,16 @@ class LoopFromThreads(asyncio.AbstractEventLoop):
     def __repr__(self) -> str:
         return f"<{self._loop!r}, seen from a thread>"
 
+    def stands_for(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return self._loop is loop
+
+    def __eq__(self, other: object) -> bool:
+        """Over there it is equal to the loop: what was made with it asks ``asyncio.current_task`` for its task."""
+        return other is self or (other is self._loop and self._is_here)
+
+    def __hash__(self) -> int:
+        return hash(self._loop)
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """Within it ``asyncio.get_running_loop`` answers with this, in this thread, which is one of trio's."""
@@ -206,6 +216,19 @@ class LoopFromThreads(asyncio.AbstractEventLoop):
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
             return  # it is closed: nothing runs there any more
+
+
+class SharedLoop(asyncio.SelectorEventLoop):
+    """Python's own, that knows the threads to which it is lent.
+
+    ``asyncio.gather`` asks its first task for the loop, and makes all others with that.
+    """
+
+    def create_task(self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
+        match _get_running_loop():
+            case LoopFromThreads() as seen if seen.stands_for(self):
+                return seen.create_task(coro, **options)
+        return super().create_task(coro, **options)
 
 
 class _Crossing(Generic[T]):

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import trio
 
-from pipeline.engine.asyncio_from_threads import LoopFromThreads
+from pipeline.engine.asyncio_from_threads import LoopFromThreads, SharedLoop
 from pipeline.engine.asyncio_task import AsyncioTask
 from pipeline.engine.asyncio_threads import AsyncioThreads
 from pipeline.engine.limit import Limit
@@ -37,7 +37,7 @@ class AsyncioLoop:
     def __init__(self) -> None:
         """Begins its thread. Raises OSError where the process has no file descriptors left."""
         # Not what a policy makes: nobody can patch uvloop.
-        self._loop = asyncio.SelectorEventLoop()
+        self._loop = SharedLoop()
         self._threads = AsyncioThreads()
         self._loop.set_default_executor(self._threads)
         self.from_threads = LoopFromThreads(self._loop)  # type: ignore[abstract]

@@ -121,7 +121,10 @@ async def test_what_is_awaitable_may_be_waited_for(loop):
     assert await in_thread(loop, work) == ["awaited", "called soon", "called later", "in time", "from anywhere"]
 
 
-async def test_gathered_coroutines_wait_side_by_side_again_and_again(loop):
+@pytest.mark.parametrize("debug", [False, True])
+async def test_gathered_coroutines_wait_side_by_side_again_and_again(loop, debug):
+    """In its debug mode asyncio refuses what is done to a loop from another thread."""
+
     def work():
         seen = asyncio.get_running_loop()
         barrier = asyncio.Barrier(3)
@@ -130,6 +133,7 @@ async def test_gathered_coroutines_wait_side_by_side_again_and_again(loop):
             await barrier.wait()
             return number
 
+        seen.set_debug(debug)
         return [seen.run_until_complete(asyncio.gather(*map(meet, range(3)))) for _ in range(20)]
 
     assert await in_thread(loop, work) == 20 * [[0, 1, 2]]
@@ -209,6 +213,16 @@ async def test_many_threads_wait_at_once(loop):
         for number in range(5):
             nursery.start_soon(ask, number)
     assert sorted(found) == [(number, str(number)) for number in range(5)]
+
+
+async def test_what_was_made_in_a_thread_knows_the_task_that_uses_it(loop):
+    seen = await in_thread(loop, asyncio.get_running_loop)
+
+    async def task():
+        return asyncio.current_task(seen) is asyncio.current_task() is not None
+
+    assert await loop.run(task)
+    assert await in_thread(loop, lambda: asyncio.current_task(seen)) is None
 
 
 async def test_a_coroutine_may_use_what_was_made_in_a_thread_on_the_loop(loop):
