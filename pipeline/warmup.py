@@ -1,6 +1,6 @@
 """``warmup``: one call of a step before its model is ready, so that no caller waits for what is made at the first.
 
-A model is called with zeros where it is known what it takes, any step with a request from a file that its author names.
+With zeros, where its model or the graph's schema tells what it takes; or with a request from a file that it names.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import trio
 from pipeline.engine.place import alone
 from pipeline.engine.step import Context, OpenStep
 from pipeline.errors import InferError, told
-from pipeline.graph.dag import Graph
+from pipeline.graph.dag import Graph, needed_by
 from pipeline.graph.edges import Interfaces
+from pipeline.graph.reaching import reaching
 from pipeline.graph.source import Fault
-from pipeline.graph.spec import REQUEST, StepSpec
-from pipeline.tensors.message import InferRequest
+from pipeline.graph.spec import StepSpec
+from pipeline.tensors.message import InferRequest, Verb
 from pipeline.tensors.sample import sample
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
-from pipeline.tensors.tensor import Raw
+from pipeline.tensors.tensor import Raw, Value
 from pipeline.wire.json_tensors import parse
 from pipeline.wire.written import request_in, written_in
 
@@ -30,7 +31,6 @@ SECONDS = 60.0
 """What a warm-up gets: kernels are compiled within it, and whoever waits for a server waits no longer."""
 # Zeros of more elements are no warm-up any more: 64 MiB of FP32.
 _MOST_ELEMENTS = 2**24
-_BY_DEFAULT = frozenset({"model"})
 
 
 class CannotWarmUp(Exception):
@@ -75,27 +75,51 @@ class WarmUp:
     async def step(self, step: StepSpec) -> Warmed | None:
         """Calls the step once, where it is to be; None where it is not, or nothing is known of what it takes.
 
-        Zeros may be nothing that the model was made for: a failure of them is told, no more. Raises CannotWarmUp where
+        Zeros may be nothing that the step was made for: a failure of them is told, no more. Raises CannotWarmUp where
         the author's own request fails. Cancelled, as the step; a thread is left to end by itself.
         """
-        if step.warmup is False or (step.warmup is None and step.action not in _BY_DEFAULT):
+        if step.warmup is False or (step.warmup is None and not self._by_default(step)):
             return None
         specs = self._specs(step)
-        request = self._from_file(step, step.warmup, specs) if isinstance(step.warmup, str) else self._zeros(specs)
-        if request is None:
+        if isinstance(step.warmup, str):
+            request = self._from_file(step, step.warmup, specs)
+            inputs = request.inputs
+        elif (zeros := _zeros(specs)) is not None:
+            inputs = zeros
+            request = InferRequest(
+                model=self.graph.spec.name, inputs=_zeros(self.graph.spec.inputs) or inputs, id="warmup"
+            )
+        else:
             return None
-        warmed = await self._call(step, request)
+        warmed = await self._call(step, inputs, request)
         if warmed.reason is not None and isinstance(step.warmup, str):
             raise CannotWarmUp(f'step "{step.name}": warmup: "{step.warmup}" failed: {warmed.reason}')
         return warmed
 
-    async def _call(self, step: StepSpec, request: InferRequest) -> Warmed:
+    def _by_default(self, step: StepSpec) -> bool:
+        """A model is; other steps where they neither ask servers or other steps nor do what nobody waits for.
+
+        What only handles call gets its inputs from code, and nobody declared those.
+        """
+        own = self.opened[step.name]
+        within = own.where is None and own.handles is None and not step.detached and step in self.graph.planned
+        return step.action == "model" or within
+
+    def _verb(self, step: StepSpec) -> Verb:
+        """What the step is asked for: an explanation only where it has part in no prediction."""
+        graph = self.graph
+        explains, predicts = (
+            step.name in needed_by(graph.dag, graph.output.get(verb, ())) for verb in ("explain", "predict")
+        )
+        return "explain" if explains and not predicts else "predict"
+
+    async def _call(self, step: StepSpec, inputs: Mapping[str, Value], request: InferRequest) -> Warmed:
         # The step's own timeout is for a step that is warm.
         own = replace(self.opened[step.name], timeout=None)
         start, reason = time.perf_counter(), None
         with trio.move_on_after(SECONDS) as scope:
             try:
-                outputs = await alone(own, request.inputs, Context(request, scope.deadline), self.threads)
+                outputs = await alone(own, inputs, Context(request, scope.deadline, self._verb(step)), self.threads)
                 for value in outputs.values():
                     await _closed(value)
             except Exception as error:  # noqa: BLE001  # a library's or the author's; told, and judged by who asks
@@ -103,10 +127,6 @@ class WarmUp:
         if scope.cancelled_caught:
             reason = f"it took longer than {SECONDS:.0f} s"
         return Warmed(time.perf_counter() - start, reason)
-
-    def _zeros(self, specs: Mapping[str, TensorSpec]) -> InferRequest | None:
-        inputs = sample(Expectation(Signature(specs)), most=_MOST_ELEMENTS) if specs else None
-        return None if inputs is None else InferRequest(model=self.graph.spec.name, inputs=inputs, id="warmup")
 
     def _from_file(self, step: StepSpec, file: str, specs: Mapping[str, TensorSpec]) -> InferRequest:
         parameters = self.interfaces[step.name].parameters
@@ -125,12 +145,18 @@ class WarmUp:
         return request
 
     def _specs(self, step: StepSpec) -> Mapping[str, TensorSpec]:
-        """What the step takes, as far as its model, its author or the schema said."""
+        """What the step takes: by what its model told, or by the schema; else by annotations, for who asked for it."""
         learned = self.learned.get(step.name, Signature()).inputs
-        declared = {own.name: own.spec for own in self.interfaces[step.name].parameters if own.spec is not None}
-        if learned or declared:
-            return learned or declared
-        return self.graph.spec.inputs if [str(own) for own in step.references] == [REQUEST] else {}
+        if step.action == "model" and learned:
+            return learned
+        found = reaching(step, self.graph, self.interfaces, self.learned)
+        if found or not step.warmup:
+            return found
+        return learned or {own.name: own.spec for own in self.interfaces[step.name].parameters if own.spec is not None}
+
+
+def _zeros(specs: Mapping[str, TensorSpec]) -> Mapping[str, Value] | None:
+    return sample(Expectation(Signature(specs)), most=_MOST_ELEMENTS) if specs else None
 
 
 async def _closed(value: object) -> None:

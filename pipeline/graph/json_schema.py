@@ -265,7 +265,7 @@ _STEP: Schema = {
     "warmup": or_variable(
         {
             "anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}],
-            "description": "Called once before the model is ready: with zeros, as models are, or a request from a file",
+            "description": "One call before the model is ready: with zeros, or a request from a file; false: none",
             "examples": [False, "request.json"],
         }
     ),
