@@ -1,4 +1,4 @@
-"""XGBoost boosters, from the files that ``save_model`` writes. They predict as KServe's XGBoost server."""
+"""XGBoost boosters, from the files that ``save_model`` writes or wrote. They predict as KServe's XGBoost server."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ SUFFIXES = (".bst", ".json", ".ubj", ".xgb")
 PARAMS = ("nthread", "output_margin")
 
 _HEAD = 1024
+# What its own binary format begins with, which came before UBJSON and which xgboost 3.1 reads no more.
+_BINARY = b"binf"
+_FROM_BINARY = '; it is in the old binary format, which xgboost before 3.1 loads, and save_model("model.ubj") rewrites'
 
 
 def recognizes(head: bytes) -> bool:
-    """JSON, or its binary kin, whose first key is that of a booster."""
-    return head.lstrip()[:1] == b"{" and b"learner" in head
+    """JSON, or its binary kin, whose first key is that of a booster; or the binary format of old."""
+    return head.startswith(_BINARY) or (head.lstrip()[:1] == b"{" and b"learner" in head)
 
 
 def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -> Opened:
@@ -43,9 +46,11 @@ def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -
         raise missing_extra(path, "xgboost", "xgboost") from None
     margin = truth(params, "output_margin")
     nthread = whole(params, "nthread", threads)
+    is_old = False
     try:
         data = path.read_bytes()
-        if not recognizes(data[:_HEAD]) or not data.rstrip().endswith(b"}"):
+        is_old = data.startswith(_BINARY)
+        if not is_old and not (recognizes(data[:_HEAD]) and data.rstrip().endswith(b"}")):
             # xgboost reads past the end of a file that was cut short, and takes the process down.
             raise CannotOpen(f"{path} is no booster that was saved as JSON or UBJSON, or was cut short")
         booster = xgboost.Booster({"nthread": nthread})
@@ -53,7 +58,8 @@ def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -
         booster.load_model(bytearray(data))
         config = json.loads(booster.save_config())
     except (xgboost.core.XGBoostError, OSError, ValueError) as error:
-        raise CannotOpen(f"{path} is no booster that this xgboost can load: {_words(told(error))}") from error
+        way_out = _FROM_BINARY if is_old else ""
+        raise CannotOpen(f"{path} is no booster that this xgboost can load: {_words(told(error))}{way_out}") from error
     linear = config["learner"]["gradient_booster"]["name"] == "gblinear"
     # xgboost's documentation: predictions are safe in threads where the booster is of trees.
     guard = threading.Lock() if linear else nullcontext()

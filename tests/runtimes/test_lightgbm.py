@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.blueprint import from_model_file
 from pipeline.runtimes.catalog import CannotOpen, Misfit
 from pipeline.runtimes.lightgbm import open_model, recognizes
 from pipeline.tensors.tensor import tensor
+from pipeline_serve import Pipeline
+from storage import Storage
 
 lightgbm = pytest.importorskip("lightgbm", reason="lightgbm makes and runs the models")
 
@@ -85,3 +88,15 @@ def test_its_files_are_known_by_their_first_line(tmp_path):
     assert recognizes(saved(tmp_path, trained("binary")).read_bytes()[:1024])
     assert not recognizes(b"numpy==2\n")
     assert not recognizes(b"")
+
+
+async def test_a_booster_by_itself_predicts_as_kserves_server(tmp_path):
+    path = saved(tmp_path, trained("multiclass", ["a", "b", "c"]), "churn.bst")
+    theirs = lightgbm.Booster(model_file=path)
+    rows = [*X[:3].tolist(), [float("nan"), 1.0, -1.0]]
+    async with Pipeline.from_blueprint(from_model_file(path, Storage({}))) as model:
+        by_matrix = await model.infer({"x": rows})
+        by_name = await model.infer({name: [row[place] for row in rows] for place, name in enumerate("abc")})
+    # That server hands on a matrix of what came in JSON, or a frame where objects did.
+    assert by_matrix["predict"].tolist() == theirs.predict(np.array(rows)).tolist()
+    assert by_name["predict"].tolist() == theirs.predict(pd.DataFrame(rows, columns=["a", "b", "c"])).tolist()

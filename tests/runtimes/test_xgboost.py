@@ -113,18 +113,39 @@ def test_what_is_no_booster_says_so_without_xgboosts_stack(tmp_path, content):
     assert "/src/" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_binary_format_of_old_is_for_the_xgboost_that_knows_it(tmp_path):
+    booster = trained(*CASES["softprob"][:2])
+    path = tmp_path / "m.bst"
+    try:
+        path.write_bytes(booster.save_raw("deprecated"))
+    except ValueError:  # from 3.1 on
+        path.write_bytes(b"binf" + bytes(500))
+        with pytest.raises(
+            CannotOpen, match=r"can load: .*; it is in the old binary format, which xgboost before 3\.1"
+        ):
+            open_model(path, "m", {}, 1)
+    else:
+        answer = open_model(path, "m", {}, 1).predict({"x": tensor(X)})["m"].array
+        assert answer.tolist() == booster.predict(xgboost.DMatrix(X)).tolist()
+
+
 def test_its_files_are_known_by_their_beginning(tmp_path):
     booster = trained(*CASES["binary"][:2])
     assert recognizes(saved(tmp_path, booster).read_bytes()[:1024])
     assert recognizes(b'{\n  "learner": {')
+    assert recognizes(b"binf\0\0\0?")
     assert not recognizes(b'{"instances": [[1]]}')
     assert not recognizes(b"tree\nversion=v4\n")
 
 
-async def test_a_booster_by_itself_is_a_model(tmp_path):
-    booster = trained(*CASES["binary"][:2])
-    drawn = from_model_file(saved(tmp_path, booster, "churn.bst"), Storage({}))
-    async with Pipeline.from_blueprint(drawn) as model:
-        answer = await model.infer({"x": X[:3].tolist()})
+async def test_a_booster_by_itself_predicts_as_kserves_server(tmp_path):
+    path = saved(tmp_path, trained(*CASES["softprob"][:2]), "churn.bst")
+    rows = [*X[:3].tolist(), [float("nan"), 1.0, -1.0]]
+    # As that server has it: the bytes of the file, and a matrix of what came in JSON, both with a number of threads.
+    theirs = xgboost.Booster(params={"nthread": 1}, model_file=bytearray(path.read_bytes()))
+    expected = theirs.predict(xgboost.DMatrix(np.array(rows), nthread=1)).tolist()
+    async with Pipeline.from_blueprint(from_model_file(path, Storage({}))) as model:
+        answer = await model.infer({"x": rows})
     assert model.name == "churn"
-    assert answer["predict"].tolist() == booster.predict(xgboost.DMatrix(X[:3])).tolist()
+    assert answer["predict"].tolist() == expected
