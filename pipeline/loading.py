@@ -36,7 +36,7 @@ class Loading:
     certain: dict[str, Signature] = field(default_factory=dict)
 
     async def load(self, stack: AsyncExitStack, threads: trio.CapacityLimiter, tell: Callable[[Event], None]) -> None:
-        """Opens every step into ``stack``, then warms up those that want it.
+        """Opens every step into ``stack``, warms up those that want it, and asks those that answer for themselves.
 
         Raises what the first step raises that cannot be opened, with a note that names it. Cancelled, what is open is
         in the stack.
@@ -52,6 +52,7 @@ class Loading:
         for step in drawn.graph.steps:
             if (warmed := await warm_up.step(step)) is not None:
                 tell(StepWarmed(spec.name, spec.version, step.name, warmed.seconds, warmed.reason))
+        await self.standing.look()
 
     async def _open(self, step: StepSpec, stack: AsyncExitStack) -> None:
         drawn = self.drawn

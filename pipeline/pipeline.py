@@ -38,7 +38,7 @@ from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.loading import Loading
 from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
 from pipeline.steps.catalog import Storage, harmless
-from pipeline.steps.readiness import Ready, Standing
+from pipeline.steps.readiness import Readiness, Standing
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
 
@@ -200,7 +200,7 @@ class Pipeline:
             self._told_waiting.add(step)
             self.tell(LimitReached(self.name, step, 1))
 
-    def _turned(self, step: str, readiness: Ready) -> None:
+    def _turned(self, step: str, readiness: Readiness) -> None:
         self.loaded_once = self.loaded_once or self._standing.is_there
         self.tell(readiness.turned(self.name, self.version, step, readiness.reason))
 
@@ -235,19 +235,23 @@ class Pipeline:
         seconds, specs = (None if timeout is None else budget), self.signature.inputs
         request = asked_in_process(self.name, self.version, specs, inputs, outputs, parameters, headers, seconds, id)
         with self.visits.inside():
-            await self.look_ready(min(self.deadlines[verb], budget))
             async with self.admitted(verb, budget) as allowance:
                 return await whole(await self.answer(request, verb, allowance))
         raise AssertionError("a request that is out of time raises")
 
     def admitted(self, verb: Verb, budget: float) -> AbstractAsyncContextManager[Allowance]:
-        """A place inside the graph within ``limit`` and ``queue``, for the verb's deadline or ``budget`` (seconds).
+        """A place inside the graph within ``limit`` and ``queue``, once models that answer for themselves say that they
+        are ready; all of it for the verb's deadline or ``budget`` (seconds).
 
-        Raises ModelNotReady, Overloaded, and DeadlineExceeded when time is up, in the queue or inside. Cancelled, the
-        place is given up.
+        Raises ModelNotReady, then InferError (UNIMPLEMENTED) as ``require``, Overloaded, and DeadlineExceeded when time
+        is up, before the queue, in it or inside. Cancelled, the place is given up.
         """
-        self.require_ready()
-        return admitted(self.admission, min(self.deadlines[verb], budget))
+        look = functools.partial(self._look_able, verb)
+        return admitted(self.admission, min(self.deadlines[verb], budget), look)
+
+    async def _look_able(self, verb: Verb) -> None:
+        await self.look_ready()
+        self.require(verb)
 
     @property
     def is_ready(self) -> bool:
@@ -260,10 +264,14 @@ class Pipeline:
         if not self._standing.ready:
             raise ModelNotReady(self.name, self._standing.told)
 
-    async def look_ready(self, budget: float = math.inf) -> None:
-        """As ``require_ready``, once models that answer for themselves are asked, for ``budget`` (seconds) at most."""
+    async def look_ready(self) -> None:
+        """As ``require_ready``, once models that answer for themselves are asked, beside each other, for two seconds.
+
+        Raises ModelNotReady. Cancelled, an async ``healthy`` is cancelled, one in a thread ends by itself, and what was
+        known of the model is known on.
+        """
         if self.state is State.READY:
-            await self._standing.look(budget)
+            await self._standing.look()
         self.require_ready()
 
     def require(self, verb: Verb) -> None:

@@ -220,7 +220,7 @@ class Repository:
         try:
             with asked.scope:
                 for pipeline in await self._replace(name, found):
-                    await pipeline.look_ready(pipeline.deadlines["predict"])
+                    await pipeline.look_ready()
                 asked.error = None
         except ModelNotFound as error:
             self._forget(name)
@@ -286,7 +286,7 @@ class Repository:
                 for held in fresh:
                     opening.start_soon(nursery.start, self._hold, held)
             for held in fresh if ready else ():
-                await held.pipeline.look_ready(held.pipeline.deadlines["predict"])
+                await held.pipeline.look_ready()
         except BaseException as error:  # noqa: BLE001  # it is raised again, without the nursery's group around it
             self._let_go(fresh)
             raise bare(error) from None

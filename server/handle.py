@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -63,7 +63,9 @@ Page = Callable[[Mapping[str, str]], Reply | Awaitable[Reply]]
 FindPage = Callable[[str], Page | None]
 """The page at a path, as things are now."""
 
+T = TypeVar("T")
 _READING = ("GET", "HEAD")
+_GOES_ON = ", and goes on; the index has its end"
 # 256 KiB of JSON take some 5 ms to read, and odd ones ten times that; a trip to a thread takes 0.05.
 _LARGE = 2**18
 # 64 KiB take some 0.7 ms to code.
@@ -121,7 +123,8 @@ async def handle(  # a call is all of this
     An answer that is a stream is sent over ``wire`` while it is made; then nothing is left to send of the reply, and a
     wire that was not told its end is to be cut, so that the caller sees that something is missing.
 
-    Never raises but for cancellation, which cancels the request and every step below it and leaves nothing behind.
+    Never raises but for cancellation, which cancels the request and every step below it. A load or an unload that has
+    begun goes on, and a step that computes in a thread ends by itself.
     """
     start = time.perf_counter()
     known_as = request_id(headers)
@@ -190,35 +193,35 @@ async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Se
             plain = to_plain(call.headers, service.max_body)
             call = msgspec.structs.replace(call, body=await read_body())
             command, _, _ = await _read(match, call, plain, match.model, match.version, Expectation())
-    return match.codec.encode(await _told(service, command, header_timeout(call.headers)), None)
+    return match.codec.encode(await _executed(service, command, header_timeout(call.headers)), None)
 
 
-async def _told(service: Service, command: Command, patience: float) -> Result:
-    """What a command for the server comes to. A change of what it serves is waited for, ``patience`` seconds at most:
-    then DeadlineExceeded is raised and it goes on, as where the caller leaves.
+async def _executed(service: Service, command: Command, patience: float) -> Result:
+    """What a command for the server comes to, waited for ``patience`` seconds at most: then DeadlineExceeded is raised.
+
+    A change of what it serves goes on then, as where it is cancelled.
     """
     repository = service.repository
     match command:
         case AskIndex(ready):
-            return Index(await repository.index(ready=ready))
+            return Index(await _within(patience, repository.index(ready=ready)))
         case LoadModel(model):
             service.require_going_on()
-            await _within(patience, repository.load(model))
+            await _within(patience, repository.load(model), _GOES_ON)
             return Loaded(model)
         case UnloadModel(model):
-            await _within(patience, repository.unload(model))
+            await _within(patience, repository.unload(model), _GOES_ON)
             return Unloaded(model)
         case Infer():
             raise AssertionError("an inference request is run, not asked")
         case question:
-            return await _ask(service, question)
+            return await _within(patience, _ask(service, question))
 
 
-async def _within(seconds: float, change: Coroutine[Any, Any, None]) -> None:
-    with trio.move_on_after(seconds) as scope:
-        await change
-    if scope.cancelled_caught:
-        raise DeadlineExceeded(f"this takes longer than {format_duration(seconds)}, and goes on; the index has its end")
+async def _within(seconds: float, work: Coroutine[Any, Any, T], then: str = "") -> T:
+    with trio.move_on_after(seconds):
+        return await work
+    raise DeadlineExceeded(f"this takes longer than {format_duration(seconds)}{then}")
 
 
 async def _infer(
@@ -226,11 +229,9 @@ async def _infer(
 ) -> Reply:
     pipeline = service.repository.get(match.model, match.version)
     with pipeline.visits.inside():
-        # Before anything that is wrong with the call, as in KServe: it may be right in a moment.
-        await pipeline.look_ready(pipeline.deadlines[verb])
-        pipeline.require(verb)
-        plain = to_plain(call.headers, service.max_body)
+        # Not ready goes before anything that is wrong with what is asked, as in KServe: it may be right in a moment.
         async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
+            plain = to_plain(call.headers, service.max_body)
             call = msgspec.structs.replace(call, body=await read_body())
             route = match.route
             asked = (pipeline.name, pipeline.version, pipeline.expectation)

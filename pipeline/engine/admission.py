@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -16,7 +16,7 @@ from pipeline.graph.words import listed
 
 
 class Allowance:
-    """The time that one request has, from its admission on."""
+    """The time that one request has, from when it asks for admission on."""
 
     __slots__ = ("_scope", "_start", "seconds", "where")
 
@@ -40,14 +40,20 @@ class Allowance:
 
 
 @asynccontextmanager
-async def admitted(places: Limit, seconds: float) -> AsyncIterator[Allowance]:
-    """A place within the limit and its queue, for so many seconds.
+async def admitted(
+    places: Limit, seconds: float, look: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[Allowance]:
+    """A place within the limit and its queue, once ``look`` has raised nothing; all of that for so many seconds.
 
-    Raises Overloaded, and DeadlineExceeded when time is up, in the queue or inside, whose ``internals`` say where.
-    Cancelled, the place is given up.
+    Raises what ``look`` raises, Overloaded, and DeadlineExceeded when time is up, before the queue, in it or inside,
+    whose ``internals`` say where. Cancelled, the place is given up.
     """
     with trio.move_on_after(seconds) as scope:
         allowance = Allowance(scope, seconds)
+        if look is not None:
+            allowance.where = "while the model was asked whether it is healthy"
+            await look()
+            allowance.where = "in the model's queue"
         await places.acquire()
         allowance.where = "before its first step"
         try:

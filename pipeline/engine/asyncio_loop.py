@@ -209,9 +209,11 @@ class _Turns(Generic[T]):
 async def asyncio_loop() -> AsyncIterator[AsyncioLoop]:
     """The one asyncio loop of this trio run, good until the context ends; the last to leave stops it.
 
-    Raises OSError where none can be made. Cancelled, or left by an error, it is stopped all the same, within seconds.
+    Who comes while it stops waits for that, and begins another one. Raises OSError where none can be made. Cancelled,
+    or left by an error, it is stopped all the same, within seconds.
     """
-    shared = _SHARED.get()
+    while (shared := _SHARED.get()) is not None and shared.is_stopping:
+        await shared.stopped.wait()
     if shared is None:
         shared = _Shared(AsyncioLoop())
         _SHARED.set(shared)
@@ -241,6 +243,11 @@ class _Shared:
     def __init__(self, loop: AsyncioLoop) -> None:
         self._loop = loop
         self._holders = 0
+        self.stopped = trio.Event()
+
+    @property
+    def is_stopping(self) -> bool:
+        return not self._holders
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[AsyncioLoop]:
@@ -250,8 +257,11 @@ class _Shared:
         finally:
             self._holders -= 1
             if not self._holders:
-                _SHARED.set(None)
-                await self._loop.stop()
+                try:
+                    await self._loop.stop()
+                finally:
+                    _SHARED.set(None)
+                    self.stopped.set()
 
 
 def _name(code: object) -> str:

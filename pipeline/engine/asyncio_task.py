@@ -59,8 +59,8 @@ class AsyncioTask(Generic[T]):
         """What the work gives, or raises; what is no Exception, as a CancelledError of its own, as WrongAnswer.
 
         Cancelled, it is cancelled, and has a few seconds to end; what it gives or raises then is what came of it. After
-        them it is told of in the log, and left to end by itself. With ``leaving`` it is about to end, and is cancelled
-        only after these seconds.
+        them it is told of in the log, and left to end by itself. With ``leaving`` it has been asked to end, and is
+        cancelled only after these seconds.
         """
         try:
             await self._over.wait()
@@ -70,7 +70,6 @@ class AsyncioTask(Generic[T]):
             with trio.move_on_after(CLEANUP_SECONDS, shield=True):
                 await self._over.wait()
             if not self._over.is_set():
-                self.cancel()
                 self._leave()
                 raise
             if isinstance(self._outcome.error, asyncio.CancelledError):
@@ -86,7 +85,9 @@ class AsyncioTask(Generic[T]):
             self._soon(self._cancel)
 
     def _leave(self) -> None:
-        _LOG.warning("%s runs on: it has not ended within %g s of its cancellation", self.what, CLEANUP_SECONDS)
+        since = "its cancellation" if self._cancelled else "being closed, and is cancelled now"
+        self.cancel()
+        _LOG.warning("%s runs on: it has not ended within %g s of %s", self.what, CLEANUP_SECONDS, since)
         if self._limit is not None:
             self._limit.keep()
             self._soon(self._release)

@@ -19,7 +19,7 @@ from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.plugins import plugins
-from pipeline.steps.readiness import Ready
+from pipeline.steps.readiness import Readiness
 from pipeline.tensors.signature import Signature
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Call:
     blocking: bool
     signature: Signature = Signature()
     certain: bool = False
-    readiness: Ready | None = None
+    readiness: Readiness | None = None
     where: str | None = None
     loop: AsyncioLoop | None = None
     limited: Callable[[Limit], object] | None = None

@@ -36,13 +36,13 @@ _NOTHING: Mapping[str, Value] = {}
 
 
 class Course:
-    """How an open model answers. ``asyncio``: where its async hooks run, None for this loop.
+    """How an open model answers. ``loop``: asyncio's, where its async hooks run there; None for this one.
 
     ``at_once``: how many synchronous hooks may run beside each other.
     """
 
     def __init__(
-        self, step: StepSpec, model: Model, signature: Signature, asyncio: AsyncioLoop | None, at_once: int
+        self, step: StepSpec, model: Model, signature: Signature, loop: AsyncioLoop | None, at_once: int
     ) -> None:
         self._name = step.name
         self._detached = step.detached
@@ -52,9 +52,9 @@ class Course:
         self._dialect = model.dialect
         self._hops = {verb: hops_of(hooks_of(model, verb_of(verb))) for verb in VERBS}
         self._only_output = next(iter(signature.outputs)) if len(signature.outputs) == 1 else step.name
-        self._asyncio = asyncio
+        self._loop = loop
         # Code for asyncio expects its synchronous hooks on the loop's own thread, and asks there which loop runs.
-        self._asyncio_in_thread = nullcontext if asyncio is None else asyncio.from_threads.running
+        self._asyncio_in_thread = nullcontext if loop is None else loop.from_threads.running
         self._limit: Limit | None = None
         # On the loop nothing is cancelled in the middle of synchronous code.
         self._before = trio.from_thread.check_cancelled if step.where != "loop" else lambda: None
@@ -84,8 +84,8 @@ class Course:
                         value = await self._in_thread(
                             functools.partial(hop.run, value, headers, told, ran, self._before), context
                         )
-                    case Manner.AWAITED if self._asyncio is not None:
-                        value = await self._asyncio.run(
+                    case Manner.AWAITED if self._loop is not None:
+                        value = await self._loop.run(
                             hop.awaited, value, headers, told, ran, what=f'step "{self._name}"', limit=self._limit
                         )
                     case Manner.AWAITED:
@@ -144,7 +144,7 @@ class Course:
         context.answer.headers |= {str(name).lower(): str(text) for name, text in told.items()}
         match result:
             case AsyncIterator():
-                return {self._name: Raw(result if self._asyncio is None else self._asyncio.iterate(result))}
+                return {self._name: Raw(result if self._loop is None else self._loop.iterate(result))}
             case Iterator():
                 in_thread = functools.partial(self._taken, context=context)
                 return {self._name: Raw(from_thread(result, in_thread))}

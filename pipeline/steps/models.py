@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("pipeline_serve")
 # What a class may call the parameter that is given the name of the graph.
 _NAMES = ("name", "model_name")
+# As many as trio has for all; one that hangs is asked by each request, and takes none of those of others.
+_PROBES = 40
 _HOOKS = ("preprocess", "validate", "postprocess")
 
 
@@ -108,26 +110,25 @@ async def open_model(step: StepSpec, home: Home, target: Model | type[Model]) ->
     ``stop`` gets a few seconds, cancelled or not.
     """
     async with AsyncExitStack() as stack:
-        asyncio = None
+        loop = None
         if (step.where or target.dialect.place) == "asyncio":
             from pipeline.engine.asyncio_loop import asyncio_loop  # noqa: PLC0415  # few graphs need asyncio at all
 
-            asyncio = await stack.enter_async_context(asyncio_loop())
+            loop = await stack.enter_async_context(asyncio_loop())
         model = await _made(step, home, target) if isinstance(target, type) else target
-        life = _Life(step.name, model, asyncio)
+        life = _Life(step.name, model, loop)
         await life.load()
         stack.push_async_callback(life.stop)
         await life.start()
         if model.engine:
             await stack.enter_async_context(meanwhile(life.run_engine))
         signature = await _signature(life)
-        where = await stack.enter_async_context(predictors(step.name, model, asyncio))
-        course = Course(step, model, signature, asyncio, step.limit or 1)
+        where = await stack.enter_async_context(predictors(step.name, model, loop))
+        course = Course(step, model, signature, loop, step.limit or 1)
         # What `load` puts in the place of a hook counts too.
         blocking = is_blocking(target) and is_blocking(model)
         call = course.blocking if blocking else course.awaited
         health = Health(lambda: model.ready, life.why_not_healthy if has_own(model, "healthy") else None)
-        await health.look()
         server = await stack.enter_async_context(predictor_watched(model))
         readiness = health if server is None else Both(health, server)
         yield Call(
@@ -151,10 +152,11 @@ async def _signature(life: _Life) -> Signature:
 class _Life:
     """The hooks of a model that are no part of a request, each where it belongs."""
 
-    def __init__(self, step: str, model: Model, asyncio: AsyncioLoop | None) -> None:
+    def __init__(self, step: str, model: Model, loop: AsyncioLoop | None) -> None:
         self._step = step
         self._model = model
-        self._asyncio = asyncio
+        self._loop = loop
+        self._probes = trio.CapacityLimiter(_PROBES)
 
     async def load(self) -> None:
         """Loads it, where it is not ready yet. Raises ModelNotReady where that is what it says, or what it raises."""
@@ -191,7 +193,7 @@ class _Life:
                 await self._called(stop)
 
     async def why_not_healthy(self) -> str | None:
-        return None if await self._called(self._model.healthy) else "its healthy says no"
+        return None if await self._called(self._model.healthy, self._probes) else "its healthy says no"
 
     async def types(self, name: str) -> Mapping[str, Any]:
         """What ``get_input_types`` or ``get_output_types`` tells, by tensor name."""
@@ -210,13 +212,13 @@ class _Life:
             return await self._called(hook)
         return await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
 
-    async def _called(self, hook: Callable[[], Any]) -> Any:
+    async def _called(self, hook: Callable[[], Any], threads: trio.CapacityLimiter | None = None) -> Any:
         if inspect.iscoroutinefunction(hook):
             awaited: Callable[[], Awaitable[Any]] = hook
-            return await (awaited() if self._asyncio is None else self._asyncio.run(awaited))
-        if self._asyncio is not None:
-            hook = functools.partial(_within, self._asyncio.from_threads.running, hook)
-        return await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+            return await (awaited() if self._loop is None else self._loop.run(awaited))
+        if self._loop is not None:
+            hook = functools.partial(_within, self._loop.from_threads.running, hook)
+        return await trio.to_thread.run_sync(hook, abandon_on_cancel=True, limiter=threads)
 
 
 def _within(context: Callable[[], AbstractContextManager[object]], hook: Callable[[], Any]) -> Any:

@@ -58,7 +58,7 @@ def asked_for(context: Context) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def predictors(step: str, model: Model, asyncio: AsyncioLoop | None) -> AsyncIterator[str | None]:
+async def predictors(step: str, model: Model, loop: AsyncioLoop | None) -> AsyncIterator[str | None]:
     """Within it the model can ask the servers that it names; gives their URLs, for the log, None where it has none.
 
     Connects to nobody yet. Raises ValueError for a host that is none, or a protocol that is not ours. Cancelled, every
@@ -73,24 +73,24 @@ async def predictors(step: str, model: Model, asyncio: AsyncioLoop | None) -> As
         return
     async with AsyncExitStack() as stack:
         for server in servers.values():
-            await stack.enter_async_context(_opened(server.peer, asyncio))
+            await stack.enter_async_context(_opened(server.peer, loop))
         stack.enter_context(asking(model, _Predictor(step, model, servers)))
         yield " and ".join(dict.fromkeys(server.peer.url for server in servers.values()))
 
 
 @asynccontextmanager
-async def _opened(peer: Peer, asyncio: AsyncioLoop | None) -> AsyncIterator[None]:
-    if asyncio is None:
+async def _opened(peer: Peer, loop: AsyncioLoop | None) -> AsyncIterator[None]:
+    if loop is None:
         async with peer, meanwhile(peer.close_idle):
             yield
         return
-    await asyncio.run(peer.__aenter__)
+    await loop.run(peer.__aenter__)
     try:
-        async with meanwhile(functools.partial(asyncio.run, peer.close_idle)):
+        async with meanwhile(functools.partial(loop.run, peer.close_idle)):
             yield
     finally:
         with anyio.CancelScope(shield=True):
-            await asyncio.run(peer.__aexit__)
+            await loop.run(peer.__aexit__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from pipeline.errors import InferError
 from pipeline.model import Model
 from pipeline.steps.predictor import Server, server_of
-from pipeline.steps.readiness import Readiness, watched
+from pipeline.steps.readiness import Watched, watched
 from pipeline.steps.secrets import secrets_of
 from pipeline.steps.upstream import unready
 from pipeline.tensors.message import AskModelReady, ModelReady
 
 
 @asynccontextmanager
-async def predictor_watched(model: Model) -> AsyncIterator[Readiness | None]:
+async def predictor_watched(model: Model) -> AsyncIterator[Watched | None]:
     """What is known of the predictor, asked again and again until the context ends; None where it does not count.
 
     Raises ValueError for a host or a protocol that is none. Cancelled, its connection is closed.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 import trio
 
+from pipeline.engine.failure import bare
 from pipeline.errors import told
 from pipeline.observe import ModelTurned, RemoteTurned
 from pipeline.steps.meanwhile import meanwhile
@@ -22,15 +23,52 @@ _INTERVAL, _PATIENCE = 1.0, 2.0
 _SOON, _SELDOM = 0.25, 5.0
 
 
-class Readiness:
-    """What is known now. ``reason``: why it is not ready, for the log; None where it is."""
+class Readiness(Protocol):
+    """What may be ready or not while a step is open, as it is known now. Belongs to the loop."""
+
+    on_change: Callable[[], None] | None
+    """Called right where it changed."""
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def reason(self) -> str | None:
+        """Why it is not ready, for the log; None where it is."""
+        ...
+
+    @property
+    def is_there(self) -> bool:
+        """Whether all is there that is needed, ready or not."""
+        ...
+
+    @property
+    def asks(self) -> bool:
+        """Whether ``look`` asks anybody."""
+        ...
+
+    @property
+    def turned(self) -> type[RemoteTurned | ModelTurned]:
+        """What is told of a change."""
+        ...
+
+    def told(self, step: str) -> str | None:
+        """What a caller is told of it, where that is more than that the model is not ready."""
+        ...
+
+    async def look(self) -> None:
+        """Asks who answers for itself, for two seconds at most. Cancelled, what was known is known on."""
+        ...
+
+
+class Watched:
+    """A server that is asked all the time."""
 
     turned = RemoteTurned
+    asks = False
 
     def __init__(self) -> None:
         self.reason: str | None = "it was not asked yet"
         self.on_change: Callable[[], None] | None = None
-        """Called in the loop, right where it changed."""
 
     @property
     def ready(self) -> bool:
@@ -42,11 +80,10 @@ class Readiness:
         return self.ready
 
     def told(self, step: str) -> str:
-        """What a caller is told of it."""
         return f'The server that step "{step}" calls is not ready.'
 
-    async def look(self, _: float = 0) -> None:
-        """Nothing to do: it is looked at all the time."""
+    async def look(self) -> None:
+        """Nothing to do: a task of its own asks."""
 
     def set(self, reason: str | None) -> None:
         changed = (reason is None) != self.ready
@@ -75,7 +112,6 @@ class Health:
 
     @property
     def reason(self) -> str | None:
-        """For the log; None where it is ready."""
         return self._answer or (None if self.ready else "its ready is False")
 
     @property
@@ -87,11 +123,15 @@ class Health:
         """KServe says no more than that it is not ready."""
         return None
 
-    async def look(self, seconds: float = math.inf) -> None:
-        """Asks it, where there is somebody to ask, for so long at most. Cancelled, what was known is known on."""
+    @property
+    def asks(self) -> bool:
+        return self._ask is not None
+
+    async def look(self) -> None:
+        """Asks its own ``healthy``, where it has one. Cancelled, that is cancelled, and what was known is known on."""
         if self._ask is None:
             return
-        reason = await _asked(self._ask, min(seconds, _PATIENCE))
+        reason = await _asked(self._ask)
         before, self._answer = self.ready, reason
         if self.ready != before and self.on_change is not None:
             self.on_change()
@@ -100,7 +140,7 @@ class Health:
 class Both:
     """A model's own word, and the server that it counts on."""
 
-    def __init__(self, health: Health, server: Readiness) -> None:
+    def __init__(self, health: Health, server: Watched) -> None:
         self._health = health
         self._server = server
         self.on_change: Callable[[], None] | None = None
@@ -125,29 +165,32 @@ class Both:
     def told(self, step: str) -> str | None:
         return self._health.told(step) if self._server.ready else self._server.told(step)
 
-    async def look(self, seconds: float = math.inf) -> None:
-        """Asks the model, as ``Health.look``; the server is looked at all the time."""
-        await self._health.look(seconds)
+    @property
+    def asks(self) -> bool:
+        return self._health.asks
+
+    async def look(self) -> None:
+        """Asks the model, as ``Health.look``; the server is asked all the time."""
+        await self._health.look()
 
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change()
 
 
-Ready = Readiness | Health | Both
-"""What may be ready or not while a step is open."""
-
-
 class Standing:
     """What the steps of an open model depend on, by step."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Ready] = {}
+        self._known: dict[str, Readiness] = {}
+        self._asked: list[Readiness] = []
 
-    def add(self, step: str, readiness: Ready) -> None:
+    def add(self, step: str, readiness: Readiness) -> None:
         self._known[step] = readiness
+        if readiness.asks:
+            self._asked.append(readiness)
 
-    def heard(self, turned: Callable[[str, Ready], None]) -> None:
+    def heard(self, turned: Callable[[str, Readiness], None]) -> None:
         """Tells of each that changes from now on, and of those that are not ready now."""
         for step, readiness in self._known.items():
             readiness.on_change = partial(turned, step, readiness)
@@ -168,22 +211,31 @@ class Standing:
         """What a caller is told of the first that is not ready."""
         return next((own.told(step) for step, own in self._known.items() if not own.ready), None)
 
-    async def look(self, seconds: float) -> None:
-        """Asks those that answer for themselves, each for so long at most. Cancelled, what was known is known on."""
-        for readiness in tuple(self._known.values()):
-            await readiness.look(seconds)
+    async def look(self) -> None:
+        """Asks those that answer for themselves, beside each other. Cancelled, what was known is known on."""
+        if len(self._asked) <= 1:
+            # Most often; a nursery takes as long as the rest of a small request.
+            for readiness in self._asked:
+                await readiness.look()
+            return
+        try:
+            async with trio.open_nursery() as nursery:
+                for readiness in self._asked:
+                    nursery.start_soon(readiness.look)
+        except BaseException as error:  # noqa: BLE001  # it is raised again, without the nursery's group around it
+            raise bare(error) from None
 
 
 @asynccontextmanager
-async def watched(ask: Ask) -> AsyncIterator[Readiness]:
+async def watched(ask: Ask) -> AsyncIterator[Watched]:
     """Asks once before it goes on, and then until the context ends. Cancelled, the task that asks has ended."""
-    known = Readiness()
+    known = Watched()
     known.set(await _asked(ask))
     async with meanwhile(partial(_watch, ask, known)):
         yield known
 
 
-async def _watch(ask: Ask, known: Readiness) -> None:
+async def _watch(ask: Ask, known: Watched) -> None:
     pause = _SOON
     while True:
         if known.ready:
@@ -195,10 +247,10 @@ async def _watch(ask: Ask, known: Readiness) -> None:
         known.set(await _asked(ask))
 
 
-async def _asked(ask: Ask, seconds: float = _PATIENCE) -> str | None:
-    with trio.move_on_after(seconds):
+async def _asked(ask: Ask) -> str | None:
+    with trio.move_on_after(_PATIENCE):
         try:
             return await ask()
         except Exception as error:  # noqa: BLE001  # it would close the open model, for a question about another one
             return f"asking failed with {told(error)}"
-    return f"no answer within {seconds:g} s"
+    return f"no answer within {_PATIENCE:g} s"

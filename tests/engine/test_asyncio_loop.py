@@ -454,6 +454,35 @@ async def test_closed_in_a_cancelled_scope_it_is_closed_and_not_cancelled(loop):
     assert seen == ["cancelled 0"]
 
 
+async def test_closed_and_past_its_seconds_it_is_told_of_and_cancelled_then(loop, caplog, mock_clock):
+    closing, cancelled = Flag(), Flag()
+
+    async def numbers():
+        try:
+            yield 1
+        finally:
+            closing.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+    async def use():
+        async with aclosing(loop.iterate(numbers())) as items:
+            await anext(items)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(use)
+        await closing.on_trio()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await wait_all_tasks_blocked()
+            mock_clock.jump(CLEANUP_SECONDS)
+            await cancelled.on_trio()
+    what = f"asyncio code {numbers.__qualname__}"
+    assert caplog.messages == [f"{what} runs on: it has not ended within 3 s of being closed, and is cancelled now"]
+
+
 @pytest.mark.parametrize("swallows", [False, True])
 async def test_cancelled_in_the_middle_of_an_item_it_is_cancelled(loop, swallows):
     begun, seen = Flag(), []
@@ -539,6 +568,39 @@ async def test_all_hold_one_and_the_last_stops_it():
     assert not thread.is_alive()
     async with asyncio_loop() as another:
         assert another is not first
+
+
+async def test_who_comes_while_it_stops_waits_for_that_and_begins_another():
+    cancelled, release, seen = Flag(), Flag(), []
+
+    async def stubborn():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+            await release.on_asyncio()
+
+    async def begin():
+        seen.append(asyncio.create_task(stubborn()))
+        await asyncio.sleep(0)
+
+    async def hold(work):
+        async with asyncio_loop() as loop:
+            seen.append(await loop.run(current_thread))
+            await loop.run(work)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hold, begin)
+        await cancelled.on_trio()
+        for _ in range(2):
+            nursery.start_soon(hold, echo)
+        await wait_all_tasks_blocked()
+        assert len(seen) == 2
+        release.set()
+    ended, _, *others = seen
+    assert len(others) == 2
+    assert ended not in others
+    assert others[0] is others[1]
 
 
 async def current_thread():

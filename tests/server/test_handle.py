@@ -19,7 +19,7 @@ from pipeline.errors import Code, InferError
 from pipeline.pipeline import State
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
-from pipeline_serve import Context, Pipeline, Step
+from pipeline_serve import Context, Model, Pipeline, Step
 from server.access import Answered
 from server.handle import Service, handle, request_id
 from server.log import _with_request
@@ -399,6 +399,23 @@ async def test_a_server_that_stops_loads_nothing_more_and_may_be_rid_of_a_model(
     assert (await ask(own, Body(b""), load))[:2] == (503, {"error": "Server is not ready. It is draining."})
     assert (await ask(own, Body(b""), unload))[:2] == (200, {"name": "m", "unload": True})
     assert pipeline.state is State.CLOSED
+
+
+async def test_the_caller_s_time_covers_what_a_model_is_asked_of_its_health(autojump_clock):
+    class Hangs(Model):
+        async def healthy(self):
+            await trio.sleep_forever()
+
+        async def predict(self, payload):
+            return payload
+
+    pipeline, own = service(Hangs("m"))
+    async with pipeline:
+        for path, method in ((PREDICT, "POST"), ("/v1/models/m", "GET"), ("/v2/models/m/ready", "GET")):
+            for headers, status, seconds in ({"x_request_timeout": "50ms"}, 504, 0.05), ({}, 503, 2):
+                body, start = Body(), trio.current_time()
+                assert (await ask(own, body, path, method, **headers))[0] == status
+                assert (trio.current_time() - start, body.asked) == (pytest.approx(seconds), False)
 
 
 async def test_a_change_of_what_is_served_is_waited_for_as_long_as_its_caller_says(nursery, autojump_clock):

@@ -30,7 +30,6 @@ async def asked(pipeline, body=0, verb="predict", seconds=60.0, headers=None, **
         headers=headers or {},
         **request,
     )
-    await pipeline.look_ready()
     async with pipeline.admitted(verb, seconds) as allowance:
         return await pipeline.answer(request, verb, allowance)
     raise AssertionError("a request that is out of time raises")

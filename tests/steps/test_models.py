@@ -5,9 +5,10 @@ import threading
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from pipeline import blueprint
-from pipeline.errors import Code, InferError, ModelNotReady
+from pipeline.errors import Code, DeadlineExceeded, InferError, ModelNotReady
 from pipeline.observe import ModelTurned
 from pipeline_serve import GraphFaults, Model, Step
 from pipeline_serve import _pipeline as ours
@@ -381,25 +382,87 @@ async def test_a_health_of_its_own_is_asked_each_time_and_told_when_it_turns(is_
     assert turned == ["its healthy says no", None]
 
 
+class Hangs(Echo):
+    """Healthy when it opens, and then without an answer."""
+
+    opened = False
+
+    async def healthy(self):
+        if self.opened:
+            await trio.sleep_forever()
+        self.opened = True
+        return True
+
+
 async def test_one_that_hangs_is_not_ready(autojump_clock):
-    calls = []
-
-    class Hangs(Echo):
-        async def healthy(self):
-            calls.append(trio.current_time())
-            if len(calls) > 1:
-                await trio.sleep_forever()
-            return True
-
     events = []
     async with graph(Hangs) as pipeline:
         pipeline.observers.append(events.append)
-        for seconds in (0.5, 60):
+        for ask in (pipeline.look_ready, lambda: asked(pipeline)):
             start = trio.current_time()
             with pytest.raises(ModelNotReady):
-                await pipeline.look_ready(seconds)
-            assert trio.current_time() - start == min(seconds, 2.0)
-    assert [event.reason for event in events if isinstance(event, ModelTurned)] == ["no answer within 0.5 s"]
+                await ask()
+            assert trio.current_time() - start == 2.0
+    assert [event.reason for event in events if isinstance(event, ModelTurned)] == ["no answer within 2 s"]
+
+
+@pytest.mark.parametrize("graphs_own", [True, False])
+async def test_whose_time_is_up_before_it_answers_is_told_that_and_nothing_is_known_of_its_health(
+    autojump_clock, graphs_own
+):
+    async with graph(Hangs, deadline="500ms" if graphs_own else "1h") as pipeline:
+        with pytest.raises(DeadlineExceeded, match="its deadline of 500 ms") as raised:
+            await asked(pipeline, seconds=3600 if graphs_own else 0.5)
+        assert (trio.current_time(), pipeline.is_ready) == (0.5, True)
+    assert raised.value.internals == "time was up while the model was asked whether it is healthy"
+
+
+async def test_what_its_health_takes_is_of_the_request_s_time(autojump_clock):
+    class Slow(Echo):
+        async def healthy(self):
+            await trio.sleep(0.9)
+            return True
+
+        async def predict(self, payload):
+            await trio.sleep(0.9)
+
+    async with graph(Slow, deadline="1s") as pipeline:
+        start = trio.current_time()
+        with pytest.raises(DeadlineExceeded, match="its deadline of 1 s"):
+            await pipeline.infer({"x": 1})
+        assert trio.current_time() - start == pytest.approx(1)
+
+
+async def test_several_are_asked_beside_each_other(autojump_clock):
+    class Never(Echo):
+        async def healthy(self):
+            await trio.sleep_forever()
+
+    async with graph(Never, Never, Never) as pipeline:
+        assert trio.current_time() == 2.0
+        with pytest.raises(ModelNotReady):
+            await pipeline.look_ready()
+        assert (trio.current_time(), pipeline.is_ready) == (4.0, False)
+
+
+async def test_a_health_that_never_ends_takes_no_thread_of_others():
+    release = threading.Event()
+
+    class Stuck(Echo):
+        opened = False
+
+        def healthy(self):
+            if self.opened:
+                release.wait()
+            self.opened = True
+            return True
+
+    async with graph(Stuck) as pipeline, trio.open_nursery() as nursery:
+        for _ in range(60):
+            nursery.start_soon(pipeline.look_ready)
+        await wait_all_tasks_blocked()
+        assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+        release.set()
 
 
 async def test_one_that_is_loaded_and_not_healthy_keeps_no_server_waiting():
