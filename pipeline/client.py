@@ -215,18 +215,18 @@ class Client:
         """The names of all models. Raises InferError."""
         return tuple((await self._asked(AskModels(), Models, timeout)).names)
 
-    # ---- its repository, in either protocol; what is cancelled goes on at the server
+    # ---- its repository, in either protocol; cancelled, each closes its connection
 
     async def load(self, model: str, *, timeout: float | str | None = None) -> None:
         """Has the server serve what lies in its repository under that name now; returns once it does.
 
         Raises ModelNotFound for a name that is nowhere; ModelNotReady, which says why it cannot be, and then the older
-        one serves on; DeadlineExceeded, after which it may be loaded still: ``index`` tells.
+        one serves on; DeadlineExceeded, after which, as after a cancellation, it may be loaded still: ``index`` tells.
         """
         await self._asked(LoadModel(named(model, "")[0]), Loaded, timeout)
 
     async def unload(self, model: str, *, timeout: float | str | None = None) -> None:
-        """Ends that model, in all versions; returns after its last request. Raises ModelNotFound, InferError."""
+        """Ends that model, in all versions, after its last request; cancelled, it ends too. Raises ModelNotFound."""
         await self._asked(UnloadModel(named(model, "")[0]), Unloaded, timeout)
 
     async def index(self, *, ready: bool = False, timeout: float | str | None = None) -> tuple[ModelState, ...]:

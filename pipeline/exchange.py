@@ -9,7 +9,8 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -32,6 +33,8 @@ _CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 # More than any server reads in the header; it is no bound.
 _LONGEST = 1e9
 _SHORTEST = 1e-6
+# Seconds before a connection is tried for the third time: the second comes at once, and each pause is twice the last.
+_FIRST_PAUSE = 0.5
 # As on the server: a megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
 _LARGE = 2**20
 
@@ -46,6 +49,20 @@ async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:
 
 class NotConnected(InferError):
     """No connection came about: nothing of the call has reached anybody."""
+
+
+async def connecting(attempt: Callable[[], Awaitable[T]], retries: int, *failures: type[Exception]) -> T:
+    """What the attempt gives. One that raises one of ``failures``, with which nothing was sent yet, is tried again.
+
+    The pauses are httpx's own. Raises what the last one raises. Cancelled, so is the attempt.
+    """
+    pause = 0.0
+    for _ in range(retries):
+        with suppress(*failures):
+            return await attempt()
+        await anyio.sleep(pause)
+        pause = pause * 2 or _FIRST_PAUSE
+    return await attempt()
 
 
 class Peer:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 _UNKNOWN = "-"
 
 
-class Answered(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Answered:
     """A call ended; for the access log. ``seconds`` of wall time, ``size`` of the reply's body in bytes.
 
     ``status`` 499: the client left before its reply. ``whole``: nothing is missing of the body that was begun.

@@ -8,6 +8,7 @@ import functools
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -16,72 +17,120 @@ from pipeline.errors import told
 
 _LOG = logging.getLogger("pipeline_serve")
 
+_Call = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """What a server that runs is reached by."""
+
+    nursery: trio.Nursery
+    token: trio.lowlevel.TrioToken = field(default_factory=trio.lowlevel.current_trio_token)
+    stop: trio.Event = field(default_factory=trio.Event)
+
 
 class Controls:
-    """Of one server at a time. A stop that is asked for before it serves is heard as soon as it does."""
+    """Of one run of a server. A stop that is asked for before it serves is heard as soon as it does."""
 
     def __init__(self) -> None:
         self._asked = False
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._stop = trio.Event()
-        self._nursery: trio.Nursery | None = None
-        self._early: list[Callable[[], Awaitable[Any]]] = []
+        self._serving: _Serving | None = None
+        self._over = False
+        self._early: list[_Call] = []
         self._lock = threading.Lock()
 
     def stop(self) -> None:
         """Asks it to stop. Returns at once; may be called in a signal handler, in any thread and in the loop itself."""
-        self._asked = True  # first, and looked at last: whichever way the two threads run, it is seen
-        if self._token is not None:
+        # No lock: a handler interrupts whoever holds it. Set first, and looked at last: whichever way two threads run,
+        # it is seen.
+        self._asked = True
+        serving = self._serving
+        if serving is not None:
             with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._stop.set)
+                serving.token.run_sync_soon(serving.stop.set)
 
     def call(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Runs it in the server's loop. From a thread it is waited for, and raises what it raises.
 
         Who is on a loop, be it the server's or asyncio's, cannot wait, nor can who comes before the server serves: what
-        it raises then is for the log.
+        it raises then is for the log. Raises RuntimeError where the server has stopped, or stops before the end of it.
         """
+        call = functools.partial(function, *args)
         with self._lock:
-            if self._token is None:
-                self._early.append(functools.partial(function, *args))
+            serving = self._serving
+            if serving is None and not self._over:
+                self._early.append(call)
                 return
-        if _on_a_loop():
-            self._token.run_sync_soon(self._begin, functools.partial(function, *args))
-        else:
-            trio.from_thread.run(function, *args, trio_token=self._token)
+        try:
+            if serving is None:
+                raise _stopped()
+            if _on_a_loop():
+                serving.token.run_sync_soon(self._begin, call)
+            else:
+                trio.from_thread.run(self._waited_for, call, trio_token=serving.token)
+        except (trio.RunFinishedError, trio.Cancelled):
+            raise _stopped() from None
 
     @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[trio.Event]:
-        """The event of a stop that is asked for, while a server runs; then all is forgotten. In trio's loop.
+        """The event of a stop that is asked for, while the server runs: once. In trio's loop.
 
         What is called meanwhile runs within, and is cancelled at the end. Cancelled, the same.
         """
-        async with trio.open_nursery() as self._nursery:
-            self._stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            serving = _Serving(nursery)
             with self._lock:
-                self._token = trio.lowlevel.current_trio_token()
+                self._serving = serving
                 early, self._early = self._early, []
             if self._asked:
-                self._stop.set()
+                serving.stop.set()
             for call in early:
                 self._begin(call)
             try:
-                yield self._stop
+                yield serving.stop
             finally:
-                self._token, self._asked = None, False
-                self._nursery.cancel_scope.cancel()
+                with self._lock:
+                    self._serving, self._over = None, True
+                nursery.cancel_scope.cancel()
 
-    def _begin(self, call: Callable[[], Awaitable[Any]]) -> None:
-        if self._nursery is not None and self._token is not None:
-            self._nursery.start_soon(_alone, call)
+    # ---- in the loop
+
+    def _begin(self, call: _Call) -> None:
+        """Where the server has stopped meanwhile, nobody is left to tell."""
+        if self._serving is not None:
+            self._serving.nursery.start_soon(_alone, call)
+
+    async def _waited_for(self, call: _Call) -> None:
+        """In a task of trio's own, for a thread: the work itself is among the rest, whose end ends it."""
+        if self._serving is None:
+            raise _stopped()
+        ended, raised = trio.Event(), [_stopped()]
+
+        async def work() -> None:
+            try:
+                await call()
+                raised.clear()
+            except Exception as error:  # noqa: BLE001  # the thread raises it
+                raised[:] = [error]
+            finally:
+                ended.set()
+
+        self._serving.nursery.start_soon(work)
+        await ended.wait()
+        if raised:
+            raise raised.pop()
 
 
-async def _alone(call: Callable[[], Awaitable[Any]]) -> None:
+async def _alone(call: _Call) -> None:
     """What goes wrong in it ends nothing else."""
     try:
         await call()
     except Exception as error:  # noqa: BLE001  # who asked for it does not wait
         _LOG.error("what was asked of the server failed: %s", told(error), exc_info=error)
+
+
+def _stopped() -> Exception:
+    return RuntimeError("the server has stopped")
 
 
 def _on_a_loop() -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline.graph.units import duration, size
-from pipeline.graph.words import hint, later
+from pipeline.graph.words import hint, later, yes_or_no
 from server.access import line_form
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
@@ -26,7 +26,6 @@ _KSERVE = {
 _IN_SECONDS = frozenset({"timeout-keep-alive"})  # where KServe counts in bare numbers
 # Where KServe takes a word that says yes or no (its strtobool), and we have a pair of flags.
 _SWITCHES = {"enable-docs-url": "ui", "enable-latency-logging": "latency-log"}
-_YES, _NO = frozenset({"y", "yes", "t", "true", "on", "1"}), frozenset({"n", "no", "f", "false", "off", "0"})
 
 
 class KserveSpelling(click.Command):
@@ -71,9 +70,10 @@ def _switch(flag: str, name: str, word: str) -> str:
 
 def is_yes(word: str) -> bool:
     """KServe's ``strtobool``. Raises ValueError for a word that says neither."""
-    if word.lower() not in _YES | _NO:
+    yes = yes_or_no(word)
+    if yes is None:
         raise ValueError(f'is true or false, not "{word}"')
-    return word.lower() in _YES
+    return yes
 
 
 def kserve_name(name: str) -> str:

@@ -8,10 +8,9 @@ import sys
 import time
 import traceback
 from contextvars import ContextVar, Token
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-
-import msgspec
 
 from pipeline.engine.detached import log as log_detached
 from pipeline.errors import told
@@ -104,7 +103,7 @@ def answered(event: Answered, form: str | None = None) -> None:
         broke = "" if event.whole else ", broken off"
         _ACCESS.info("%s %s %d %.1f ms %d B%s", method, path, event.status, ms, event.size, broke, extra=extra)
     else:
-        _ACCESS.info("%s", written(form, msgspec.structs.replace(event, method=method, path=path)), extra=extra)
+        _ACCESS.info("%s", written(form, replace(event, method=method, path=path)), extra=extra)
 
 
 def latency(event: Event) -> None:

@@ -85,7 +85,11 @@ async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallab
 
 
 def _wants_asyncio(error: Exception) -> bool:
-    """Whether it came of there being no loop of asyncio: from within asyncio, or by what Python or trio say then."""
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
-    within = any(str(frame.f_globals.get("__name__")).partition(".")[0] == "asyncio" for frame in frames)
-    return within or any(words in text_of(error) for words in ("no running event loop", "asyncio"))
+    """Whether it was raised by asyncio's code, in Python or in C, or by trio of what only asyncio can wait for."""
+    match error:
+        case RuntimeError() if text_of(error) == "no running event loop":
+            return True
+        case TypeError() if text_of(error).startswith("trio.run received unrecognized yield message"):
+            return True
+    *_, (last, _) = traceback.walk_tb(error.__traceback__)
+    return str(last.f_globals.get("__name__")).partition(".")[0] == "asyncio"

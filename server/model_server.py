@@ -98,7 +98,7 @@ class ModelServer:
         self._config = replace(config, ready="now") if counts else config
         self._storage = storage_of(self._config, self._metrics)
         self._registered = Registered(self.registered_models, self._pipeline_of)
-        self._repository: Repository | None = None
+        self._serving: tuple[Repository, Controls] | None = None
 
     # ---- models
 
@@ -120,10 +120,12 @@ class ModelServer:
                 pipeline = self._registered.pipeline(name, model)
                 self.registered_models.update(model, name)
         _LOG.info("Registering model: %s", name)
-        if self._repository is None:
+        serving = self._serving
+        if serving is None:
             return
+        repository, controls = serving
         try:
-            self._controls.call(self._repository.add, pipeline)
+            controls.call(repository.add, pipeline)
         except BaseException:
             self._registered.forget(name)
             raise
@@ -140,7 +142,7 @@ class ModelServer:
                 "start() blocks until the server stops, and this thread runs a trio loop: "
                 "await trio.to_thread.run_sync(server.start, models)"
             )
-        if self._repository is not None:
+        if self._serving is not None:
             raise RuntimeError("this server serves already; register_model adds to what it serves")
         self._register_ready(models)
         config, told = self._config, self._told
@@ -152,14 +154,15 @@ class ModelServer:
         if told.enable_grpc:
             _LOG.info("gRPC is not served yet, only HTTP is; enable_grpc=False, or --enable_grpc false, says the same")
         pipelines = list(self._registered)
-        self._repository = Repository(pipelines, self._registered)
+        repository = Repository(pipelines, self._registered)
+        self._serving = repository, self._controls
         shown = [(pipeline, "") for pipeline in pipelines]
         observers = [(pipeline, [*pipeline.observers]) for pipeline in pipelines]
-        self._repository.observe(self._registered.observe)
+        repository.observe(self._registered.observe)
         try:
-            code = serve(self._repository, config, self._metrics, shown, controls=self._controls, middleware=self.app)
+            code = serve(repository, config, self._metrics, shown, controls=self._controls, middleware=self.app)
         finally:
-            self._repository = None
+            self._serving, self._controls = None, Controls()
             for pipeline, own in observers:
                 pipeline.observers[:] = own
         if code:
@@ -187,7 +190,7 @@ class ModelServer:
                     ready = True
                     self.register_model(model)
                 case _:
-                    raise RuntimeError("Model type should be 'BaseKServeModel'")
+                    raise RuntimeError(f"Model type should be 'Model' or 'Pipeline', not '{type(model).__name__}'")
         if models and not ready:
             raise NoModelReady(models)
 

@@ -30,6 +30,13 @@ _MOST_LISTED = 10
 _MOST_COMPARED = 200
 # Names come from callers too, and comparing a megabyte letter by letter takes the loop's time.
 _LONGEST_WORD = 100
+# The words of command lines in KServe's spelling, in any case.
+_YES, _NO = frozenset({"y", "yes", "t", "true", "on", "1"}), frozenset({"n", "no", "f", "false", "off", "0"})
+
+
+def yes_or_no(word: str) -> bool | None:
+    """What a word says of the two; None where it says neither."""
+    return True if word.lower() in _YES else False if word.lower() in _NO else None
 
 
 def later(what: str) -> str:

@@ -19,7 +19,7 @@ import msgspec
 from pipeline.asking import size_of
 from pipeline.engine.step import Context
 from pipeline.errors import DeadlineExceeded, InferError
-from pipeline.exchange import NotConnected, Peer, in_thread_if_large
+from pipeline.exchange import NotConnected, Peer, connecting, in_thread_if_large
 from pipeline.graph.units import format_duration
 from pipeline.graph.words import VERBS
 from pipeline.hooks import Headers
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from pipeline.engine.asyncio_loop import AsyncioLoop
 
 _FORWARDED = (*TRACE, REQUEST_ID_HEADER)
-# Seconds before a connection is tried again, doubled each time: as httpx, which KServe tells how often.
-_FIRST_PAUSE = 0.5
 # They describe the body and the connection of the one reply; and each server names itself and its time.
 _OF_ONE_REPLY = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "date", "inference-header-content-length"}
@@ -153,15 +151,10 @@ class _Predictor:
         context = _ASKED_FOR.get(None)
         seconds = min(server.seconds, math.inf if context is None else context.remaining())
         with anyio.move_on_after(seconds):
-            for attempt in range(server.retries + 1):
-                if attempt:
-                    await anyio.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
-                try:
-                    return await server.peer.exchange(call)
-                except InferError as error:
-                    if attempt < server.retries and isinstance(error, NotConnected):
-                        continue
-                    raise lost(self._step, error, secrets_of(server.peer.url, call.headers)) from None
+            try:
+                return await connecting(functools.partial(server.peer.exchange, call), server.retries, NotConnected)
+            except InferError as error:
+                raise lost(self._step, error, secrets_of(server.peer.url, call.headers)) from None
         spent = format_duration(server.seconds if seconds == server.seconds else max(seconds, 0.0))
         told = f'step "{self._step}": the server that it calls did not answer within {spent}'
         raise DeadlineExceeded(told, internals=f"{call.method} {server.peer.url}{call.path}")

@@ -8,8 +8,7 @@ from typing import Any
 
 import trio
 
-# What the clean-up of a generator gets, as what a step's `close` does.
-_CLOSE_SECONDS = 5.0
+from pipeline.steps.catalog import CLOSE_SECONDS
 
 InThread = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """Calls it in a thread. Cancelled, it returns at once, and the thread ends by itself."""
@@ -30,7 +29,7 @@ async def from_thread(items: Iterator[Any], in_thread: InThread) -> AsyncGenerat
     finally:
         source.left = True
         if not source.busy:
-            patience = trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS)
+            patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
             with patience:
                 await trio.to_thread.run_sync(source.close, abandon_on_cancel=True)
 

@@ -5,14 +5,15 @@ Retries and the client's certificate, which KServe makes and drops, are honoured
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Self
 
-import anyio
 import httpx
 
+from pipeline.exchange import connecting
 from pipeline.wire.json_tensors import dump, parse
 from pipeline_serve.kserve.constants.constants import INFERENCE_CONTENT_LENGTH_HEADER, PredictorProtocol
 from pipeline_serve.kserve.errors import UnsupportedProtocol
@@ -25,8 +26,6 @@ Timeout = float | tuple[float | None, float | None, float | None, float | None] 
 USE_CLIENT_DEFAULT: Any = httpx.USE_CLIENT_DEFAULT
 _JSON = {"content-type": "application/json"}
 _BINARY = "application/octet-stream"
-# httpx's own, between attempts to connect: at once, then twice as long each time.
-_FIRST_WAIT = 0.5
 
 
 class RESTConfig:
@@ -128,14 +127,14 @@ class InferenceRESTClient:
     async def is_server_ready(
         self, base_url: URL, headers: Mapping[str, str] | None = None, timeout: Timeout = USE_CLIENT_DEFAULT
     ) -> bool:
-        """Version 2 only. Raises HTTPStatusError where it is not, UnsupportedProtocol."""
+        """Version 2 only. Raises HTTPStatusError where it is not, UnsupportedProtocol. Cancelled as ``infer``."""
         response = await self._get(self._url(base_url, self._path(None, "health/ready")), headers, timeout)
         return bool(_successful(response).json().get("ready"))
 
     async def is_server_live(
         self, base_url: URL, headers: Mapping[str, str] | None = None, timeout: Timeout = USE_CLIENT_DEFAULT
     ) -> bool:
-        """Raises HTTPStatusError where it is not, UnsupportedProtocol."""
+        """Raises HTTPStatusError where it is not, UnsupportedProtocol. Cancelled as ``infer``."""
         path = "" if is_v1(self._config.protocol) else self._path(None, "health/live")
         body = _successful(await self._get(self._url(base_url, path), headers, timeout)).json()
         return str(body.get("status")).lower() == "alive" if path == "" else bool(body.get("live"))
@@ -149,7 +148,7 @@ class InferenceRESTClient:
     ) -> bool:
         """Version 1: false where it answers 503, any other failure is an HTTPStatusError. Version 2: whether it is 200.
 
-        Raises UnsupportedProtocol.
+        Raises UnsupportedProtocol. Cancelled as ``infer``.
         """
         path = self._path(f"models/{model_name}", f"models/{model_name}/ready")
         response = await self._get(self._url(base_url, path), headers, timeout)
@@ -199,18 +198,10 @@ class InferenceRESTClient:
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """Attempts to connect are repeated: nothing was sent yet."""
-        wait = 0.0
-        for attempt in range(self._config.retries + 1):
-            try:
-                response = await self._client.send(request)
-                self._tell("response code: %s, content: %s", response.status_code, _Shown(response))
-                return response
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if attempt == self._config.retries:
-                    raise
-            await anyio.sleep(wait)
-            wait = wait * 2 or _FIRST_WAIT
-        raise AssertionError("the last attempt returns or raises")
+        send = functools.partial(self._client.send, request)
+        response = await connecting(send, self._config.retries, httpx.ConnectError, httpx.ConnectTimeout)
+        self._tell("response code: %s, content: %s", response.status_code, _Shown(response))
+        return response
 
     def _tell(self, text: str, *values: Any) -> None:
         if self._config.verbose:

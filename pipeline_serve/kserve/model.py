@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -24,8 +24,9 @@ class InferenceVerb(Enum):
     PREDICT = 2
 
 
+# For the annotations of model code: nothing here is held to them.
 InferReturnValueTypes = dict[str, Any] | InferResponse | list[str]
-InferReturnType = Any
+InferReturnType = InferReturnValueTypes | Awaitable[InferReturnValueTypes]
 
 
 class BaseKServeModel(Ours):
@@ -34,7 +35,6 @@ class BaseKServeModel(Ours):
     dialect: ClassVar[Dialect] = KServe()
     explains: ClassVar[Any] = InferenceVerb.EXPLAIN
     forwards: Sequence[str] = ("authorization", "x-b3-traceid")
-    enable_latency_logging: bool = False
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -69,6 +69,7 @@ __all__ = [
     "InferRequest",
     "InferResponse",
     "InferReturnType",
+    "InferReturnValueTypes",
     "InferenceModel",
     "InferenceVerb",
     "InvalidInput",

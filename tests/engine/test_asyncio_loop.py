@@ -28,28 +28,10 @@ from pipeline.engine.asyncio_loop import asyncio_loop
 from pipeline.engine.asyncio_task import CLEANUP_SECONDS
 from pipeline.engine.limit import Limit
 from pipeline.errors import WrongAnswer
+from tests.engine.flag import Flag
 from tests.raw import answer, answering, raw_server
 
 NAME = contextvars.ContextVar("NAME", default="nobody")
-
-
-class Flag:
-    """An event that either side can set and wait for. Made on trio."""
-
-    def __init__(self):
-        self._token = trio.lowlevel.current_trio_token()
-        self._trio = trio.Event()
-        self._thread = threading.Event()
-
-    def set(self):
-        self._thread.set()
-        self._token.run_sync_soon(self._trio.set)
-
-    async def on_trio(self):
-        await self._trio.wait()
-
-    async def on_asyncio(self):
-        await asyncio.to_thread(self._thread.wait)
 
 
 @pytest.fixture

@@ -19,28 +19,10 @@ from pipeline.engine.asyncio_task import CLEANUP_SECONDS
 from pipeline.errors import Code, DeadlineExceeded, InferError, Overloaded, WrongAnswer
 from pipeline.observe import DetachedDone
 from pipeline_serve import Context, Model, Pipeline, Step
+from tests.engine.flag import Flag
 from tests.raw import answer, answering, raw_server
 
 X = {"x": np.array([1.0, 2.0])}
-
-
-class Flag:
-    """An event that either side can set and wait for. Made on trio."""
-
-    def __init__(self):
-        self._token = trio.lowlevel.current_trio_token()
-        self._trio = trio.Event()
-        self._thread = threading.Event()
-
-    def set(self):
-        self._thread.set()
-        self._token.run_sync_soon(self._trio.set)
-
-    async def on_trio(self):
-        await self._trio.wait()
-
-    async def on_asyncio(self):
-        await asyncio.to_thread(self._thread.wait)
 
 
 def made(top=None, **steps):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 import trio
@@ -24,13 +25,11 @@ async def test_a_stop_is_heard_from_wherever_it_is_asked(thread):
             await asked.wait()
 
 
-async def test_a_stop_before_the_server_serves_ends_it_at_once_and_once():
+async def test_a_stop_before_the_server_serves_ends_it_at_once():
     controls = Controls()
     controls.stop()
     async with controls.taken() as asked:
         assert asked.is_set()
-    async with controls.taken() as asked:
-        assert not asked.is_set()
 
 
 def test_a_stop_where_no_server_runs_any_more_is_no_error():
@@ -107,3 +106,68 @@ async def test_what_still_runs_at_the_end_is_cancelled():
         controls.call(lasts)
         await trio.testing.wait_all_tasks_blocked()
     assert ended.is_set()
+
+
+async def test_a_call_that_a_thread_waits_for_is_cancelled_at_the_end_too():
+    controls, begun, over = Controls(), trio.Event(), []
+
+    async def lasts():
+        try:
+            begun.set()
+            await trio.sleep_forever()
+        finally:
+            over.append("the call")
+
+    def ask():
+        with pytest.raises(RuntimeError, match="the server has stopped"):
+            controls.call(lasts)
+        over.append("the thread")
+
+    async with trio.open_nursery() as threads:
+        async with controls.taken():
+            threads.start_soon(trio.to_thread.run_sync, ask)
+            await begun.wait()
+        assert over[0] == "the call"
+    assert over == ["the call", "the thread"]
+
+
+async def test_a_call_after_the_end_is_refused_and_waits_for_no_other_server():
+    controls = Controls()
+
+    async def work():
+        raise AssertionError("nobody is there to run it")
+
+    async with controls.taken():
+        pass
+    with pytest.raises(RuntimeError, match="the server has stopped"):
+        controls.call(work)
+    with pytest.raises(RuntimeError, match="the server has stopped"):
+        await trio.to_thread.run_sync(controls.call, work)
+
+
+def test_threads_that_stop_it_over_and_over_while_it_ends_get_no_error():
+    failures, done = [], threading.Event()
+    latest = [Controls()]
+
+    def press():
+        try:
+            while not done.is_set():
+                latest[0].stop()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    async def serve(controls):
+        async with controls.taken() as asked:
+            await asked.wait()
+
+    presses = [threading.Thread(target=press) for _ in range(2)]
+    for thread in presses:
+        thread.start()
+    for _ in range(20):
+        trio.run(serve, latest[0])
+        latest[0] = Controls()
+    done.set()
+    for thread in presses:
+        thread.join(10)
+    assert not failures

@@ -22,17 +22,7 @@ import argparse, signal, time
 from pipeline_serve.kserve import Model, ModelServer, logging, model_server
 from pipeline_serve.kserve.logging import logger
 from pipeline_serve.kserve.model_server import app
-
-class Steady:
-    # What a middleware is, and no more.
-    def __init__(self, app, name):
-        self.app, self.name = app, name
-    async def __call__(self, scope, receive, send):
-        async def marking(event):
-            if event["type"] == "http.response.start":
-                event["headers"].append((b"x-middleware", self.name.encode()))
-            await send(event)
-        await self.app(scope, receive, marking)
+from marks import Marks
 
 class Keeps(Model):
     def __init__(self, name, factor):
@@ -58,7 +48,7 @@ if __name__ == "__main__":
     if args.configure_logging:
         logging.configure_logging(args.log_config_file)
     logger.info("in the script's own words")
-    app.add_middleware(Steady, name="steady")
+    app.add_middleware(Marks, name="steady")
     model = Keeps(args.model_name, args.factor)
     model.load()
     server = ModelServer(enable_latency_logging=False)
@@ -73,8 +63,9 @@ PYTHON = (sys.executable,)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("script")
+    files = {"model.py": SCRIPT, "marks.py": (ROOT / "tests/server/marks.py").read_text()}
     flags = ["--factor=3", "--unknown", "x"]
-    with serving(folder, {"model.py": SCRIPT}, *flags, graphs=["model.py"], command=PYTHON) as server:
+    with serving(folder, files, *flags, graphs=["model.py"], command=PYTHON) as server:
         yield server
 
 
@@ -86,7 +77,7 @@ def test_it_answers_under_its_names_with_its_flags_and_its_middleware(server):
     for name in ("keeps", "alias"):
         reply = server.post(f"/v1/models/{name}:predict", rows(1, 2))
         assert (reply.status_code, reply.json()) == (200, {"predictions": [3, 6]})
-        assert reply.headers["x-middleware"] == "steady"
+        assert reply.headers["x-passed"] == "steady"
     assert server.get("/v2/models").json() == {"models": ["alias", "keeps"]}
     assert server.get("/docs").status_code == 404
     assert server.get("/v1/models/none").status_code == 404

@@ -24,6 +24,7 @@ from server.middleware import Middleware
 from server.model_server import ModelServer
 from server.registry import ModelRepository
 from tests.raw import answer, answering, doubling, raw_server
+from tests.server.marks import Marks
 from tests.serving import PATIENCE
 
 
@@ -334,18 +335,6 @@ def test_it_serves_in_a_thread_where_asyncio_runs(serving):
 
 
 def test_middleware_is_around_it(serving):
-    class Marks:
-        def __init__(self, app, name):
-            self.app, self.name = app, name
-
-        async def __call__(self, scope, receive, send):
-            async def marking(event):
-                if event["type"] == "http.response.start":
-                    event["headers"].append((b"x-passed", self.name.encode()))
-                await send(event)
-
-            await self.app(scope, receive, marking)
-
     server = ModelServer()
     server.app = Middleware()
     server.app.add_middleware(Marks, name="it")
@@ -418,7 +407,7 @@ def test_a_form_of_lines_that_is_none_is_told_at_once():
     [
         ((), RuntimeError, "Unknown model collection type"),
         (Doubles(), RuntimeError, "Unknown model collection type"),
-        ([Doubles(), object()], RuntimeError, "Model type should be 'BaseKServeModel'"),
+        ([Doubles(), object()], RuntimeError, "Model type should be 'Model' or 'Pipeline', not 'object'"),
         ([Doubles("a", ready=False)], NoModelReady, "Model with name a is not ready."),
         ([Doubles("a", ready=False), Doubles("b", ready=False)], NoModelReady, "Models with names a,b are not ready."),
         ([Doubles("")], ValueError, "Failed to register model, model.name must be provided."),

@@ -131,7 +131,7 @@ class NamedTensor:
         else:
             self._array = np.frombuffer(raw, dtype=self._numpy_type())
 
-    _raw_data = raw  # KServe's own name for it, which its tests look at
+    _raw_data = raw  # KServe's own name for it
 
     def as_numpy(self) -> Array:
         """The array, in ``shape``: the model's own where it came over the wire, read-only where it was set.

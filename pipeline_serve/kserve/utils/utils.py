@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from pipeline.graph.words import yes_or_no
 from pipeline.tensors.nested import flatten
 from pipeline_serve.kserve.constants.constants import PredictorProtocol
 from pipeline_serve.kserve.errors import InvalidInput
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any] | InferRequest
 _EVENT = frozenset({"time", "type", "source", "id", "specversion", "data"})
-_TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
-_FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
 
 
 def get_predict_input(payload: Payload, columns: Sequence[Any] | None = None) -> Any:
@@ -134,10 +133,10 @@ def generate_uuid() -> str:
 
 def strtobool(val: str) -> bool:
     """y, yes, t, true, on, 1 and their opposites, in any case. Raises ValueError."""
-    word = val.lower()
-    if word not in _TRUE | _FALSE:
-        raise ValueError(f"invalid truth value {word!r}")
-    return word in _TRUE
+    yes = yes_or_no(val)
+    if yes is None:
+        raise ValueError(f"invalid truth value {val.lower()!r}")
+    return yes
 
 
 def is_structured_cloudevent(body: Mapping[str, Any]) -> bool:
