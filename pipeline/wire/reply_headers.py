@@ -16,8 +16,11 @@ _NOT_THEIRS = frozenset(
 TYPE = frozenset({"content-type"})
 BODY = TYPE | {"content-encoding"}
 """What a model may say of a body that is its own."""
-# A name and a value that end neither the line nor the header (RFC 9110, 5.1 and 5.5).
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\x20-\x7e]*")
+# A name is a token and a value a line of text (RFC 9110, 5.1 and 5.5).
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TEXT = re.compile(r"[\x20-\x7e]*")
+# What proxies and clients read at most (nginx 4 or 8 KiB, Node 16); coding a megabyte for HTTP/2 holds a server up.
+_MOST = 16_384
 
 
 def with_added(
@@ -25,20 +28,34 @@ def with_added(
 ) -> Mapping[str, str]:
     """``own`` and those that the model adds; ``allowed``: what it may say of the body.
 
-    Raises WrongAnswer naming one that would end its line, or is none.
+    Raises WrongAnswer naming one that would end its line, or is none, and where they are larger than others read.
     """
     if not added:
         return own
-    headers = dict(own)
+    headers, size = dict(own), 0
     for name, text in added.items():
         key = str(name).lower()
-        if not is_header(key, text):
+        if not _is_header(key, text):
             raise WrongAnswer(f"header {quoted(key)} of the answer is none: a name is a word, its text an ASCII line")
+        size += _size(key, text)
+        if size > _MOST:
+            raise WrongAnswer(f"the headers of the answer are larger than {_MOST} bytes, at {quoted(key)}")
         if key not in _NOT_THEIRS and (key not in BODY or key in allowed):
             headers[key] = str(text)
     return headers
 
 
-def is_header(name: str, text: object) -> bool:
-    """Whether they end neither the line nor the header."""
-    return _HEADER.fullmatch(f"{name}: {text}") is not None
+def sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those that a reply can carry, none where they are larger than others read."""
+    found = {name: text for name, text in headers.items() if _is_header(name, text)}
+    return found if sum(map(_size, found, found.values())) <= _MOST else {}
+
+
+def _is_header(name: str, text: object) -> bool:
+    """Whether a reply can carry it, and it ends neither the line nor the header."""
+    return _NAME.fullmatch(str(name)) is not None and _TEXT.fullmatch(str(text)) is not None
+
+
+def _size(name: str, text: object) -> int:
+    """Bytes on the wire."""
+    return len(name) + len(str(text)) + len(": \r\n")

@@ -35,7 +35,7 @@ from pipeline.tensors.message import (
 )
 from pipeline.wire.codec import Reply
 from pipeline.wire.json_tensors import dump, parse
-from pipeline.wire.reply_headers import is_header
+from pipeline.wire.reply_headers import sendable
 
 STATUS: Mapping[Code, int] = {
     Code.INVALID_ARGUMENT: 400,
@@ -67,7 +67,7 @@ def error_reply(error: InferError) -> Reply:
     try:
         # The text may be an author's: any object, or text that has no UTF-8 form.
         text = str(error.message).encode(errors="replace").decode()
-        headers = {name: value for name, value in error.headers.items() if is_header(name, value)}
+        headers = sendable(error.headers)
     except Exception:  # noqa: BLE001  # or an object that has no text
         text, headers = error.code.value, {}
     return Reply(status, {**JSON, **headers}, (dump({"error": text}),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import WrongAnswer
-from pipeline.wire.reply_headers import BODY, TYPE, with_added
+from pipeline.wire.reply_headers import BODY, TYPE, sendable, with_added
 
 OWN = {"content-type": "application/json"}
 
@@ -28,8 +28,25 @@ def test_what_is_the_transports_or_the_codecs_to_say_is_left_out(added, allowed,
 
 
 @pytest.mark.parametrize(
-    "added", [{"x-a": "1\r\nset-cookie: b"}, {"x-a": "1\n"}, {"x a": "1"}, {"": "1"}, {"x-a": "ä"}, {"x-a:": "1"}]
+    "added",
+    [
+        {"x-a": "1\r\nset-cookie: b"},
+        {"x-a": "1\n"},
+        {"x a": "1"},
+        {"": "1"},
+        {"x-a": "ä"},
+        {"x-a:": "1"},
+        {"x: y": "z"},
+    ],
 )
 def test_what_would_end_its_line_is_the_models_fault(added):
     with pytest.raises(WrongAnswer, match=r"^header .* of the answer is none: a name is a word"):
         with_added(OWN, added)
+
+
+def test_headers_larger_than_others_read_are_the_models_fault():
+    assert len(with_added({}, {"x-a": "1" * 16_000})["x-a"]) == 16_000
+    with pytest.raises(WrongAnswer, match='larger than 16384 bytes, at "x-b"'):
+        with_added({}, {"x-a": "1" * 10_000, "x-b": "1" * 10_000})
+    assert sendable({"x-a": "1", "x: y": "z"}) == {"x-a": "1"}
+    assert sendable({"x-a": "1" * 20_000}) == {}
