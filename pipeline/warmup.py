@@ -80,21 +80,26 @@ class WarmUp:
         """
         if step.warmup is False or (step.warmup is None and not self._by_default(step)):
             return None
-        specs = self._specs(step)
-        if isinstance(step.warmup, str):
-            request = self._from_file(step, step.warmup, specs)
-            inputs = request.inputs
-        elif (zeros := _zeros(specs)) is not None:
-            inputs = zeros
-            request = InferRequest(
-                model=self.graph.spec.name, inputs=_zeros(self.graph.spec.inputs) or inputs, id="warmup"
-            )
-        else:
+        # Megabytes of a file take long to read, and those of zeros to make; the models that serve answer meanwhile.
+        given = await trio.to_thread.run_sync(self._given, step, abandon_on_cancel=True, limiter=self.threads)
+        if given is None:
             return None
+        inputs, request = given
         warmed = await self._call(step, inputs, request)
         if warmed.reason is not None and isinstance(step.warmup, str):
             raise CannotWarmUp(f'step "{step.name}": warmup: "{step.warmup}" failed: {warmed.reason}')
         return warmed
+
+    def _given(self, step: StepSpec) -> tuple[Mapping[str, Value], InferRequest] | None:
+        """What the step is called with, and the request that this is of; None where nothing is known."""
+        specs, spec = self._specs(step), self.graph.spec
+        if isinstance(step.warmup, str):
+            request = self._from_file(step, step.warmup, specs)
+            return request.inputs, request
+        zeros = _zeros(specs)
+        if zeros is None:
+            return None
+        return zeros, InferRequest(model=spec.name, inputs=_zeros(spec.inputs) or zeros, id="warmup")
 
     def _by_default(self, step: StepSpec) -> bool:
         """A model is; other steps where they neither ask servers or other steps nor do what nobody waits for.

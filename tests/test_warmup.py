@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import threading
 
 import joblib
 import pytest
 import trio
 from sklearn.linear_model import LinearRegression
+from trio.testing import wait_all_tasks_blocked
 
 from pipeline.observe import StepWarmed
 from pipeline.pipeline import State
@@ -18,6 +21,7 @@ from server.log import observer
 
 APP = """
 from typing import Annotated
+import threading
 import numpy as np, trio
 from pipeline_serve import Context, Model
 calls = []
@@ -39,6 +43,8 @@ class Asking(Model):
     def preprocess(self, payload): calls.append(payload["x"]); return payload
 class Kept:
     def __call__(self, x): calls.append(x); return x
+entered, go_on = threading.Event(), threading.Event()
+def waits(x): entered.set(); go_on.wait(10); return x
 async def forever(x: Annotated[np.ndarray, "FP32[n,2]"]): await trio.sleep_forever()
 """
 V1 = {"instances": [[1.0, 2.0]]}
@@ -192,3 +198,38 @@ async def test_a_file_that_is_no_request_is_a_fault(opened, warmup, says):
     with pytest.raises(GraphFaults) as caught:
         await opened(RUN.format("seen", warmup))
     assert says in str(caught.value)
+
+
+async def test_others_answer_while_a_step_is_warmed_up_and_while_its_request_is_read(opened, imports, write):
+    write("graph.yaml", RUN.format("waits", "v1.json"))
+    warming = Pipeline.from_file("graph.yaml")
+    sample = write("other.yaml", "steps: [app.py:seen]\n") / "v1.json"
+    # A file that is as slow to read as this test says.
+    sample.unlink()
+    os.mkfifo(sample)
+    answered, read_late = threading.Event(), []
+
+    def author():
+        read_late.append(not answered.wait(10))
+        sample.write_text(json.dumps(V1))
+
+    async with Pipeline.from_file("other.yaml") as other, trio.open_nursery() as nursery:
+        import app  # noqa: PLC0415  # the test's own
+
+        thread = threading.Thread(target=author)
+        thread.start()
+        nursery.start_soon(_open, warming)
+        await wait_all_tasks_blocked()
+        await other.infer({"x": [1.0]})
+        answered.set()
+        assert await trio.to_thread.run_sync(app.entered.wait, 10)
+        await other.infer({"x": [1.0]})
+        assert (warming.state, read_late) == (State.LOADING, [False])
+        app.go_on.set()
+    thread.join()
+    assert warming.state is State.CLOSED
+
+
+async def _open(model):
+    async with model:
+        assert model.is_ready
