@@ -259,7 +259,7 @@ def test_closing_it_ends_the_calls_of_other_threads(blocked):
 
 def test_every_method_of_the_client_has_a_blocking_twin():
     names = {name for name, _ in inspect.getmembers(Client, inspect.iscoroutinefunction) if not name.startswith("_")}
-    assert names == {"infer", "explain", "live", "ready", "metadata", "models"}
+    assert names == {"infer", "explain", "live", "ready", "metadata", "models", "index", "load", "unload"}
     for name in names:
         assert inspect.signature(getattr(BlockingClient, name)) == inspect.signature(getattr(Client, name))
 

@@ -90,7 +90,9 @@ def test_infer_has_the_signature_and_the_words_of_the_async_one():
     assert BlockingPipeline.infer.__doc__ == Pipeline.infer.__doc__
     assert not inspect.iscoroutinefunction(BlockingPipeline.infer)
     names = {name for name, _ in inspect.getmembers(Pipeline, inspect.iscoroutinefunction) if not name.startswith("_")}
-    assert names == {"infer", "answer", "drained"}, "a public coroutine has a blocking twin, but for the server's own"
+    assert names == {"infer", "answer", "drained", "look_ready"}, (
+        "a public coroutine has a blocking twin, but for the server's own"
+    )
 
 
 def test_it_is_opened_and_closed_between_the_cells_of_a_notebook():
