@@ -18,10 +18,11 @@ import numpy as np
 from pipeline.engine.step import Answering
 from pipeline.errors import InvalidInput
 from pipeline.hooks import Headers, Hook, Manner, hook_of, hops_of, manner_of
+from pipeline.predictor_config import PredictorConfig
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value
-from pipeline.wire.codec import LISTS, PREDICTOR_PROTOCOL
+from pipeline.wire.codec import LISTS
 
 _NO_EXPLAINER = "Could not find explainer_host."
 
@@ -56,24 +57,6 @@ class Dialect(Protocol):
     def answered(self, response: InferResponse, /) -> Any:
         """What a predictor answered to such a request, as that API's hooks see it."""
         ...
-
-
-class PredictorConfig(Protocol):
-    """The server that a transformer asks; KServe's names. ``predictor_host``: ``host:port``, or a URL without a path.
-
-    Its protocol is one of ours. ``predictor_request_retries``: how often a connection that fails is tried again.
-    """
-
-    @property
-    def predictor_host(self) -> str | None: ...
-    @property
-    def predictor_protocol(self) -> str: ...
-    @property
-    def predictor_use_ssl(self) -> bool: ...
-    @property
-    def predictor_request_timeout_seconds(self) -> float: ...
-    @property
-    def predictor_request_retries(self) -> int: ...
 
 
 class Upstream(Protocol):
@@ -146,10 +129,11 @@ class Model:
     engine: bool = False
     explainer_host: str | None = None
     predictor_host: str | None = None
-    predictor_protocol: str = PREDICTOR_PROTOCOL
-    predictor_use_ssl: bool = False
-    predictor_request_timeout_seconds: float = 600
-    predictor_request_retries: int = 0
+    predictor_protocol: str = PredictorConfig.predictor_protocol
+    predictor_use_ssl: bool = PredictorConfig.predictor_use_ssl
+    predictor_request_timeout_seconds: float = PredictorConfig.predictor_request_timeout_seconds
+    predictor_request_retries: int = PredictorConfig.predictor_request_retries
+    predictor_health_check: bool = PredictorConfig.predictor_health_check
     predictor_ca: str | None = None
     """A file, or folder, of the authorities that are trusted of its servers, in the place of the system's."""
     predictor: PredictorConfig | None = None
@@ -224,7 +208,7 @@ class Model:
     @property
     def predictor_config(self) -> PredictorConfig | None:
         """The server that it asks where it has no ``predict`` of its own."""
-        return self if self.predictor_host or self.predictor is None else self.predictor
+        return PredictorConfig.of(self) if self.predictor_host or self.predictor is None else self.predictor
 
     # ---- what it does
 

@@ -30,6 +30,7 @@ from pipeline.errors import (
 from pipeline.graph.source import GraphFaults
 from pipeline.graph.spec import Step
 from pipeline.model import Model
+from pipeline.predictor_config import PredictorConfig
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferRequest, InferResponse, ModelMetadata, ServerMetadata
 from pipeline.tensors.tensor import Json, Raw, Tensor
@@ -81,6 +82,7 @@ __all__ = [
     "ModelServer",
     "Overloaded",
     "Pipeline",
+    "PredictorConfig",
     "Raw",
     "ServerMetadata",
     "ServerNotReady",

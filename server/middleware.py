@@ -51,12 +51,6 @@ class Middleware:
             self._in_use = False
 
 
-@functools.cache
-def app() -> Middleware:
-    """That of this process, which scripts add to before they have a server."""
-    return Middleware()
-
-
 async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """The app of others' making: what it raises before it has answered is a reply, as everything else is."""
     begun = False

@@ -16,8 +16,9 @@ import trio
 from pipeline import blueprint
 from pipeline.errors import NoModelReady
 from pipeline.graph.words import later
-from pipeline.model import Model, PredictorConfig
+from pipeline.model import Model
 from pipeline.pipeline import Pipeline
+from pipeline.predictor_config import PredictorConfig
 from pipeline.repository import Repository
 from server.access import line_form
 from server.config import environment
@@ -25,7 +26,7 @@ from server.controls import Controls
 from server.log import configure
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
-from server.middleware import app
+from server.middleware import Middleware
 from server.registry import ModelRepository, Registered
 from server.report import FAULTS
 from server.script import HTTP_PORT, HTTPS_PORT, config_of, parse, predictor_of
@@ -61,7 +62,7 @@ class ModelServer:
 
         Reads ``sys.argv``; a flag that cannot be read ends the process.
         """
-        told = parse(sys.argv[1:], environment())
+        flags = parse(sys.argv[1:], environment())
         if access_log_format is not None:
             line_form(access_log_format)
         given = {
@@ -80,22 +81,21 @@ class ModelServer:
             "ssl_certfile": ssl_certfile,
             "ssl_keyfile": ssl_keyfile,
         }
-        vars(told).update({name: value for name, value in given.items() if value is not None})
-        if told.ssl_certfile and told.ssl_keyfile and told.http_port == HTTP_PORT:
-            told.http_port = HTTPS_PORT
-        self.http_port: int = told.http_port
-        self.grpc_port: int = told.grpc_port
-        self.workers: int = told.workers
+        vars(flags).update({name: value for name, value in given.items() if value is not None})
+        if flags.ssl_certfile and flags.ssl_keyfile and flags.http_port == HTTP_PORT:
+            flags.http_port = HTTPS_PORT
+        self.http_port: int = flags.http_port
+        self.grpc_port: int = flags.grpc_port
+        self.workers: int = flags.workers
         self.registered_models = ModelRepository() if registered_models is None else registered_models
-        self.predictor_config = predictor_of(told) if predictor_config is None else predictor_config
-        self._told = told
+        self.predictor_config = predictor_of(flags) if predictor_config is None else predictor_config
+        self._flags = flags
         self._controls = Controls()
-        self.app = app()
-        """What middleware is added to; a process has one, so a script may add to it before it has a server."""
+        self.app = Middleware()
+        """What middleware is added to, before the start."""
         self._metrics = Metrics()
-        config = config_of(told)
-        counts = getattr(self.predictor_config, "predictor_health_check", False)
-        self._config = replace(config, ready="now") if counts else config
+        config = config_of(flags)
+        self._config = replace(config, ready="now") if self.predictor_config.predictor_health_check else config
         self._storage = storage_of(self._config, self._metrics)
         self._registered = Registered(self.registered_models, self._pipeline_of)
         self._serving: tuple[Repository, Controls] | None = None
@@ -106,7 +106,8 @@ class ModelServer:
         """Serves a model under its name, or under one more; also while the server runs.
 
         Then, called in a thread, it returns once the model takes requests; called on a loop, at once. Raises ValueError
-        for a model without a name, GraphFaults for a name that no URL can have, and what opening it raises.
+        for a model without a name, GraphFaults for a name that no URL can have, RuntimeError where the server stops
+        meanwhile, and what opening it raises.
         """
         if not model.name:
             raise ValueError("Failed to register model, model.name must be provided.")
@@ -145,13 +146,13 @@ class ModelServer:
         if self._serving is not None:
             raise RuntimeError("this server serves already; register_model adds to what it serves")
         self._register_ready(models)
-        config, told = self._config, self._told
+        config, flags = self._config, self._flags
         problem = later("more than one worker") if self.workers > 1 else problem_of(config)
         if problem is not None:
             raise SystemExit(refuse(problem, FAULTS))
-        if told.configure_logging and not logging.getLogger().handlers:
+        if flags.configure_logging and not logging.getLogger().handlers:
             self._set_up_logging()
-        if told.enable_grpc:
+        if flags.enable_grpc:
             _LOG.info("gRPC is not served yet, only HTTP is; enable_grpc=False, or --enable_grpc false, says the same")
         pipelines = list(self._registered)
         repository = Repository(pipelines, self._registered)

@@ -16,6 +16,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from pipeline.predictor_config import PredictorConfig
 from server.access import line_form
 from server.config import Config
 from server.flags import is_yes, kserve_name, serve_flags
@@ -148,29 +149,24 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
     return make_parser(environment).parse_known_args(arguments)[0]
 
 
-def config_of(told: argparse.Namespace) -> Config:
+def config_of(flags: argparse.Namespace) -> Config:
     """The settings of a server whose models come from no file."""
-    settings: dict[str, Any] = {own.name: getattr(told, kserve_name(own.name), None) for own in fields(Config)}
+    settings: dict[str, Any] = {own.name: getattr(flags, kserve_name(own.name), None) for own in fields(Config)}
     for name in ("tls_cert", "tls_key", "log_config"):
         settings[name] = Path(settings[name]) if settings[name] else None
     return Config(**{**settings, "graphs": (), "model_name": None})
 
 
-@dataclass(frozen=True, slots=True)
-class Predictor:
+def predictor_of(flags: argparse.Namespace) -> PredictorConfig:
     """The server that transformers ask, as the flags have it."""
-
-    predictor_host: str | None
-    predictor_protocol: str
-    predictor_use_ssl: bool
-    predictor_request_timeout_seconds: float
-    predictor_request_retries: int
-    predictor_health_check: bool
-
-
-def predictor_of(told: argparse.Namespace) -> Predictor:
-    settings = {own.name: getattr(told, own.name, told.enable_predictor_health_check) for own in fields(Predictor)}
-    return Predictor(**settings)
+    return PredictorConfig(
+        flags.predictor_host,
+        flags.predictor_protocol,
+        flags.predictor_use_ssl,
+        flags.predictor_request_timeout_seconds,
+        flags.predictor_request_retries,
+        flags.enable_predictor_health_check,
+    )
 
 
 def _our_options() -> click.Command:

@@ -23,8 +23,8 @@ MAY_IMPORT = {
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
     "plugins", "errors", "observe", "tensors", "wire", "network", "transport", "exchange", "graph", "drawing", "asking",
-    "contract", "engine", "hooks", "model", "code", "runtimes", "steps", "warmup", "blueprint", "loading",
-    "pipeline", "held", "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
+    "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps", "warmup", "blueprint",
+    "loading", "pipeline", "held", "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/warmup.py": "zeros may be anything to a model, and what they do to it is told",

@@ -20,7 +20,8 @@ async def predictor_watched(model: Model) -> AsyncIterator[Watched | None]:
 
     Raises ValueError for a host or a protocol that is none. Cancelled, its connection is closed.
     """
-    server = server_of(model, "predict") if getattr(model.predictor_config, "predictor_health_check", False) else None
+    config = model.predictor_config
+    server = server_of(model, "predict") if config is not None and config.predictor_health_check else None
     if server is None:
         yield None
         return

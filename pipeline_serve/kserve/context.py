@@ -1,4 +1,7 @@
-"""The predictor's settings, which a ModelServer sets for the models of its process."""
+"""The predictor's settings as KServe's code finds them: in the context of who asks.
+
+A ModelServer sets them here for models that look before they are served; those that are have them of their server.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _CONFIG: ContextVar[PredictorConfig | None] = ContextVar("predictor_config", def
 
 
 def set_predictor_config(config: PredictorConfig | None) -> None:
-    """For this context and for the tasks and threads that it starts from here on."""
+    """For this context, and for the tasks, and the threads of trio's and asyncio's, that begin in it from here on."""
     _CONFIG.set(config)
 
 

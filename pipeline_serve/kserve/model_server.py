@@ -1,6 +1,7 @@
 """KServe's server, the parser that scripts extend, their arguments, and the app that they add middleware to.
 
-``parser`` and ``args`` are made when somebody asks for them; importing this reads no command line.
+KServe has one of each in a process, as attributes of this module, and its scripts use them before they have a server:
+so they are here, and nowhere else. All are made when somebody asks for them; importing this reads no command line.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_serve.kserve.context import set_predictor_config
 from pipeline_serve.kserve.predictor_config import PredictorConfig
-from server import middleware
 from server import model_server as ours
 from server.config import environment
+from server.middleware import Middleware
 from server.script import make_parser, parse
 
 if TYPE_CHECKING:
     parser: ArgumentParser
     args: Namespace
-    app: middleware.Middleware
+    app: Middleware
 else:
 
     def __getattr__(name: str) -> object:
@@ -30,16 +31,17 @@ else:
             case "args":
                 return parse(sys.argv[1:], environment())
             case "app":
-                return middleware.app()
+                return _app()
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class ModelServer(ours.ModelServer):
-    """Ours. From its making on, KServe's models of this process know whom a transformer asks."""
+    """Ours, within the middleware of this module's ``app``. From its making on, ``context`` knows whom it asks."""
 
     @functools.wraps(ours.ModelServer.__init__)  # type: ignore[misc]  # whose signature it has
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.app = _app()
         set_predictor_config(PredictorConfig.of(self.predictor_config))
 
 
@@ -47,6 +49,12 @@ class ModelServer(ours.ModelServer):
 def _parser() -> ArgumentParser:
     """One for all: a script may add to it, and have it as a parent."""
     return make_parser(environment())
+
+
+@functools.cache
+def _app() -> Middleware:
+    """One for all: a script adds to it before it has a server."""
+    return Middleware()
 
 
 __all__ = ["ModelServer", "app", "args", "parser"]

@@ -9,6 +9,7 @@ import json
 import logging as stdlib_logging
 import struct
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pandas
@@ -29,6 +30,7 @@ from kserve.utils.utils import (
     is_v1,
     is_v2,
     strtobool,
+    to_headers,
 )
 
 INPUTS = [
@@ -404,6 +406,29 @@ def responses():
         yield f"response from bytes {name}, array", lambda: InferResponse.from_bytes(*sent).outputs[0].as_numpy()
 
 
+class Metadatum(NamedTuple):
+    key: str
+    value: str
+
+
+class Unary:
+    """What a gRPC call shows of itself."""
+
+    def invocation_metadata(self):
+        return (Metadatum("x-a", "1"),)
+
+
+class Called(NamedTuple):
+    sent: tuple[Metadatum, ...]
+    trailing: tuple[Metadatum, ...]
+
+    def invocation_metadata(self):
+        return self.sent
+
+    def trailing_metadata(self):
+        return self.trailing
+
+
 def helpers():
     for text in ("a", b"a"):
         yield f"serialized {text}", lambda: serialize_byte_tensor(np.array([text, "ö"], np.object_)).item()
@@ -427,6 +452,9 @@ def helpers():
             is_structured_cloudevent({"data": 1}),
         ],
     )
+    for trailing in ((), (Metadatum("x-b", "2"), Metadatum("x-a", "3"))):
+        yield f"headers of a call, then {trailing}", lambda: to_headers(Called((Metadatum("x-a", "1"),), trailing))
+    yield "headers of a call without trailers", lambda: to_headers(Unary())
     yield "versions", lambda: [[is_v1(it), is_v2(it)] for it in ("v1", "V2", "grpc-v2", *PredictorProtocol)]
     yield "uuid", lambda: [len(generate_uuid()), generate_uuid() == generate_uuid()]
     yield "cpus", lambda: cpu_count() > 0
@@ -447,6 +475,8 @@ def helpers():
         lambda: [set_predictor_config(config), get_predictor_config() is config, set_predictor_config(None)],
     )
     yield "mount", lambda: [MODEL_MOUNT_DIRS, ModelRepository().models_dir, ModelRepository("/x").models_dir]
+    moved = ModelRepository("/x")
+    yield "mount, moved", lambda: [moved.set_models_dir("/y"), moved.models_dir]
     yield "unload nothing", lambda: ModelRepository().unload("m")
     yield "repository", repository
 

@@ -18,11 +18,12 @@ from tests.serving import ROOT, run, serving
 from tests.tls import self_signed
 
 SCRIPT = """
-import argparse, signal, time
-from pipeline_serve.kserve import Model, ModelServer, logging, model_server
+import argparse, os, signal, time
+from pipeline_serve.kserve import InferRequest, Model, ModelServer, logging, model_server
 from pipeline_serve.kserve.logging import logger
 from pipeline_serve.kserve.model_server import app
 from marks import Marks
+from starlette.middleware.cors import CORSMiddleware
 
 class Keeps(Model):
     def __init__(self, name, factor):
@@ -32,12 +33,24 @@ class Keeps(Model):
         self.ready = True
         return self.ready
     def preprocess(self, payload, headers=None):
-        self.rows = payload["instances"]
+        tensors = isinstance(payload, InferRequest)
+        self.rows = payload.inputs[0].as_numpy().tolist() if tensors else payload["instances"]
         time.sleep(0.001)
         return payload
     def predict(self, payload, headers=None):
         time.sleep(0.001)
         return {"predictions": [self.factor * row for row in self.rows]}
+
+class Streams(Model):
+    def predict(self, payload, headers=None):
+        for part in payload["instances"]:
+            yield part
+            if part == "wait":
+                until_asked()
+
+def until_asked():
+    while not os.path.exists("asked"):
+        time.sleep(0.005)
 
 parser = argparse.ArgumentParser(parents=[model_server.parser])
 parser.add_argument("--factor", type=int, default=2)
@@ -49,12 +62,17 @@ if __name__ == "__main__":
         logging.configure_logging(args.log_config_file)
     logger.info("in the script's own words")
     app.add_middleware(Marks, name="steady")
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["https://page.example"], allow_methods=["POST"], allow_headers=["content-type"]
+    )
     model = Keeps(args.model_name, args.factor)
     model.load()
     server = ModelServer(enable_latency_logging=False)
     server.register_model(model, "alias")
     signal.signal(signal.SIGUSR1, lambda number, frame: server.stop(number))
-    server.start([model])
+    streams = Streams("streams")
+    streams.load()
+    server.start([model, streams])
     print("ended")
 """
 PYTHON = (sys.executable,)
@@ -78,9 +96,58 @@ def test_it_answers_under_its_names_with_its_flags_and_its_middleware(server):
         reply = server.post(f"/v1/models/{name}:predict", rows(1, 2))
         assert (reply.status_code, reply.json()) == (200, {"predictions": [3, 6]})
         assert reply.headers["x-passed"] == "steady"
-    assert server.get("/v2/models").json() == {"models": ["alias", "keeps"]}
+    assert server.get("/v2/models").json() == {"models": ["alias", "keeps", "streams"]}
     assert server.get("/docs").status_code == 404
     assert server.get("/v1/models/none").status_code == 404
+
+
+V1, V2 = "/v1/models/keeps:predict", "/v2/models/keeps/infer"
+TENSOR = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [1]}]}
+PAGE = {"origin": "https://page.example"}
+
+
+@pytest.mark.parametrize("path", [V1, V2])
+def test_starlettes_cors_answers_a_browsers_preflight(server, path):
+    wants = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    with server.client() as client:
+        reply = client.options(path, headers={**PAGE, **wants})
+        assert (reply.status_code, reply.text) == (200, "OK")
+        assert reply.headers["access-control-allow-origin"] == PAGE["origin"]
+        assert reply.headers["access-control-allow-methods"] == "POST"
+        assert "content-type" in reply.headers["access-control-allow-headers"].lower()
+        refused = client.options(path, headers={**wants, "origin": "https://other.example"})
+        assert refused.status_code == 400
+        assert "access-control-allow-origin" not in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"), [(V1, rows(1), 200), (V2, TENSOR, 200), (V2, {}, 400), (V2[:-1], {}, 404)]
+)
+def test_starlettes_cors_marks_the_reply_of_the_request_that_follows(server, path, body, status):
+    reply = server.post(path, body, headers=PAGE)
+    assert reply.status_code == status
+    assert reply.headers["access-control-allow-origin"] == PAGE["origin"]
+    assert reply.headers["x-passed"] == "steady"
+    assert reply.headers["x-request-id"]
+    assert "access-control-allow-origin" not in server.post(path, body).headers
+
+
+def test_a_stream_passes_through_the_middleware_part_by_part(server):
+    body = rows("one ", "wait", " two")
+    with (
+        server.client() as client,
+        client.stream("POST", "/v1/models/streams:predict", json=body, headers=PAGE) as reply,
+    ):
+        parts = reply.iter_raw()
+        begun = b""
+        while begun != b"one wait":
+            begun += next(parts)
+        # The last part is made once the first ones are here.
+        (server.folder / "asked").touch()
+        assert b"".join(parts) == b" two"
+    assert reply.headers["x-passed"] == "steady"
+    assert reply.headers["access-control-allow-origin"] == PAGE["origin"]
+    assert reply.headers["transfer-encoding"] == "chunked"
 
 
 def test_a_model_that_keeps_state_on_itself_answers_right_under_load(server):
@@ -104,7 +171,7 @@ def test_it_says_what_it_has_to_say(server):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_lines_to_try_work(server):
     _, *lines = server.stdout.splitlines()
-    told = [json.loads(subprocess.check_output(shlex.split(f"{line} -sS"))) for line in lines]
+    told = [json.loads(subprocess.check_output(shlex.split(f"{line} -sS"))) for line in lines if "streams" not in line]
     assert told == 2 * [{"predictions": [3, 6]}]
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import httpx
 import networkx as nx
@@ -17,10 +16,11 @@ import pytest
 from pipeline.errors import NoModelReady
 from pipeline.graph.source import GraphFaults
 from pipeline.model import Model
-from pipeline_serve import Pipeline, Step
+from pipeline_serve import Pipeline, PredictorConfig, Step
 from pipeline_serve.kserve import Model as KServeModel
+from pipeline_serve.kserve.model_server import ModelServer as KServeServer
+from pipeline_serve.kserve.model_server import app as kserve_app
 from server.listen import listen
-from server.middleware import Middleware
 from server.model_server import ModelServer
 from server.registry import ModelRepository
 from tests.raw import answer, answering, doubling, raw_server
@@ -334,9 +334,25 @@ def test_it_serves_in_a_thread_where_asyncio_runs(serving):
         assert running.ask().status_code == 200
 
 
+def test_an_exception_handler_is_accepted_and_hears_of_nothing_as_under_kserve(serving):
+    class Fails(Doubles):
+        async def predict(self, payload, headers=None):
+            raise KeyError("the secret")
+
+    heard, server = [], ModelServer()
+    server.register_exception_handler(lambda loop, context: heard.append(context))
+    with serving(server, [Fails()]) as running:
+        assert running.ask().status_code == 500
+    assert heard == []
+
+
+def test_two_servers_share_no_middleware_but_by_kserves_import_paths(argv):
+    assert ModelServer().app is not ModelServer().app
+    assert KServeServer().app is KServeServer().app is kserve_app
+
+
 def test_middleware_is_around_it(serving):
     server = ModelServer()
-    server.app = Middleware()
     server.app.add_middleware(Marks, name="it")
     with serving(server, [Doubles()]) as running:
         assert running.ask().headers["x-passed"] == "it"
@@ -389,7 +405,7 @@ def test_what_the_flags_say_of_a_predictor_is_told_to_models_that_name_none(argv
     told = ours.predictor_config
     assert (told.predictor_host, told.predictor_protocol, told.predictor_request_retries) == ("p:80", "v2", 3)
     assert own.predictor_config.predictor_host == "mine"
-    given = SimpleNamespace(predictor_host="g", predictor_protocol="v1")
+    given = PredictorConfig("g", predictor_health_check=True)
     ModelServer(predictor_config=given).register_model(ours)
     assert ours.predictor_config is given
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import networkx as nx
 import pytest
 import trio
 
 from pipeline.errors import ModelNotReady
 from pipeline.observe import RemoteTurned
-from pipeline_serve import Model, Pipeline, Step
+from pipeline_serve import Model, Pipeline, PredictorConfig, Step
 from tests.raw import answer, answering, raw_server
 
 NOT_READY = answer(b'{"error":"Model with name m is not ready."}', status="503 Service Unavailable")
@@ -29,10 +27,7 @@ def no_proxy(monkeypatch):
 
 def transformer(url, protocol="v1", *, counts=True):
     model = Model("m")
-    model.predictor = SimpleNamespace(
-        predictor_host=url, predictor_protocol=protocol, predictor_use_ssl=False,
-        predictor_request_timeout_seconds=5, predictor_request_retries=0, predictor_health_check=counts,
-    )  # fmt: skip
+    model.predictor = PredictorConfig(url, protocol, predictor_request_timeout_seconds=5, predictor_health_check=counts)
     dag = nx.DiGraph()
     dag.add_node("front", step=Step(run=model))
     return model, Pipeline("front", dag)
