@@ -172,7 +172,7 @@ class Model:
     # ---- its life
 
     async def healthy(self) -> bool:
-        """Whether it takes requests. One of your own is asked before each request, and for the model's readiness."""
+        """Whether it takes requests. Your own is asked before each, and by probes; cancelled, it has said nothing."""
         return self.ready
 
     def load(self) -> bool:
@@ -185,7 +185,7 @@ class Model:
         self.ready = True
 
     async def start_engine(self) -> None:
-        """Runs beside the requests where ``engine`` is true."""
+        """Runs beside the requests where ``engine`` is true, and is cancelled once the last one is answered."""
         self.ready = True
 
     def stop(self) -> None:
@@ -237,7 +237,7 @@ class Model:
         return payload
 
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
-        """The answer; by default that of the predictor, with its headers in ``response_headers``."""
+        """The answer; by default the predictor's, with its headers. Cancelled, the connection to that is closed."""
         config = self.predictor_config
         if config is None:
             raise NotImplementedError("Could not find PredictorConfig.")
@@ -246,7 +246,7 @@ class Model:
         return await self._upstream("predict", payload, headers or {}, response_headers)
 
     async def explain(self, payload: Any, headers: Any = None) -> Any:
-        """The explanation; by default that of the server at ``explainer_host``."""
+        """The explanation; by default that of the server at ``explainer_host``. Cancelled, as ``predict``."""
         if not self.explainer_host:
             raise NotImplementedError(_NO_EXPLAINER)
         return await self._upstream("explain", payload, headers or {}, None)

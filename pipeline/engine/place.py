@@ -1,4 +1,5 @@
-"""Where a step runs: on the loop, or in a worker thread that several steps in a row may share; and one by itself.
+"""Where a step runs: on the loop, or in a worker thread that several steps in a row may share; and one by itself, or a
+part of one.
 
 A thread that computes cannot be stopped. When its request is cancelled it is left to end by itself, keeps its limit's
 token until then, and starts no further step.
@@ -8,18 +9,21 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar, cast
 
 import trio
 
 from pipeline.engine.failure import contained, failure
+from pipeline.engine.limit import Limit
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep, asks
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
+
+T = TypeVar("T")
 
 
 class Ledger(Protocol):
@@ -130,19 +134,43 @@ async def in_thread(
         limit = steps[done].limit
         if limit is not None:
             await limit.acquire()
-        work = _Work(run, hop[done:], steps[done:], context)
+        done += await _in_thread(_Hop(run, hop[done:], steps[done:], context), limit, threads)
+
+
+async def part_in_thread(step: str, work: Callable[[], T], limit: Limit, threads: trio.CapacityLimiter) -> T:
+    """What a part of the step of that name gives, in a thread, once the limit has a place for it.
+
+    Raises Overloaded, or what the work raises, as a step's. Cancelled, as ``in_thread``.
+    """
+    await limit.acquire()
+
+    def part() -> T:
         try:
-            done += await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads)
-        except BaseException:
-            if work.withdraw() and limit is not None:
-                limit.release()
-            raise
-        if work.error is not None:
-            try:
-                raise work.error
-            finally:
-                # Or the error's traceback and the work hold each other, and every tensor on the way.
-                work.error = None
+            return work()
+        except BaseException as error:  # noqa: BLE001  # judged, and raised
+            raise contained(error, step)  # noqa: B904
+        finally:
+            limit.release()
+
+    return await _in_thread(part, limit, threads)
+
+
+async def _in_thread(work: Callable[[], T], limit: Limit | None, threads: trio.CapacityLimiter) -> T:
+    """What the work gives, in a thread. It gives the token of the limit back; here that is done where none begins."""
+    trip = _Trip(work)
+    try:
+        value = await trio.to_thread.run_sync(trip, abandon_on_cancel=True, limiter=threads)
+    except BaseException:
+        if trip.withdraw() and limit is not None:
+            limit.release()
+        raise
+    if trip.error is not None:
+        try:
+            raise trip.error
+        finally:
+            # Or the error's traceback and the trip hold each other, and every tensor on the way.
+            trip.error = None
+    return cast(T, value)
 
 
 def stopped(error: BaseException, step: str) -> BaseException:
@@ -156,39 +184,49 @@ def too_slow(step: OpenStep, timeout: float) -> DeadlineExceeded:
     return DeadlineExceeded(told, internals=asks(step))
 
 
-class _Work:
-    """What one thread does: the first step, whose token is held already, and those after it that need not wait.
+class _Trip(Generic[T]):
+    """Work for a thread, and its way there and back.
 
-    Thread and loop may both want it at the moment of a cancellation; whoever takes ``_claim`` first has it, so that the
+    Thread and loop may both want it at the moment of a cancellation; whoever takes ``_claim`` first has it, so that a
     token is given back exactly once.
     """
 
-    __slots__ = ("_claim", "_context", "_hop", "_run", "_steps", "error")
+    __slots__ = ("_claim", "_work", "error")
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._claim = threading.Lock()
+        self.error: Exception | None = None
+        """What it raised. Raised in the thread, it would stay in trio's frames there, which its traceback keeps."""
+
+    def withdraw(self) -> bool:
+        """True where no thread has begun, and then none will."""
+        return self._claim.acquire(blocking=False)
+
+    def __call__(self) -> T | None:
+        """What the work gives; None where nobody wants it any more, or it raised ``error``."""
+        if not self._claim.acquire(blocking=False):
+            return None
+        try:
+            return self._work()
+        except Exception as error:  # noqa: BLE001  # who waits raises it
+            self.error = error
+            return None
+
+
+class _Hop:
+    """What one thread does: the first step, whose token is held already, and those after it that need not wait."""
+
+    __slots__ = ("_context", "_hop", "_run", "_steps")
 
     def __init__(self, run: Ledger, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context) -> None:
         self._run = run
         self._hop = hop
         self._steps = steps
         self._context = context
-        self._claim = threading.Lock()
-        self.error: Exception | None = None
-        """What a step raised. Raised in the thread, it would stay in trio's frames there, which its traceback keeps."""
-
-    def withdraw(self) -> bool:
-        """True where no thread has begun, and then none will."""
-        return self._claim.acquire(blocking=False)
 
     def __call__(self) -> int:
-        """How many steps were run; whether the last of them failed stands in ``error``."""
-        if not self._claim.acquire(blocking=False):
-            return 0
-        try:
-            return self._all()
-        except Exception as error:  # noqa: BLE001  # in_thread raises it
-            self.error = error
-            return 0
-
-    def _all(self) -> int:
+        """How many steps were run. Raises what the last of them raises."""
         self._one(0)
         for position in range(1, len(self._hop)):
             limit = self._steps[position].limit

@@ -16,11 +16,11 @@ import trio
 
 from pipeline.engine.blame import Blame
 from pipeline.engine.limit import Limit
-from pipeline.engine.place import alone
-from pipeline.engine.step import Context, ThreadStep
+from pipeline.engine.place import part_in_thread
+from pipeline.engine.step import Context
 from pipeline.graph.spec import REQUEST, StepSpec
 from pipeline.graph.words import VERBS
-from pipeline.hooks import Manner, Ran, hops_of
+from pipeline.hooks import Headers, Manner, Ran, hops_of
 from pipeline.model import Model, hooks_of, verb_of
 from pipeline.steps.predictor import asked_for
 from pipeline.steps.streams import from_thread
@@ -64,9 +64,7 @@ class Course:
 
     def blocking(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         """The answer of a model all of whose hooks are synchronous, in a thread."""
-        request = self._request(inputs, context)
-        value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
-        ran = self._ran(context)
+        request, value, headers, told, ran = self._begun(inputs, context)
         with self._asyncio_in_thread(), asked_for(context):
             for hop in self._hops[context.verb]:
                 value = hop.run(value, headers, told, ran, self._before)
@@ -74,15 +72,13 @@ class Course:
 
     async def awaited(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         """The answer. Cancelled, an async hook is cancelled; one in a thread ends by itself, and no other begins."""
-        request = self._request(inputs, context)
-        value, headers, told = self._dialect.payload(request), dict(context.headers), dict[str, str]()
-        ran = self._ran(context)
+        request, value, headers, told, ran = self._begun(inputs, context)
         with asked_for(context):
             for hop in self._hops[context.verb]:
                 match hop.manner:
                     case Manner.BLOCKING:
                         value = await self._in_thread(
-                            functools.partial(hop.run, value, headers, told, ran, self._before), context
+                            functools.partial(hop.run, value, headers, told, ran, self._before)
                         )
                     case Manner.AWAITED if self._loop is not None:
                         value = await self._loop.run(
@@ -93,6 +89,11 @@ class Course:
                     case Manner.AT_ONCE:
                         value = hop.run(value, headers, told, ran)
         return self._answer(value, told, request, context)
+
+    def _begun(self, inputs: Mapping[str, Bound], context: Context) -> tuple[InferRequest, Any, Headers, Headers, Ran]:
+        """The request, what the first hook is given of it, its headers, those of the reply, and who hears of hooks."""
+        request = self._request(inputs, context)
+        return request, self._dialect.payload(request), dict(context.headers), {}, self._ran(context)
 
     def _ran(self, context: Context) -> Ran:
         """Hooks are phases of the request, but for those of a call by a handle, or for an item: they are within one."""
@@ -146,8 +147,7 @@ class Course:
             case AsyncIterator():
                 return {self._name: Raw(result if self._loop is None else self._loop.iterate(result))}
             case Iterator():
-                in_thread = functools.partial(self._taken, context=context)
-                return {self._name: Raw(from_thread(result, in_thread))}
+                return {self._name: Raw(from_thread(result, self._in_thread))}
         found = self._dialect.answer(result, request, context.answer)
         match found:
             case Tensor():
@@ -156,19 +156,14 @@ class Course:
                 return {self._name: found}
         return found
 
-    async def _in_thread(self, work: Callable[[], Any], context: Context) -> Any:
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
         """What the work gives, in a thread, once no other synchronous hook of the model runs."""
-        given: list[Any] = []
-        await self._taken(lambda: given.append(work()), context=context)
-        return given.pop()
 
-    async def _taken(self, work: Callable[[], None], *, context: Context) -> None:
-        def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+        def within() -> Any:
             with self._asyncio_in_thread():
-                work()
-            return _NOTHING
+                return work()
 
-        await alone(ThreadStep(self._name, call, None, self._one), {}, context, self._threads)
+        return await part_in_thread(self._name, within, self._one, self._threads)
 
 
 def reads_as_sent(step: StepSpec) -> bool:

@@ -11,10 +11,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from pipeline.engine.limit import Limit
-from pipeline.engine.place import in_thread, on_loop
+from pipeline.engine.place import in_thread, on_loop, part_in_thread
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context
-from pipeline.errors import DeadlineExceeded, Overloaded
+from pipeline.errors import DeadlineExceeded, Overloaded, WrongAnswer
 from pipeline.tensors.tensor import tensor
 from pipeline_serve import Step
 from tests.engine.graphs import ONE, loop_step, pipeline, plan, request, run_steps, thread_step
@@ -209,6 +209,38 @@ async def test_a_request_cancelled_before_its_thread_began_gives_the_token_back_
         assert limit.taken == 1
         nursery.cancel_scope.cancel()
     assert (limit.taken, after.of) == (0, {})
+
+
+async def test_a_part_of_a_step_is_one_at_a_time_too_and_fails_as_the_step():
+    limit, threads, blocked = Limit("Step a", 1, 5), trio.CapacityLimiter(math.inf), Blocked()
+
+    def part():
+        return blocked({}, None)
+
+    def exits():
+        raise SystemExit
+
+    def fails():
+        raise ValueError("mine")
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(part_in_thread, "a", part, limit, threads)
+            await blocked.began.wait()
+            nursery.start_soon(part_in_thread, "a", part, limit, threads)
+            await wait_all_tasks_blocked()
+            assert (limit.taken, limit.waiting) == (1, 1)
+            nursery.cancel_scope.cancel()
+        assert (limit.taken, limit.waiting) == (1, 0)
+    finally:
+        blocked.go_on.set()
+    assert list(await part_in_thread("a", part, limit, threads)) == ["y"]
+    with pytest.raises(ValueError, match="mine") as raised:
+        await part_in_thread("a", fails, limit, threads)
+    assert raised.value.__notes__ == ['in step "a"']
+    with pytest.raises(WrongAnswer, match='step "a" raised SystemExit'):
+        await part_in_thread("a", exits, limit, threads)
+    assert (limit.taken, blocked.calls) == (0, 2)
 
 
 def test_a_thread_that_outlives_the_loop_still_gives_its_token_back():
