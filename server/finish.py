@@ -42,9 +42,15 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
     async def finished(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         whole = trio.Event()
         answered = sized = False
+        readers = 0
 
         async def receive_counting() -> ASGIReceiveEvent:
-            event = await receive()
+            nonlocal readers
+            readers += 1
+            try:
+                event = await receive()
+            finally:
+                readers -= 1
             if event["type"] != "http.request" or not event.get("more_body", False):
                 whole.set()
             elif answered:
@@ -60,7 +66,9 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
                 event = {**event, "headers": [*event["headers"], (b"connection", b"close")]}
             if event["type"] == "http.response.body" and not event.get("more_body", False):
                 with trio.move_on_after(_LINGER_SECONDS):
-                    await whole.wait()
+                    # A middleware that answers by itself leaves nobody who reads.
+                    while not whole.is_set():
+                        await (whole.wait() if readers else receive_counting())
             with trio.CancelScope(shield=sized or not event.get("more_body", False)):
                 await send(event)
 

@@ -133,7 +133,7 @@ async def handle(  # a call is all of this
         headers = {**headers, REQUEST_ID_HEADER: known_as}
     call = Call(method, path, headers, b"", known_as)
     lines = begin(call.id)
-    sending = Sending(wire, {REQUEST_ID_HEADER: call.id})
+    sending = Sending(wire, {REQUEST_ID_HEADER: call.id}, service.max_body)
     try:
         reply = await _answer(service, call, read_body, sending)
     except trio.Cancelled:

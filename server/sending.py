@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
+from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
 
 
@@ -20,12 +21,13 @@ class Wire(Protocol):
 
 
 class Sending:
-    """What of a reply has been sent. Without a ``wire`` none is sent before it is whole."""
+    """What of a reply has been sent. Without a ``wire`` none is sent before it is whole, and it is at most so large."""
 
-    def __init__(self, wire: Wire | None, headers: Mapping[str, str]) -> None:
-        """``headers`` go with every reply."""
+    def __init__(self, wire: Wire | None, headers: Mapping[str, str], most: int) -> None:
+        """``headers`` go with every reply; ``most`` in bytes."""
         self._wire = wire
         self._headers = headers
+        self._most = most
         self.status = 0
         """That of the head, once it has been sent."""
         self.size = 0
@@ -42,7 +44,7 @@ class Sending:
         Cancelled, it leaves the stream to its owner.
         """
         if self._wire is None:
-            return Reply(reply.status, reply.headers, [part async for part in stream])
+            return Reply(reply.status, reply.headers, await self._collected(stream))
         async for part in stream:
             if part:
                 if not self.begun:
@@ -54,3 +56,13 @@ class Sending:
             await self._wire.end()
             self.ended = True
         return Reply(reply.status, reply.headers)
+
+    async def _collected(self, stream: AsyncIterator[bytes]) -> list[bytes]:
+        parts, size = [], 0
+        async for part in stream:
+            size += len(part)
+            if size > self._most:
+                told = f"the answer is a stream of more than {self._most} bytes, which HTTP/1.0 can only be sent whole"
+                raise InferError(Code.UNIMPLEMENTED, f"{told}; ask over HTTP/1.1")
+            parts.append(part)
+        return parts

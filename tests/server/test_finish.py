@@ -20,7 +20,13 @@ async def early(scope, receive, send):
         nursery.cancel_scope.cancel()
 
 
-async def run(head, arrives, version="1.1"):
+async def unread(scope, receive, send):
+    """Replies without having read a thing, as a middleware does that lets nobody in."""
+    await send({"type": "http.response.start", "status": 401, "headers": []})
+    await send({"type": "http.response.body", "body": b"no", "more_body": False})
+
+
+async def run(head, arrives, version="1.1", app=early):
     """[(time, event)] of what was sent, for a request whose body is whole after ``arrives`` seconds."""
     sent, start = [], trio.current_time()
 
@@ -32,7 +38,7 @@ async def run(head, arrives, version="1.1"):
         sent.append((trio.current_time() - start, event))
 
     scope = {"type": "http", "http_version": version, "headers": head}
-    await finishing(early)(scope, receive, send)
+    await finishing(app)(scope, receive, send)
     return sent
 
 
@@ -41,6 +47,12 @@ async def test_the_reply_is_sent_at_once_and_its_end_waits_for_the_body_up_to_a_
     sent = await run([(b"content-length", b"20")], arrives)
     assert [time for time, _ in sent] == pytest.approx([0, 0, ends])
     assert b"".join(event.get("body", b"") for _, event in sent) == b"no"
+
+
+@pytest.mark.parametrize(("arrives", "ends"), [(0, 0), (1, 1), (1e9, 5)])
+async def test_a_body_that_nobody_reads_is_read_at_the_end(autojump_clock, arrives, ends):
+    sent = await run([(b"content-length", b"20")], arrives, app=unread)
+    assert [time for time, _ in sent] == pytest.approx([0, ends])
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,15 @@ async def test_without_a_wire_and_for_an_empty_stream_the_reply_is_whole(autojum
     assert (reply.status, b"".join(reply.body), wire.sent, closed) == (200, b"", [], [True])
 
 
+async def test_without_a_wire_a_stream_is_kept_up_to_the_largest_body(autojump_clock):
+    pipeline, service, closed = streaming(*["x" * 1000] * 5)
+    service.max_body = 3_000
+    async with pipeline:
+        reply = await ask(service, None)
+    assert (reply.status, closed) == (501, [True])
+    assert b"more than 3000 bytes" in b"".join(reply.body)
+
+
 async def test_what_fails_before_the_first_part_is_an_ordinary_reply(autojump_clock):
     pipeline, service, closed = streaming(error=InvalidInput("no"))
     wire = Wire()
