@@ -67,8 +67,9 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
             if event["type"] == "http.response.body" and not event.get("more_body", False):
                 with trio.move_on_after(_LINGER_SECONDS):
                     # A middleware that answers by itself leaves nobody who reads.
-                    while not whole.is_set():
-                        await (whole.wait() if readers else receive_counting())
+                    while not (readers or whole.is_set()):
+                        await receive_counting()
+                    await whole.wait()
             with trio.CancelScope(shield=sized or not event.get("more_body", False)):
                 await send(event)
 
