@@ -68,18 +68,18 @@ def asked_in_process(  # noqa: PLR0913, PLR0917  # as Pipeline.infer
     id: str | int | None,
 ) -> InferRequest:
     """The arguments of ``Pipeline.infer`` as a request; ``specs``: what is expected, by the name of the input."""
-    told = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}
+    sent = {name.lower(): str(text) for name, text in mapping_of("headers", headers or {}).items()}
     given = mapping_of("inputs", inputs)
     # A model that takes one input takes it under any name.
     alone = next(iter(specs.values())) if len(specs) == len(given) == 1 else None
     return InferRequest(
         model=model,
         inputs={name: value_of(name, own, specs.get(name, alone)) for name, own in given.items()},
-        id=id_of(id, told),
+        id=id_of(id, sent),
         version=version,
         outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs or ()),
         parameters=mapping_of("parameters", parameters or {}),
-        headers=told,
+        headers=sent,
         timeout=timeout,
     )
 

@@ -106,13 +106,13 @@ def from_model_file(given: Path | str, storage: Storage, name: str | None = None
     match given:
         case Path():
             folder, target = _located(given, place)
-            told = given.absolute().name if given.is_dir() else given.stem
+            stem = given.absolute().name if given.is_dir() else given.stem
         case _:
-            folder, target, told = Path.cwd(), given, PurePosixPath(unquote(given.partition("://")[2])).stem
+            folder, target, stem = Path.cwd(), given, PurePosixPath(unquote(given.partition("://")[2])).stem
     model = Table((Entry("model", place, Scalar(target, place)),), place)
     steps = Entry("steps", place, Table((Entry(_STEP, place, model),), place))
     named = () if name is None else (Entry("name", place, Scalar(name, place)),)
-    return _blueprint(Table((*named, steps), place), _legal(told), Home(folder, storage), [])
+    return _blueprint(Table((*named, steps), place), _legal(stem), Home(folder, storage), [])
 
 
 def from_model(model: Model, storage: Storage, name: str | None = None) -> Blueprint:
@@ -120,12 +120,12 @@ def from_model(model: Model, storage: Storage, name: str | None = None) -> Bluep
 
     Raises GraphFaults for a name that no graph can have.
     """
-    told = model.name if name is None else name
-    place = Spot(f'model "{told}"')
+    name = model.name if name is None else name
+    place = Spot(f'model "{name}"')
     step = Table((Entry("run", place, Scalar(model, place)),), place)
     steps = Entry("steps", place, Table((Entry(_STEP, place, step),), place))
-    named = Entry("name", place, Scalar(told, place))
-    return _blueprint(Table((named, steps), place), told, Home(Path.cwd(), storage), [])
+    named = Entry("name", place, Scalar(name, place))
+    return _blueprint(Table((named, steps), place), name, Home(Path.cwd(), storage), [])
 
 
 def _located(given: Path, place: object) -> tuple[Path, str]:

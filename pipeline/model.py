@@ -219,10 +219,10 @@ class Model:
 
         Cancelled, the hook that runs is cancelled.
         """
-        value, own, told = body, headers if isinstance(headers, dict) else dict(headers or {}), Headers()
+        value, own, said = body, headers if isinstance(headers, dict) else dict(headers or {}), Headers()
         for hop in hops_of(hooks_of(self, verb_of(verb))):
-            value = await hop.awaited(value, own, told)
-        return value, told
+            value = await hop.awaited(value, own, said)
+        return value, said
 
     async def preprocess(self, payload: Any, headers: Any = None) -> Any:
         """What ``predict`` gets of the payload: JSON as it was sent, bytes where it is none, or an InferRequest."""
@@ -313,8 +313,8 @@ def _whole(model: Model, verb: Verb) -> Hook:
 
     def unpacked(result: Any, response_headers: Headers) -> Any:
         match result:
-            case tuple([answer, dict() as told]):
-                response_headers.update(told)
+            case tuple([answer, dict() as said]):
+                response_headers.update(said)
                 return answer
         return result
 

@@ -12,30 +12,33 @@ class BadLogConfig(Exception):
 
 
 def configure_by(file: Path) -> None:
-    """Sets up the loggers that the file names; the others stay as they are unless it says so. Raises BadLogConfig."""
+    """As ``file_config``, for a file that a flag names. Raises BadLogConfig, whatever is wrong with it."""
     try:
-        apply(file)
+        file_config(file)
     except Exception as error:
         reason = str(error.__cause__ or error).strip().split("\n")[0]
         raise BadLogConfig(f"{file} is no configuration of logging: {type(error).__name__}: {reason}") from error
 
 
-def apply(file: Path) -> None:
-    """As ``configure_by``. Raises whatever the file leads to: it makes objects of any class that it names."""
+def file_config(file: Path) -> None:
+    """Sets up the loggers that the file names; the others stay as they are unless it says so.
+
+    Raises whatever the file leads to: it makes objects of any class that it names.
+    """
     match file.suffix:
         case ".json":
-            _apply(json.loads(file.read_text(encoding="utf-8")))
+            _dict_config(json.loads(file.read_text(encoding="utf-8")))
         case ".yaml" | ".yml":
             from ruamel.yaml import YAML  # noqa: PLC0415  # who has no such file need not wait for it
 
             yaml = YAML(typ="safe", pure=True)
             yaml.version = (1, 1)  # where `no` is false, as in every such file
-            _apply(yaml.load(file.read_text(encoding="utf-8")))
+            _dict_config(yaml.load(file.read_text(encoding="utf-8")))
         case _:
             logging.config.fileConfig(file, disable_existing_loggers=False)
 
 
-def _apply(told: object) -> None:
-    if not isinstance(told, dict):
+def _dict_config(settings: object) -> None:
+    if not isinstance(settings, dict):
         raise TypeError("it is a mapping, with version: 1")
-    logging.config.dictConfig({"disable_existing_loggers": False, **told})
+    logging.config.dictConfig({"disable_existing_loggers": False, **settings})

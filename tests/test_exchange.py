@@ -10,9 +10,10 @@ from functools import partial
 
 import anyio
 import pytest
+import trio
 
 from pipeline.errors import Code, InferError, InvalidInput
-from pipeline.exchange import NotConnected, Peer
+from pipeline.exchange import NotConnected, Peer, connecting
 from pipeline.wire.codec import Call
 from tests.raw import (
     answer,
@@ -619,3 +620,33 @@ def test_a_certificate_file_that_cannot_be_used_is_named(run, how, says):
 
     with pytest.raises(ValueError, match=says):
         run(open_it)
+
+
+class Reluctant:
+    """Fails so many times; when it was tried."""
+
+    def __init__(self, times, error):
+        self.left, self.error, self.at = times, error, []
+
+    async def __call__(self):
+        self.at.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if len(self.at) <= self.left:
+            raise self.error
+        return "answered"
+
+
+async def test_a_connection_is_tried_again_at_once_and_then_ever_more_seldom(autojump_clock):
+    attempt, start = Reluctant(4, ConnectionError()), trio.current_time()
+    assert await connecting(attempt, 5, ConnectionError, TimeoutError) == "answered"
+    assert [at - start for at in attempt.at] == [0, 0, 0.5, 1.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("retries", "error", "tries"), [(2, ConnectionError, 3), (0, ConnectionError, 1), (2, OSError, 1)]
+)
+async def test_the_last_failure_and_every_other_is_the_callers(autojump_clock, retries, error, tries):
+    attempt = Reluctant(9, error())
+    with pytest.raises(error):
+        await connecting(attempt, retries, ConnectionError)
+    assert len(attempt.at) == tries

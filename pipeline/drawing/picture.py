@@ -118,8 +118,8 @@ def _links(step: StepSpec, graph: Graph, interfaces: Interfaces) -> Iterator[Lin
 
 def _tensors(reference: Reference, graph: Graph, interfaces: Interfaces) -> tuple[str, ...]:
     names = known_names(reference, graph, interfaces) or {}
-    told = {name: spec for name, spec in names.items() if spec or reference.name or name != reference.source}
-    return tuple(f"{name} {spec}" if spec else name for name, spec in told.items())
+    shown = {name: spec for name, spec in names.items() if spec or reference.name or name != reference.source}
+    return tuple(f"{name} {spec}" if spec else name for name, spec in shown.items())
 
 
 def _answer(verb: str, reference: Reference, graph: Graph, interfaces: Interfaces) -> tuple[str, ...]:

@@ -23,23 +23,23 @@ async def run(token: trio.lowlevel.TrioToken, function: Callable[[*Ts], Awaitabl
     async def work() -> T:
         return await function(*args)
 
-    visit = _Visit(work)
-    token.run_sync_soon(visit.begin, contextvars.copy_context())
+    call = _Call(work)
+    token.run_sync_soon(call.begin, contextvars.copy_context())
     try:
-        await visit.over()
+        await call.over()
     except asyncio.CancelledError:
-        token.run_sync_soon(visit.scope.cancel)
+        token.run_sync_soon(call.scope.cancel)
         # asyncio's code hears of one cancellation: another one now would leave the trio task alone.
-        while not visit.is_over:
+        while not call.is_over:
             try:
-                await visit.over()
+                await call.over()
             except asyncio.CancelledError:
                 continue
         raise
-    return visit.taken()
+    return call.taken()
 
 
-class _Visit(Generic[T]):
+class _Call(Generic[T]):
     def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
         self.scope = trio.CancelScope()
         self._work = work

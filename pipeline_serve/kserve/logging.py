@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from server.log_config import apply
+from server.log_config import file_config
 
 KSERVE_LOGGER_NAME = "kserve"
 KSERVE_TRACE_LOGGER_NAME = "kserve.trace"
@@ -34,7 +34,7 @@ def configure_logging(log_config: Mapping[str, Any] | str | os.PathLike[str] | N
     if isinstance(log_config, Mapping):
         logging.config.dictConfig(dict(log_config))
         return
-    apply(Path(log_config))
+    file_config(Path(log_config))
 
 
 def _own(level: str) -> dict[str, Any]:

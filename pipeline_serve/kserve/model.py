@@ -59,9 +59,9 @@ class Model(InferenceModel):
     @property
     def predictor_config(self) -> PredictorConfig:
         """What the server was told of a predictor; where that is no host, what the model says of itself."""
-        told: list[Any] = [config for config in (self.predictor, get_predictor_config()) if config is not None]
-        named = [holder for holder in (*told, self) if holder.predictor_host]
-        return PredictorConfig.of((named or told or [self])[0])
+        servers: list[Any] = [config for config in (self.predictor, get_predictor_config()) if config is not None]
+        named = [holder for holder in (*servers, self) if holder.predictor_host]
+        return PredictorConfig.of((named or servers or [self])[0])
 
 
 __all__ = [
