@@ -132,7 +132,23 @@ def test_a_frame_of_binary_inputs_has_their_elements():
     assert InferRequest("m", [it]).as_dataframe().to_dict("list") == {"x": [1, 2]}
 
 
+def test_a_frame_of_binary_text_has_text():
+    it = came(Datatype.BYTES, byte_strings([b"a", "ö".encode()], (2,)))
+    assert InferRequest("m", [it]).as_dataframe().to_dict("list") == {"x": ["a", "ö"]}
+
+
+def test_columns_of_a_frame_may_differ_in_length_and_share_a_name():
+    it = InferRequest("m", [InferInput("x", [2], "INT32", [1, 2]), InferInput("x", [1], "BYTES", ["a"])])
+    frame = it.as_dataframe()
+    assert list(frame.columns) == ["x", "x"]
+    assert str(frame.to_numpy().tolist()) == "[[1, 'a'], [2, nan]]"
+
+
 # ---- what is no input
+
+
+def framed(datatype, shape, data):
+    return InferRequest("m", [InferInput("x", shape, datatype, data)], parameters={"content_type": "pd"})
 
 
 @pytest.mark.parametrize(
@@ -143,7 +159,16 @@ def test_a_frame_of_binary_inputs_has_their_elements():
         ({"instances": 5}, 'Expected "instances" to be a list'),
         ({"instances": [[1], [2, 3]]}, "row 1 has shape"),
         ({"instances": [{"a": [1, 2], "b": [3]}]}, "form no table"),
+        ({"instances": [[{"a": 1}, 5]]}, "row 0 holds 5, which is no object"),
+        ({"instances": [[{}, None], [[[]]]]}, "row 0 holds None, which is no object"),
+        ({"instances": [{"a": {"x": 1}, "b": [1]}]}, '"b" is a list, and "a" an object'),
+        ({"instances": [{f"a{row}": row} for row in range(2000)]}, "2000 rows and 2000 columns are too many"),
         (InferRequest("m", []), "the request has no inputs"),
+        (InferRequest("m", [], parameters={"content_type": "pd"}), "the request has no inputs"),
+        (framed("FP32", [2, 2], [[1, 2], [3, 4]]), 'input "x" has rows of several values'),
+        (framed("FP32", [2, 0], [[], []]), 'input "x" has rows of several values'),
+        (framed("BYTES", [1, 2], [["a", "b"]]), 'input "x" has rows of several values'),
+        (framed("BYTES", [1], [b"\xff"]), 'input "x" is BYTES that are not UTF-8'),
     ],
 )
 def test_a_payload_without_an_input_is_the_callers_fault(payload, told):
@@ -155,6 +180,43 @@ def test_a_payload_without_an_input_is_the_callers_fault(payload, told):
 def test_objects_of_single_values_are_rows():
     frame = get_predict_input({"instances": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]})
     assert frame.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "index", "cells"),
+    [
+        ([{}, {}], [0, 0], {}),
+        ([{"a": [1, 2]}, {"b": [3]}], [0, 1, 0], {"a": [1, 2, None], "b": [None, None, 3]}),
+        ([{"a": 1, "b": [1, 2]}], [0, 1], {"a": [1, 1], "b": [1, 2]}),
+        ([{"a": {"p": 1, "q": 2}, "b": {"q": 3}}], ["p", "q"], {"a": [1, 2], "b": [None, 3]}),
+        ([[{"a": 1}, {"b": 2}], [{"a": 3}]], [0, 1, 0], {"a": [1, None, 3], "b": [None, 2, None]}),
+        ([{"a": []}], [], {"a": []}),
+    ],
+)
+def test_rows_of_objects_are_one_table(rows, index, cells):
+    frame = get_predict_input({"instances": rows})
+    assert list(frame.index) == index
+    assert frame.astype(object).where(frame.notna(), None).to_dict("list") == cells
+
+
+def test_many_rows_of_objects_are_made_to_one_frame_at_once():
+    assert len(get_predict_input({"instances": [{}] * 200_000})) == 200_000
+
+
+def test_text_is_not_padded_to_the_longest_where_that_is_most_of_it():
+    array = get_predict_input({"instances": [["x" * 1_000_000, 1.5] + [""] * 1_000_000]})
+    assert array.dtype == object
+    assert array.shape == (1, 1_000_002)
+    assert array[0, 1:3].tolist() == ["1.5", ""]
+    assert get_predict_input({"instances": [["ab", 1.5]]}).dtype.kind == "U"
+
+
+def test_bytes_that_are_no_text_are_the_callers_fault_where_a_model_asks_for_text():
+    with pytest.raises(InvalidInput, match='input "x" is BYTES that are not UTF-8'):
+        came(Datatype.BYTES, byte_strings([b"\xff"], (1,))).as_string()
+    with pytest.raises(InferenceError, match="binary_data=True") as raised:
+        InferOutput("x", [1], "BYTES").set_data_from_numpy(byte_strings([b"\xff"], (1,)), binary_data=False)
+    assert raised.value.status == 400
 
 
 def test_an_error_of_ours_is_caught_as_ours_and_as_kserves():

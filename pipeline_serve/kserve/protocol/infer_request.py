@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from pipeline.tensors.shown import quoted
 from pipeline_serve.kserve.errors import InvalidInput
 from pipeline_serve.kserve.protocol.named_tensor import NamedTensor
 from pipeline_serve.kserve.protocol.rest_bodies import joined, made_id, missing, read, written
+from pipeline_serve.kserve.utils.frames import frame_of_columns
 
 if TYPE_CHECKING:
     import pandas
@@ -21,10 +23,24 @@ class InferInput(NamedTensor):
     UNKNOWN_DATATYPE = "invalid datatype None in the input"
 
     def as_string(self) -> list[str]:
-        """The elements as text, in row-major order. Raises InvalidInput where the datatype is not BYTES."""
+        """The elements as text, in row-major order. Raises InvalidInput for what is no BYTES, or not UTF-8."""
         if self.datatype != "BYTES":
             raise InvalidInput(f"invalid datatype {self.datatype} in the input")
-        return [each.decode() if isinstance(each, bytes) else str(each) for each in self.as_numpy().ravel().tolist()]
+        return [str(each) for each in self._text(self.as_numpy().ravel().tolist())]
+
+    def listed(self) -> list[Any]:
+        """The data as a list, nested as it came; BYTES as text. Raises InvalidInput for BYTES that are not UTF-8."""
+        found = self.as_numpy().tolist() if self.is_binary or isinstance(self.data, np.ndarray) else self.data
+        # An array without dimensions has one element, and is no list.
+        data = found if isinstance(found, list) else [found]
+        return self._text(data) if self.datatype == "BYTES" else data
+
+    def _text(self, elements: list[Any]) -> list[Any]:
+        try:
+            return [each.decode() if isinstance(each, bytes) else each for each in elements]
+        except UnicodeDecodeError:
+            reason = "is BYTES that are not UTF-8; the model reads text"
+            raise InvalidInput(f"input {quoted(self.name)} {reason}") from None
 
 
 class RequestedOutput:
@@ -121,16 +137,11 @@ class InferRequest:
         return joined(body, parts)
 
     def as_dataframe(self) -> pandas.DataFrame:
-        """A column per input, of its elements as Python's own numbers and text."""
-        import pandas  # noqa: PLC0415  # optional
+        """A column per input, of its elements as Python's own numbers and text.
 
-        def column(each: InferInput) -> pandas.DataFrame:
-            data = each.as_numpy().tolist() if each.is_binary or isinstance(each.data, np.ndarray) else each.data
-            if each.datatype == "BYTES":
-                data = [text.decode() if isinstance(text, bytes) else text for text in data]
-            return pandas.DataFrame(data, columns=[each.name])
-
-        return pandas.concat([column(each) for each in self.inputs], axis=1)
+        Raises InvalidInput for no inputs, rows of several values, and BYTES that are no text.
+        """
+        return frame_of_columns([(each.name, each.listed()) for each in self.inputs])
 
     def get_input_by_name(self, name: str) -> InferInput | None:
         return next((each for each in self.inputs if each.name == name), None)

@@ -272,7 +272,8 @@ def _decoded(array: Array) -> list[str]:
             texts.append(element.decode())
         except UnicodeDecodeError:
             way_out = "Please use binary_data=True, if you want to pass a byte array."
-            raise InferenceError(f'Failed to encode "{element}" using UTF-8. {way_out}') from None
+            text = f'Failed to encode "{element}" using UTF-8. {way_out}'
+            raise InferenceError(text, 400) from None  # the caller's, who asked for no binary
     return texts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from pipeline.tensors.nested import flatten
 from pipeline_serve.kserve.constants.constants import PredictorProtocol
 from pipeline_serve.kserve.errors import InvalidInput
 from pipeline_serve.kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
+from pipeline_serve.kserve.utils.frames import frame_of_rows
 from pipeline_serve.kserve.utils.numpy_codec import from_np_dtype
 
-if TYPE_CHECKING:
-    import pandas
-
 Payload = dict[str, Any] | InferRequest
+# In characters, of four bytes each.
+_PADDED = 1 << 22
 _EVENT = frozenset({"time", "type", "source", "id", "specversion", "data"})
 
 
@@ -27,7 +27,8 @@ def get_predict_input(payload: Payload, columns: Sequence[Any] | None = None) ->
     """What a model computes on.
 
     Of a body: its ``inputs``, else its ``instances``: rows that are objects as one DataFrame (with these ``columns``),
-    texts as the list, anything else as an array. Of a request: a DataFrame where the parameter ``content_type`` is
+    texts as the list, anything else as an array (long texts beside short ones in one of objects, for numpy makes all as
+    long as the longest). Of a request: a DataFrame where the parameter ``content_type`` is
     ``pd``, else its first input, as an array; texts as the list. Raises InvalidInput for a payload that has none.
     """
     match payload:
@@ -49,32 +50,30 @@ def get_predict_input(payload: Payload, columns: Sequence[Any] | None = None) ->
 def _of_rows(rows: Any, columns: Sequence[Any] | None) -> Any:
     match rows:
         case [dict() | [dict(), *_], *_]:
-            return _frame(rows, columns)
+            return frame_of_rows(rows, columns)
         case [str(), *_]:
             return rows
         case list():
             try:
-                flatten(rows)
-                return np.array(rows)
+                elements, shape = flatten(rows)
             except ValueError as error:
                 raise InvalidInput(f'Expected "instances" to be an array: {error}') from None
+            return _texts(elements).reshape(shape) if _is_padded(elements) else np.array(rows)
         case _:
             raise InvalidInput('Expected "instances" to be a list')
 
 
-def _frame(rows: list[Any], columns: Sequence[Any] | None) -> pandas.DataFrame:
-    import pandas  # noqa: PLC0415  # optional
-
-    # An object may hold a list per column, which pandas reads as rows, or one value, which it reads in a list only.
-    frames = [row if isinstance(row, list) or _has_lists(row) else [row] for row in rows]
-    try:
-        return pandas.concat([pandas.DataFrame(cast(Any, frame), columns=columns) for frame in frames], axis=0)
-    except ValueError as error:
-        raise InvalidInput(f'"instances" form no table: {error}') from None
+def _is_padded(elements: list[Any]) -> bool:
+    """Whether numpy would make text of them all, each as long as the longest, and that is mostly padding."""
+    texts = [len(each) for each in elements if isinstance(each, str)]
+    padded = max(texts, default=0) * len(elements)
+    return padded > max(_PADDED, 2 * sum(texts)) and all(isinstance(each, str | int | float) for each in elements)
 
 
-def _has_lists(row: Any) -> bool:
-    return isinstance(row, dict) and any(isinstance(cell, list | dict) for cell in row.values())
+def _texts(elements: list[Any]) -> np.ndarray[Any, Any]:
+    array = np.empty(len(elements), dtype=np.object_)
+    array[:] = [str(each) for each in elements]
+    return array
 
 
 def get_predict_response(payload: Payload, result: Any, model_name: str) -> dict[str, Any] | InferResponse:
