@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,10 @@ _TYPES = {
 _PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
 # Nothing: what it would write of an error it raises as well.
 _FATAL = 4
+# What it says where a node failed, where one of its own checks did, and how it names the place.
+_RUNNING, _CHECKED = "while running", " was false. "
+_PLACE = re.compile(r"^\S+:\d+ (?:(?:.*?\)|\w+) (?=[A-Z]))?")
+_BUFFER = re.compile(r"requested buffer of size (\d+)")
 # How much of onnxruntime's own words an error carries.
 _SHOWN = 300
 
@@ -88,7 +94,8 @@ class _Model:
         try:
             answers = self._ask(names, taken)
         except Exception as error:
-            if (misfit := _refused(self.session, {own: name for own, (name, _) in found.items()}, feed, error)) is None:
+            named = {own: name for own, (name, _) in found.items()}
+            if (misfit := _refused(self.session, self.known.inputs, named, feed, error)) is None:
                 raise
             raise misfit from error
         return {name: _value(answer) for name, answer in zip(names, answers, strict=True)}
@@ -178,7 +185,13 @@ def _json(answer: Any) -> Any:
             return answer
 
 
-def _refused(session: Any, names: Mapping[str, str], feed: Mapping[str, Tensor], error: Exception) -> Misfit | None:
+def _refused(
+    session: Any,
+    known: Mapping[str, TensorSpec | None],
+    names: Mapping[str, str],
+    feed: Mapping[str, Tensor],
+    error: Exception,
+) -> Misfit | None:
     """Why the model refuses values, where it does: sizes that must be equal and are not, else onnxruntime's own words.
 
     None where the error is not about what it was given. ``names``: the model's name of an input → as which it came.
@@ -190,11 +203,32 @@ def _refused(session: Any, names: Mapping[str, str], feed: Mapping[str, Tensor],
             if first != size:
                 told = feed[own.name].describe()
                 return Misfit(names[own.name], f'is {told}; its "{dim}" is {size}, and that of "{where}" is {first}')
-    name = next(iter(names.values()), "")
     empty = next((own for own, value in feed.items() if value.array.size == 0), None)
     if empty is not None:
         return Misfit(names[empty], f"has no elements ({feed[empty].describe()}), which the model does not take")
-    if type(error).__name__ != "InvalidArgument" or not name:
-        return None
-    words = str(error).rpartition("Status Message: ")[2].partition("\n")[0]
-    return Misfit(name, f"is refused by the model: {words[:_SHOWN]}")
+    kind, text = type(error).__name__, str(error)
+    if kind == "InvalidArgument":
+        name = next(iter(names), None)
+    elif kind in ("Fail", "RuntimeException") and _RUNNING in text and _is_of_sizes(text):
+        # What a model leaves open is the caller's to choose; integers may be sizes.
+        name = next((own for own in names if _is_open(known[own]) or feed[own].datatype.is_integer), None)
+    else:
+        name = None
+    return None if name is None else Misfit(names[name], f"is refused by the model: {_words(text)}")
+
+
+def _is_open(spec: TensorSpec | None) -> bool:
+    return spec is None or -1 in spec.shape
+
+
+def _is_of_sizes(text: str) -> bool:
+    """Whether sizes failed that no state of this machine would make good: they contradict, or exceed all its memory."""
+    if asked := _BUFFER.search(text):
+        return int(asked[1]) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return any(sign in text for sign in (_CHECKED, "overflow", "must be >= 0"))
+
+
+def _words(text: str) -> str:
+    """onnxruntime's own sentence, without where in its sources it stands and what it checked there."""
+    inner = text.strip().rpartition("Status Message: ")[2].rpartition("FAIL : ")[2].partition("\n")[0]
+    return (_PLACE.sub("", inner.rpartition(_CHECKED)[2]) or "it does not suit it")[:_SHOWN]

@@ -125,6 +125,32 @@ def test_what_a_model_cannot_take_is_said_with_what_came_and_what_it_takes(tmp_p
         ask(tmp_path, make(), **inputs)
 
 
+AT_RUN = [
+    ("Add", [1.0, 2.0, 3.0], "Attempting to broadcast an axis by a dimension other than 1. 2 by 3"),
+    ("Reshape", [3], "The input tensor cannot be reshaped to the requested shape"),
+    ("Reshape", [-1, -1], "At most one dimension can be -1"),
+    ("Expand", [-1, 2], "Tensor shape.Size"),
+    ("Expand", [2**50, 2], "Failed to allocate memory for requested buffer"),
+    ("Expand", [2**40, 2**40, 2], "Integer overflow"),
+]
+
+
+@pytest.mark.parametrize(("kind", "y", "says"), AT_RUN)
+def test_sizes_that_the_model_leaves_open_are_the_callers(tmp_path, kind, y, says):
+    element, dtype = (F.FLOAT, np.float32) if kind == "Add" else (F.INT64, np.int64)
+    inputs = [graphs.value("x", shape=None), graphs.value("y", element, None)]
+    made = graphs.model(inputs, [graphs.value("z", shape=None)], [graphs.node(kind, "x y", "z")])
+    with pytest.raises(Misfit, match=f'^"x" is refused by the model: {says}'):
+        ask(tmp_path, made, x=np.ones(2, np.float32), y=np.array(y, dtype))
+
+
+def test_a_model_that_fails_by_itself_is_not_the_callers(tmp_path):
+    nodes = [graphs.node("NonZero", "x", "found"), graphs.node("Add", "found w", "y")]
+    made = graphs.model([graphs.value("x", shape=[2])], [graphs.value("y", F.INT64, None)], nodes, {"w": np.arange(3)})
+    with pytest.raises(Exception, match="while running Add node"):
+        ask(tmp_path, made, x=np.ones(2, np.float32))
+
+
 def test_json_that_is_no_tensor_is_refused(tmp_path):
     with pytest.raises(Misfit, match=r'"x" is JSON \(list\); the model takes FP32\[-1,4\]'):
         opened(tmp_path, graphs.linear()).predict({"x": Json([[1], [1, 2]])})
