@@ -44,7 +44,10 @@ async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:
 
     Cancelled, the thread ends by itself, and what it made is dropped.
     """
-    return work() if size < _LARGE else await to_thread.run_sync(work, abandon_on_cancel=True)
+    if size < _LARGE:
+        return work()
+    # The threads that all share may be taken by code that hangs.
+    return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
 
 
 class NotConnected(InferError):

@@ -69,7 +69,7 @@ class _Drawing:
         """The SVG. Cancelled while it is drawn, it is finished all the same: who asks next would begin anew."""
         async with self._lock:
             if not self._text:
-                self._text = await trio.to_thread.run_sync(_drawn, pipeline)
+                self._text = await trio.to_thread.run_sync(_drawn, pipeline, limiter=trio.CapacityLimiter(1))
         return self._text
 
 

@@ -70,6 +70,7 @@ _GOES_ON = ", and goes on; the index has its end"
 _LARGE = 2**18
 # 64 KiB take some 0.7 ms to code.
 _LARGE_TO_CODE = 2**16
+_THREADS = 40
 
 
 class Service:
@@ -94,10 +95,18 @@ class Service:
         self.ready = ready
         self.name = name
         self.version = version
+        self._threads = trio.CapacityLimiter(_THREADS)
         self.draining = False
         self.owns_interrupts = False
         """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt here is a step's own, and fails its request."""
         self.on_answer: list[Callable[[Answered], None]] = []
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """What the work on a body gives, in a thread of the server's own: no code that hangs takes one of those.
+
+        Cancelled, the thread ends by itself, and what it made is dropped.
+        """
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
 
     def require_going_on(self) -> None:
         if self.draining:
@@ -181,7 +190,7 @@ async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Se
         if call.method not in _READING:
             raise wrong_method(_READING)
         shown = page(call.headers)
-        return await _coded(shown if isinstance(shown, Reply) else await shown, call)
+        return await _coded(service, shown if isinstance(shown, Reply) else await shown, call)
     match = service.routes.match(call.method, call.path)
     match match.route.asks:
         case str() as verb:
@@ -192,7 +201,7 @@ async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Se
         case _:
             plain = to_plain(call.headers, service.max_body)
             call = msgspec.structs.replace(call, body=await read_body())
-            command, _, _ = await _read(match, call, plain, match.model, match.version, Expectation())
+            command, _, _ = await _read(service, match, call, plain, (match.model, match.version, Expectation()))
     return match.codec.encode(await _executed(service, command, header_timeout(call.headers)), None)
 
 
@@ -235,7 +244,7 @@ async def _infer(
             call = msgspec.structs.replace(call, body=await read_body())
             route = match.route
             asked = (pipeline.name, pipeline.version, pipeline.expectation)
-            command, options, event = await _read(match, call, plain, *asked)
+            command, options, event = await _read(service, match, call, plain, asked)
             if not isinstance(command, Infer):
                 raise AssertionError(f"{route.template} decoded to a {type(command).__name__}")
             if command.request.timeout is not None:
@@ -245,33 +254,32 @@ async def _infer(
                 reply = match.codec.encode(response, options)
                 if event is not None:
                     reply = service.enclose(reply, event, pipeline.name)
-                return await (_coded(reply, call) if stream is None else sending.all_of(reply, stream))
+                return await (_coded(service, reply, call) if stream is None else sending.all_of(reply, stream))
     raise AssertionError("a request that is out of time raises")
 
 
-async def _read(  # what decode takes
-    match: Match, call: Call, plain: Plain | None, model: str, version: str, expectation: Expectation
+async def _read(
+    service: Service, match: Match, call: Call, plain: Plain | None, asked: tuple[str, str, Expectation]
 ) -> tuple[Command, Any, Event | None]:
-    """The command of a call, the codec's options, and the event that the call was.
+    """The command of a call, the codec's options, and the event that the call was; ``asked``: the model, its version.
 
-    What is large, or may become so, is read in a thread: others would notice it. Cancelled, such a thread ends by
-    itself, and what it read is dropped.
+    What is large, or may become so, is read in a thread: others would notice it. Cancelled, as ``in_thread``.
     """
 
     def read() -> tuple[Command, Any, Event | None]:
         own = msgspec.structs.replace(call, body=plain(bytes(call.body))) if plain else call
         own, event = opened(own)
-        return *match.codec.decode(own, match.route, model, version, expectation), event
+        return *match.codec.decode(own, match.route, *asked), event
 
     if len(call.body) < _LARGE and plain is None:
         return read()
-    return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+    return await service.in_thread(read)
 
 
-async def _coded(reply: Reply, call: Call) -> Reply:
+async def _coded(service: Service, reply: Reply, call: Call) -> Reply:
     """The reply in a coding that the caller accepts, where that makes it smaller. What is large is coded in a thread.
 
-    Cancelled, such a thread ends by itself, and what it coded is dropped.
+    Cancelled, as ``in_thread``.
     """
     size = sum(map(len, reply.body))
     if "content-encoding" in reply.headers:
@@ -280,7 +288,7 @@ async def _coded(reply: Reply, call: Call) -> Reply:
     if coding is None:
         return reply
     code = partial(encoded, reply.body, coding)
-    body = code() if size < _LARGE_TO_CODE else await trio.to_thread.run_sync(code, abandon_on_cancel=True)
+    body = code() if size < _LARGE_TO_CODE else await service.in_thread(code)
     if body is None:
         return reply
     headers = {**reply.headers, "content-encoding": coding, "vary": "accept-encoding"}

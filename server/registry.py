@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import trio
-
 from pipeline.errors import ModelNotFound, ModelNotReady, told
 from pipeline.model import Model
 from pipeline.observe import Event, ModelUnloaded
 from pipeline.pipeline import Pipeline
+from pipeline.threads import in_own_thread
 
 _LOG = logging.getLogger("pipeline_serve")
 MODEL_MOUNT_DIRS = "/mnt/models"
@@ -139,7 +138,7 @@ class Registered:
             async with asyncio_loop() as loop:
                 await loop.run(load, name)
         else:
-            await trio.to_thread.run_sync(load, name, abandon_on_cancel=True)
+            await in_own_thread(load, name)
 
     def observe(self, event: Event) -> None:
         """Forgets what is unloaded. It has been stopped, which the registry's ``unload`` does not do again."""

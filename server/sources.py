@@ -9,13 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import trio
-
 from pipeline.blueprint import Blueprint
 from pipeline.code.load import forget
 from pipeline.errors import ModelNotFound
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Source
+from pipeline.threads import in_own_thread
 from server.folder import names_in, versions_in
 
 Draw = Callable[[Path | str], Blueprint]
@@ -79,7 +78,7 @@ class Together:
 
 async def _made(draw: Callable[[], Sequence[Blueprint]]) -> list[Pipeline]:
     """Cancelled, the thread ends by itself, and what it made is dropped."""
-    return [Pipeline.from_blueprint(own) for own in await trio.to_thread.run_sync(draw, abandon_on_cancel=True)]
+    return [Pipeline.from_blueprint(own) for own in await in_own_thread(draw)]
 
 
 def _anew(given: Sequence[Path | str], draw: Draw) -> list[Blueprint]:

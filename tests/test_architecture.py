@@ -22,8 +22,9 @@ MAY_IMPORT = {
 }
 # Inside `pipeline`, a folder (or a file beside them) imports only what stands above it.
 PIPELINE = (
-    "plugins", "errors", "observe", "tensors", "wire", "network", "transport", "exchange", "graph", "drawing", "asking",
-    "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps", "warmup", "blueprint",
+    "plugins", "errors", "observe", "threads", "tensors", "wire", "network", "transport", "exchange", "graph",
+    "drawing", "asking", "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps",
+    "warmup", "blueprint",
     "loading", "pipeline", "held", "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
 from typing import Any
 
-import trio
-
 from pipeline.code.load import own_names, see
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
@@ -32,6 +30,7 @@ from pipeline.runtimes.catalog import (
 from pipeline.steps.catalog import Call, Home, cores
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
+from pipeline.threads import in_own_thread
 
 KEYS = {"model": ("runtime", "params", "sha256", "storage")}
 _SHA256 = "[0-9a-fA-F]{64}"
@@ -132,7 +131,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
         with own_names(home.folder):
             return known[runtime].open_model(file, step.name, step.option("params", {}), threads)
 
-    opened = await trio.to_thread.run_sync(open_model, abandon_on_cancel=True)
+    opened = await in_own_thread(open_model)
     blame = Blame(step)
 
     def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:

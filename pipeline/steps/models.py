@@ -31,6 +31,7 @@ from pipeline.steps.predictor import predictors
 from pipeline.steps.predictor_health import predictor_watched
 from pipeline.steps.readiness import Both, Health
 from pipeline.tensors.signature import Signature
+from pipeline.threads import in_own_thread
 
 if TYPE_CHECKING:
     from pipeline.engine.asyncio_loop import AsyncioLoop
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("pipeline_serve")
 # What a class may call the parameter that is given the name of the graph.
 _NAMES = ("name", "model_name")
-# As many as trio has for all; one that hangs is asked by each request, and takes none of those of others.
-_PROBES = 40
 _HOOKS = ("preprocess", "validate", "postprocess")
 
 
@@ -140,7 +139,7 @@ async def _made(step: StepSpec, home: Home, target: type[Model]) -> Model:
     params: Mapping[str, Any] = step.option("params", {})
     named: dict[str, Any] = {name: home.model for name in names_of(target) if name not in params}
     with harmless(f'__init__ of step "{step.name}"'):
-        return await trio.to_thread.run_sync(functools.partial(target, **named, **params), abandon_on_cancel=True)
+        return await in_own_thread(functools.partial(target, **named, **params))
 
 
 async def _signature(life: _Life) -> Signature:
@@ -156,7 +155,8 @@ class _Life:
         self._step = step
         self._model = model
         self._loop = loop
-        self._probes = trio.CapacityLimiter(_PROBES)
+        # One that hangs is the only one: the next waits for its end, as long as it is waited for itself.
+        self._probe = trio.CapacityLimiter(1)
 
     async def load(self) -> None:
         """Loads it, where it is not ready yet. Raises ModelNotReady where that is what it says, or what it raises."""
@@ -193,7 +193,7 @@ class _Life:
                 await self._called(stop)
 
     async def why_not_healthy(self) -> str | None:
-        return None if await self._called(self._model.healthy, self._probes) else "its healthy says no"
+        return None if await self._called(self._model.healthy, self._probe) else "its healthy says no"
 
     async def types(self, name: str) -> Mapping[str, Any]:
         """What ``get_input_types`` or ``get_output_types`` tells, by tensor name."""
@@ -210,7 +210,7 @@ class _Life:
         """``load`` or ``start``, which code for asyncio expects to be called where no loop runs yet."""
         if inspect.iscoroutinefunction(hook):
             return await self._called(hook)
-        return await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+        return await in_own_thread(hook)
 
     async def _called(self, hook: Callable[[], Any], threads: trio.CapacityLimiter | None = None) -> Any:
         if inspect.iscoroutinefunction(hook):
@@ -218,7 +218,7 @@ class _Life:
             return await (awaited() if self._loop is None else self._loop.run(awaited))
         if self._loop is not None:
             hook = functools.partial(_within, self._loop.from_threads.running, hook)
-        return await trio.to_thread.run_sync(hook, abandon_on_cancel=True, limiter=threads)
+        return await in_own_thread(hook, among=threads)
 
 
 def _within(context: Callable[[], AbstractContextManager[object]], hook: Callable[[], Any]) -> Any:

@@ -26,6 +26,7 @@ from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
+from pipeline.threads import in_own_thread
 
 if TYPE_CHECKING:
     from pipeline.engine.asyncio_loop import AsyncioLoop
@@ -97,7 +98,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
             yield opened(functools.partial(target, **params) if params else target, loop=loop)
             return
         with harmless(f'__init__ of step "{step.name}"'):
-            instance = await trio.to_thread.run_sync(functools.partial(target, **params), abandon_on_cancel=True)
+            instance = await in_own_thread(functools.partial(target, **params))
         try:
             with harmless(f'load of step "{step.name}"'):
                 await _hook(instance, "load", loop)
@@ -125,7 +126,7 @@ async def _hook(instance: Any, name: str, loop: AsyncioLoop | None) -> None:
     if hook is None:
         return
     if not inspect.iscoroutinefunction(hook):
-        await trio.to_thread.run_sync(hook, abandon_on_cancel=True)
+        await in_own_thread(hook)
     elif loop is None:
         await hook()
     else:

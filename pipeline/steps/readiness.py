@@ -56,7 +56,10 @@ class Readiness(Protocol):
         ...
 
     async def look(self) -> None:
-        """Asks who answers for itself, for two seconds at most. Cancelled, what was known is known on."""
+        """Asks who answers for itself, for two seconds at most, once for all who ask meanwhile.
+
+        Cancelled, the next of them asks, and what was known is known on.
+        """
         ...
 
 
@@ -104,6 +107,9 @@ class Health:
         self._flag = flag
         self._ask = ask
         self._answer: str | None = None
+        # Set once who asks has an answer or has left; and how many answers there were.
+        self._asking: trio.Event | None = None
+        self._answers = 0
         self.on_change: Callable[[], None] | None = None
 
     @property
@@ -128,10 +134,21 @@ class Health:
         return self._ask is not None
 
     async def look(self) -> None:
-        """Asks its own ``healthy``, where it has one. Cancelled, that is cancelled, and what was known is known on."""
+        """Asks its own ``healthy``, where it has one. Cancelled, that is cancelled, and the next who waits asks."""
         if self._ask is None:
             return
-        reason = await _asked(self._ask)
+        answers = self._answers
+        while self._asking is not None:
+            await self._asking.wait()
+            if self._answers != answers:
+                return
+        asking = self._asking = trio.Event()
+        try:
+            reason = await _asked(self._ask)
+            self._answers += 1
+        finally:
+            self._asking = None
+            asking.set()
         before, self._answer = self.ready, reason
         if self.ready != before and self.on_change is not None:
             self.on_change()

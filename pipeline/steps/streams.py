@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from pipeline.steps.catalog import CLOSE_SECONDS
+from pipeline.threads import in_own_thread
 
 InThread = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """Calls it in a thread. Cancelled, it returns at once, and the thread ends by itself."""
@@ -31,7 +32,7 @@ async def from_thread(items: Iterator[Any], in_thread: InThread) -> AsyncGenerat
         if not source.busy:
             patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
             with patience:
-                await trio.to_thread.run_sync(source.close, abandon_on_cancel=True)
+                await in_own_thread(source.close)
 
 
 class _Source:

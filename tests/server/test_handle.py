@@ -21,6 +21,7 @@ from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
 from pipeline_serve import Context, Model, Pipeline, Step
 from server.access import Answered
+from server.graphs import graphs
 from server.handle import Service, handle, request_id
 from server.log import _with_request
 
@@ -90,6 +91,29 @@ async def test_what_the_head_decides_never_asks_for_the_body(path, method, heade
         body = Body()
         assert (await ask(own, body, path, method, **headers))[0] == status
         assert not body.asked
+
+
+async def test_where_all_of_trios_threads_are_taken_a_model_is_opened_and_large_bodies_are_read_and_coded():
+    class Pulse(Model):
+        def load(self):
+            self.ready = True
+
+        def healthy(self):
+            return True
+
+        def predict(self, payload):
+            return {"predictions": payload["instances"]}
+
+    taken = trio.to_thread.current_default_thread_limiter()
+    for _ in range(int(taken.total_tokens)):
+        taken.acquire_on_behalf_of_nowait(object())
+    pipeline, own = service(Pulse)
+    own.find_page = graphs(own.repository)
+    rows = json.dumps({"instances": [1] * 2**18}).encode()
+    async with pipeline:
+        reply = await handle(own, "POST", PREDICT, {"accept-encoding": "gzip"}, Body(rows))
+        assert (reply.status, reply.headers["content-encoding"]) == (200, "gzip")
+        assert (await handle(own, "GET", "/graph/m", {}, Body(b""))).status == 200
 
 
 async def test_a_model_that_is_not_open_and_a_full_one_refuse_before_the_body(autojump_clock):
@@ -312,11 +336,11 @@ async def test_what_takes_long_is_done_beside_the_loop(monkeypatch, body, header
         trips.append(how)
         return await run_sync(*arguments, **how)
 
-    monkeypatch.setattr(trio.to_thread, "run_sync", counted)
     async with pipeline:
+        monkeypatch.setattr(trio.to_thread, "run_sync", counted)
         reply = await handle(own, "POST", PREDICT, headers, Body(body))
     assert reply.status == 200
-    assert trips == [{"abandon_on_cancel": True}] * threads
+    assert [how["abandon_on_cancel"] for how in trips] == [True] * threads
 
 
 async def test_a_request_id_ends_with_its_request():

@@ -5,7 +5,6 @@ import threading
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from pipeline import blueprint
 from pipeline.errors import Code, DeadlineExceeded, InferError, ModelNotReady
@@ -445,24 +444,32 @@ async def test_several_are_asked_beside_each_other(autojump_clock):
         assert (trio.current_time(), pipeline.is_ready) == (4.0, False)
 
 
-async def test_a_health_that_never_ends_takes_no_thread_of_others():
+async def test_a_health_that_never_ends_takes_one_thread_and_none_of_others(autojump_clock):
     release = threading.Event()
+    begun = []
 
     class Stuck(Echo):
-        opened = False
-
         def healthy(self):
-            if self.opened:
-                release.wait()
-            self.opened = True
+            begun.append(self)
+            release.wait()
             return True
 
-    async with graph(Stuck) as pipeline, trio.open_nursery() as nursery:
-        for _ in range(60):
-            nursery.start_soon(pipeline.look_ready)
-        await wait_all_tasks_blocked()
+    release.set()
+    async with graph(Stuck) as pipeline:
+        release.clear()
+        for _ in range(3):
+            # The second and third wait for the end of one that nobody waits for any more.
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(refused, pipeline)
         assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+        assert len(begun) <= 2
         release.set()
+
+
+async def refused(pipeline):
+    with pytest.raises(ModelNotReady):
+        await pipeline.look_ready()
 
 
 async def test_one_that_is_loaded_and_not_healthy_keeps_no_server_waiting():

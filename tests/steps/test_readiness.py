@@ -5,7 +5,7 @@ import math
 import pytest
 import trio
 
-from pipeline.steps.readiness import watched
+from pipeline.steps.readiness import Health, watched
 
 
 class Other:
@@ -109,3 +109,43 @@ async def test_cancelled_it_ends_without_a_group(autojump_clock, reason):
     count = len(other.asked)
     await trio.sleep(10)
     assert len(other.asked) == count
+
+
+# ---- a model's own word
+
+
+async def test_who_asks_while_it_is_asked_has_that_answer(autojump_clock, nursery):
+    answers, asked = {1: None, 3: "no"}, []
+
+    async def ask():
+        asked.append(trio.current_time())
+        await trio.sleep(1)
+        return answers[len(asked)]
+
+    async def look(after, keep=math.inf):
+        await trio.sleep(after)
+        with trio.move_on_after(keep):
+            await health.look()
+            seen.append((round(trio.current_time() - start, 3), health.ready))
+
+    health, start, seen = Health(lambda: True, ask), trio.current_time(), []
+    for after in (0, 0.2, 0.9):
+        nursery.start_soon(look, after)
+    await trio.sleep(2)
+    assert seen == [(1, True)] * 3
+    # Who asks leaves, and the others want to know still.
+    nursery.start_soon(look, 0, 0.5)
+    nursery.start_soon(look, 0.1)
+    nursery.start_soon(look, 0.4)
+    await trio.sleep(2)
+    assert seen[3:] == [(3.5, False)] * 2
+    assert [moment - start for moment in asked] == pytest.approx([0, 2, 2.5])
+
+
+async def test_no_answer_in_time_is_one_for_all_who_wait(autojump_clock):
+    health = Health(lambda: True, Other("hangs"))
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(health.look)
+    assert (trio.current_time() - start, health.ready) == (2.0, False)

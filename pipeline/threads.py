@@ -1,0 +1,28 @@
+"""A thread for code that is not ours: each call has one of its own, and takes the place of no other's.
+
+trio's threads have 40 places for all who do not say otherwise, and a call that is given up keeps its own until it ends.
+Code that hangs would take them one by one, and with them whatever else needs a thread. So nothing here is without a
+limiter: steps have their pipeline's, the server's own work has its own, and what a user's code does beside requests
+runs here. How many run at once is bounded by who calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+T = TypeVar("T")
+Given = TypeVarTuple("Given")
+
+
+async def in_own_thread(
+    function: Callable[[*Given], T], *arguments: *Given, among: trio.CapacityLimiter | None = None
+) -> T:
+    """What the function returns or raises; ``among``: the calls that it shares so many threads with.
+
+    Cancelled, it ends by itself, and what it made is dropped.
+    """
+    own = among or trio.CapacityLimiter(1)
+    return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True, limiter=own)
