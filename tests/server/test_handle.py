@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from pipeline.errors import Code, InferError
+from pipeline.observe import ModelLoaded
 from pipeline.pipeline import State
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
@@ -416,7 +417,10 @@ async def test_a_page_is_coded_like_any_reply():
 
 async def test_a_server_that_stops_loads_nothing_more_and_may_be_rid_of_a_model(nursery):
     pipeline, own = service(at_once)
+    loaded = trio.Event()
+    pipeline.observers.append(lambda event: loaded.set() if isinstance(event, ModelLoaded) else None)
     await nursery.start(own.repository.serve)
+    await loaded.wait()
     load, unload = (f"/v2/repository/models/m/{what}" for what in ("load", "unload"))
     assert (await ask(own, Body(b""), load))[:2] == (200, {"name": "m", "load": True})
     own.draining = True
