@@ -80,8 +80,11 @@ class WarmUp:
         """
         if step.warmup is False or (step.warmup is None and not self._by_default(step)):
             return None
+        specs = self._specs(step)
+        if not specs and not isinstance(step.warmup, str):
+            return None
         # Megabytes of a file take long to read, and those of zeros to make; the models that serve answer meanwhile.
-        given = await trio.to_thread.run_sync(self._given, step, abandon_on_cancel=True, limiter=self.threads)
+        given = await trio.to_thread.run_sync(self._given, step, specs, abandon_on_cancel=True, limiter=self.threads)
         if given is None:
             return None
         inputs, request = given
@@ -90,9 +93,11 @@ class WarmUp:
             raise CannotWarmUp(f'step "{step.name}": warmup: "{step.warmup}" failed: {warmed.reason}')
         return warmed
 
-    def _given(self, step: StepSpec) -> tuple[Mapping[str, Value], InferRequest] | None:
-        """What the step is called with, and the request that this is of; None where nothing is known."""
-        specs, spec = self._specs(step), self.graph.spec
+    def _given(
+        self, step: StepSpec, specs: Mapping[str, TensorSpec]
+    ) -> tuple[Mapping[str, Value], InferRequest] | None:
+        """What the step is called with, and the request that this is of; None where too little is known."""
+        spec = self.graph.spec
         if isinstance(step.warmup, str):
             request = self._from_file(step, step.warmup, specs)
             return request.inputs, request
