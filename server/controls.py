@@ -61,9 +61,9 @@ class Controls:
             if serving is None and not self._over:
                 self._early.append(call)
                 return
+        if serving is None:
+            raise _stopped()
         try:
-            if serving is None:
-                raise _stopped()
             if _on_a_loop():
                 serving.token.run_sync_soon(self._begin, call)
             else:
@@ -104,21 +104,21 @@ class Controls:
         """In a task of trio's own, for a thread: the work itself is among the rest, whose end ends it."""
         if self._serving is None:
             raise _stopped()
-        ended, raised = trio.Event(), [_stopped()]
+        ended, failure = trio.Event(), [_stopped()]
 
         async def work() -> None:
             try:
                 await call()
-                raised.clear()
+                failure.clear()
             except Exception as error:  # noqa: BLE001  # the thread raises it
-                raised[:] = [error]
+                failure[:] = [error]
             finally:
                 ended.set()
 
         self._serving.nursery.start_soon(work)
         await ended.wait()
-        if raised:
-            raise raised.pop()
+        if failure:
+            raise failure.pop()
 
 
 async def _alone(call: _Call) -> None:
