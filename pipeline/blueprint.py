@@ -25,7 +25,7 @@ from pipeline.graph.source import Entry, Fault, GraphFaults, Node, Place, Scalar
 from pipeline.graph.spec import GraphSpec
 from pipeline.graph.words import listed
 from pipeline.model import Model
-from pipeline.runtimes.catalog import CannotOpen, model_file, runtimes, suffixes
+from pipeline.runtimes.catalog import Unclear, model_file, runtimes, suffixes
 from pipeline.steps.catalog import Home, StepKind, Storage, step_kinds
 from pipeline.warmup import check_warmup
 
@@ -136,8 +136,8 @@ def _located(given: Path, place: object) -> tuple[Path, str]:
         file, _ = model_file(given, None, runtimes())
     except OSError as error:
         raise GraphFaults((Fault(place, f"cannot be read: {error.strerror or error}"),)) from None
-    except CannotOpen as error:
-        raise GraphFaults((Fault(place, str(error)),)) from None
+    except Unclear as error:
+        raise GraphFaults((Fault(place, error.reason),)) from None
     return file.absolute().parent, file.name
 
 

@@ -154,6 +154,14 @@ class WrongAnswer(InferError):
         super().__init__(Code.INTERNAL, message)
 
 
+class NotInstalled(InferError):
+    """The server lacks a library that the request needs: 500. How it is installed is for the log."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        way_out = f'pip install "pipeline-serve[{extra}]"'
+        super().__init__(Code.INTERNAL, f"This server lacks {library}, which {purpose}.", internals=way_out)
+
+
 # ---- the server's state
 
 

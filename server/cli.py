@@ -29,6 +29,8 @@ class _Given(click.ParamType[Path | str]):
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        if not value:
+            self.fail("an empty text names no graph and no model", param, ctx)
         return value if "://" in value else Path(value)
 
 

@@ -51,13 +51,17 @@ def versions_in(folder: Path, name: str) -> Mapping[str | None, Path]:
     own = folder / name
     if (graph := _graph_in(own)) is not None:
         return {None: graph}
-    numbered = sorted((int(entry.name), entry) for entry in own.iterdir() if _is_number(entry.name) and entry.is_dir())
-    return {str(number): _graph_in(entry) or entry for number, entry in numbered} or {None: own}
+    numbered = sorted(entry.name for entry in own.iterdir() if _is_number(entry.name) and entry.is_dir())
+    # As it is written in a URL: "01" would be another "1".
+    versions = sorted(int(name) for name in numbered if name == str(int(name)))
+    if numbered and not versions:
+        plain = str(int(numbered[0]))
+        raise GraphFaults((Fault(own / numbered[0], f"is no version, for its leading zeros; name it {plain}"),))
+    return {str(number): _graph_in(own / str(number)) or own / str(number) for number in versions} or {None: own}
 
 
 def _is_number(name: str) -> bool:
-    """As it is written in a URL: not "01", which would be another "1"."""
-    return name.isascii() and name.isdecimal() and name == str(int(name))
+    return name.isascii() and name.isdecimal()
 
 
 def _graph_in(folder: Path) -> Path | None:

@@ -46,6 +46,7 @@ thing = 3
 
 Lines = Callable[[str], list[str]]
 ENDINGS = ".bst, .joblib, .json, .lgb, .lgbm, .onnx, .pickle, .pkl, .pt, .pt2, .pth, .txt, .ubj, .xgb"
+WHICH = "a graph file says which: {model: m.bin, runtime: NAME}"
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def step(text: str) -> str:
         # ---- models
         (step("{model: 6}"), ['2:14: step "a": model is a path or a URI']),
         (step("{model: m.bin}"),
-         [f'2:14: step "a": no runtime is known for "m.bin" (there are {ENDINGS}); add runtime']),
+         [f'2:14: step "a": no runtime is known for "m.bin" (there are {ENDINGS}); {WHICH}']),
         (step("{model: m.joblib, runtime: [sklearn]}"), ['2:33: step "a": runtime is a text like lightgbm']),
         (step("{model: m.joblib, params: 0}"), ['2:32: step "a": params is a map']),
         (step("{model: m.joblib, runtime: sklern}"),
@@ -348,7 +349,7 @@ MODELS = [
 def test_a_model_file_or_a_folder_with_one_is_a_graph_of_one_step_named_after_it(tmp_path, path, name, target):
     given = tmp_path / path
     (given / "m.joblib" if path.endswith("/") else given).parent.mkdir(exist_ok=True)
-    (given / "m.joblib" if path.endswith("/") else given).touch()
+    (given / "m.joblib" if path.endswith("/") else given).write_bytes(b"a pickle")
     drawn = blueprint.from_given(given, {}, Storage({}))
     (step,) = drawn.graph.steps
     assert (drawn.spec.name, drawn.spec.version, step.name, step.target) == (name, "1", "predict", target)
@@ -372,14 +373,18 @@ def test_a_uri_is_a_model_named_after_its_end(uri, name):
         ("gone.yaml", r"gone\.yaml: cannot be read: No such file or directory"),
         ("gone", r"gone: cannot be read: No such file or directory"),
         ("gone.joblib", r"gone\.joblib: cannot be read: No such file or directory"),
-        ("empty", r"empty: empty has no model file; there are runtimes for "),
-        ("two", r"two: two has 2 model files \(a\.joblib and b\.pkl\); name one"),
+        ("empty", r"empty: has no model file; there are runtimes for "),
+        ("two", r"two: has 2 model files \(a\.joblib and b\.pkl\); name one"),
+        ("both", r"both: has models of onnx and sklearn; a graph file says which: \{model: both, runtime: NAME\}$"),
+        ("j.json", r"j\.json: is for no runtime that is known, by its ending and .*; a graph file says which: "),
         ("s3:///m.joblib", r's3:///m\.joblib: step "predict": "s3:///m\.joblib" names no bucket'),
         ("s3://b/m.bin", r's3://b/m\.bin: step "predict": no runtime is known for "s3://b/m\.bin"'),
     ],
 )
 def test_what_is_neither_a_graph_nor_a_model_is_told_with_what_there_is(write, monkeypatch, given, says):
-    write("two/a.joblib")
+    for name in ("two/a.joblib", "both/a.joblib", "both/b.onnx"):
+        write(name)
+    write("j.json", "{}")
     monkeypatch.chdir(write("two/b.pkl"))
     Path("empty").mkdir()
     with pytest.raises(GraphFaults, match=f"^{says}"):
@@ -387,6 +392,6 @@ def test_what_is_neither_a_graph_nor_a_model_is_told_with_what_there_is(write, m
 
 
 def test_the_name_that_a_model_is_given_must_be_one(write):
-    folder = write("m.joblib")
+    folder = write("m.joblib", "a pickle")
     with pytest.raises(GraphFaults, match=r'a model name is letters, .*, not "a b"$'):
         blueprint.from_model_file(folder, Storage({}), "a b")

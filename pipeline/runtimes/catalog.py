@@ -16,6 +16,8 @@ from pipeline.tensors.tensor import Value
 
 # What tells a model file's kind is at its beginning.
 _HEAD = 1024
+# What Git has in the place of a large file that was not brought.
+_POINTER = b"version https://git-lfs."
 
 
 class Misfit(ValueError):
@@ -29,6 +31,14 @@ class Misfit(ValueError):
 
 class CannotOpen(Exception):
     """A model that cannot be opened: which one, why, and what to do."""
+
+
+class Unclear(CannotOpen):
+    """Which file, or which runtime is meant; ``reason`` is a clause about the path."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.reason = reason
 
 
 def missing_extra(path: Path, extra: str, library: str) -> CannotOpen:
@@ -79,7 +89,7 @@ class Tells(Protocol):
     """What a runtime may offer as well: what a model takes and gives, read from its file by itself."""
 
     def tell(self, path: Path, /) -> Told | None:
-        """None where the file is none that can be read. Takes no longer for a large model; raises nothing."""
+        """None where that cannot be told. Takes no longer for a large model. Raises CannotOpen where it is none."""
         ...
 
 
@@ -122,7 +132,7 @@ def suffixes(known: Mapping[str, Runtime]) -> list[str]:
 
 
 def model_file(path: Path, runtime: str | None, known: Mapping[str, Runtime]) -> tuple[Path, str]:
-    """The file to open and its runtime. Raises CannotOpen where there is none, or more than one to choose from.
+    """The file to open and its runtime. Raises Unclear where there is none, or more than one to choose from.
 
     Endings that others use as well (``.json``, ``.txt``, ``.bst``) count where the content is a model's.
     """
@@ -135,14 +145,14 @@ def model_file(path: Path, runtime: str | None, known: Mapping[str, Runtime]) ->
     fitting = [file for file, own in names.items() if (runtime in own if runtime else own)]
     kinds = {kind for file in fitting for kind in names[file]}
     if len(kinds) > 1:
-        raise CannotOpen(f"{path} has models of {listed(sorted(kinds))}; add runtime to the step")
+        raise Unclear(path, f"has models of {listed(sorted(kinds))}; {saying_which(path.name)}")
     match fitting:
         case [file]:
             return file, _one([runtime] if runtime else names[file], file)
         case []:
-            raise CannotOpen(f"{path} has no model file; there are runtimes for {listed(suffixes(known))}")
+            raise Unclear(path, f"has no model file; there are runtimes for {listed(suffixes(known))}")
         case _:
-            raise CannotOpen(f"{path} has {len(fitting)} model files ({listed(f.name for f in fitting)}); name one")
+            raise Unclear(path, f"has {len(fitting)} model files ({listed(f.name for f in fitting)}); name one")
 
 
 def _fitting(file: Path, known: Mapping[str, Runtime]) -> list[str]:
@@ -163,7 +173,22 @@ def _one(names: list[str], path: Path) -> str:
         case [name]:
             return name
         case []:
-            reason = f"no runtime is known for {path.name}, by its ending and what it begins with"
-            raise CannotOpen(f"{reason}; add runtime to the step")
+            reason = "is for no runtime that is known, by its ending and what it begins with"
         case _:
-            raise CannotOpen(f"{path.name} fits {listed(names)}; add runtime to the step")
+            reason = f"fits {listed(names)}"
+    raise Unclear(path, f"{reason}; {saying_which(path.name)}")
+
+
+def saying_which(name: str) -> str:
+    """The way out where a runtime cannot be told; a model that is served by itself has no step to say it in."""
+    return f"a graph file says which: {{model: {name}, runtime: NAME}}"
+
+
+def refuse_stand_in(file: Path) -> None:
+    """Raises CannotOpen for what stands in the place of a model of whichever kind, and OSError."""
+    with file.open("rb") as opened:
+        head = opened.read(len(_POINTER))
+    if not head:
+        raise CannotOpen(f"{file.name} is empty")
+    if head == _POINTER:
+        raise CannotOpen(f"{file.name} is Git's pointer to the model; git lfs pull brings the file itself")

@@ -61,11 +61,12 @@ def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -
     # Threads that spin while they wait take the cores from other models, and from the loop.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = _providers(params.get("providers"), ort.get_available_providers())
+    written = tell(path)
     try:
         session = ort.InferenceSession(path, options, providers=providers)
     except Exception as error:  # its classes are made at run time, for each of its codes
         raise CannotOpen(f"{path} cannot be opened: {told(error)}") from error
-    known = _told(session, tell(path))
+    known = _told(session, written)
     odd = next((own for own in session.get_inputs() if _datatype(own.type) is None), None)
     if odd is not None:
         raise CannotOpen(f'{path.name} takes "{odd.name}" as {odd.type}, and no request has such a thing')

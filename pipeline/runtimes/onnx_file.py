@@ -1,7 +1,8 @@
 """What an ONNX file tells of its graph, without onnxruntime, which takes seconds and the memory of the whole model.
 
 A reader of the few fields of ModelProto that say it; all others, weights above all, are passed over unread. The file
-may be anybody's: reads are bounded by a number of fields, not by what it claims of itself.
+may be anybody's: reads are bounded by a number of fields, not by what it claims of itself. Only what no reader of
+protobuf takes, or has no graph, is no model.
 Source: the messages and field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, and the encoding of
 https://protobuf.dev/programming-guides/encoding.
 """
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pipeline.runtimes.catalog import Told
+from pipeline.runtimes.catalog import CannotOpen, Told
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.nested import MAX_RANK
 from pipeline.tensors.signature import TensorSpec
@@ -42,24 +43,29 @@ class _In:
 # A graph of a hundred thousand nodes and weights; a second of reading.
 _MOST_FIELDS = 1_000_000
 _LONGEST_NAME = 1_000
-_CHUNK = 64 * 1024
+# Weights lie between the fields that are read, and each brings a chunk with it.
+_CHUNK = 8 * 1024
+# What onnxruntime's own format has after its first four bytes; it is loaded as well, and tells nothing here.
+_ORT = b"ORTM"
 
 
 def tell(path: Path) -> Told | None:
     """The inputs that a caller has to give (those with a value in the file are none) and the outputs.
 
-    Symbolic dimensions are -1: their names mean something inside the model alone. None where the file is no ONNX model,
-    or none that can be told of.
+    Symbolic dimensions are -1: their names mean something inside the model alone. None where it cannot be read, or told
+    of. Raises CannotOpen where it is no ONNX model.
     """
     try:
         with path.open("rb", buffering=0) as file:
             return told_in(file, path.stat().st_size)
     except OSError:
         return None
+    except _NoModel as error:
+        raise CannotOpen(f"{path.name} is no ONNX model: {error}") from None
 
 
 def told_in(file: BinaryIO, size: int) -> Told | None:
-    """As ``tell``, of that many bytes."""
+    """As ``tell``, of that many bytes; raises _NoModel, which says why."""
     try:
         return _model(_Message(file), size)
     except _Unreadable:
@@ -67,7 +73,11 @@ def told_in(file: BinaryIO, size: int) -> Told | None:
 
 
 class _Unreadable(Exception):
-    """This is no protobuf message, or one that is not worth reading."""
+    """It may be a model, and is not worth reading."""
+
+
+class _NoModel(Exception):
+    """It is none, and why: a clause."""
 
 
 class _Part(NamedTuple):
@@ -101,8 +111,11 @@ class _Message:
             self._left -= 1
             if self._left < 0:
                 raise _Unreadable
+            start = at
             key, at = self._varint(at, stop)
             number, wire = key >> 3, key & 7
+            if not number:
+                raise _no_field(start)
             match wire:
                 case 0:
                     value, at = self._varint(at, stop)
@@ -110,19 +123,22 @@ class _Message:
                 case 2:
                     length, at = self._varint(at, stop)
                     if length > stop - at:
-                        raise _Unreadable
+                        raise _cut(start)
                     yield _Part(number, at, at + length)
                     at += length
                 case 1 | 5:
                     at += 8 if wire == 1 else 4
-                case _:
-                    raise _Unreadable
-        if at != stop:
-            raise _Unreadable
+                case _:  # groups, which ONNX has nowhere, and what is none
+                    raise _no_field(start)
+            if at > stop:
+                raise _cut(start)
 
     def parts(self, within: _Part, number: int) -> Iterator[_Part]:
         """Those fields of the message that have this number."""
         return (field for field in self.fields(within) if isinstance(field, _Part) and field.number == number)
+
+    def starts_as_orts(self, size: int) -> bool:
+        return size >= 8 and self._bytes(4, 4) == _ORT
 
     def text(self, field: _Part) -> str:
         if field.stop - field.start > _LONGEST_NAME:
@@ -138,7 +154,7 @@ class _Message:
             found |= (byte & 0x7F) << (7 * position)
             if byte < 0x80:
                 return found & 0xFFFF_FFFF_FFFF_FFFF, at + position + 1
-        raise _Unreadable
+        raise _no_field(at) if stop - at >= 10 else _cut(at)
 
     def _bytes(self, at: int, size: int) -> bytes:
         offset = at - self._from
@@ -151,11 +167,23 @@ class _Message:
         return found
 
 
+def _no_field(at: int) -> _NoModel:
+    return _NoModel(f"what stands at byte {at} is no field of protobuf")
+
+
+def _cut(at: int) -> _NoModel:
+    return _NoModel(f"the field at byte {at} goes on past its end; it was cut short, or is something else")
+
+
 def _model(message: _Message, size: int) -> Told | None:
+    if message.starts_as_orts(size):
+        return None
+    has_graph = False
     inputs: dict[str, TensorSpec | None] = {}
     outputs: dict[str, TensorSpec | None] = {}
     weights: set[str] = set()
     for graph in message.parts(_Part(0, 0, size), _In.MODEL_GRAPH):
+        has_graph = True
         for field in message.fields(graph):
             match field:
                 case _Part(_In.GRAPH_INPUT):
@@ -167,6 +195,8 @@ def _model(message: _Message, size: int) -> Told | None:
                 case _Part(_In.GRAPH_SPARSE):
                     for values in message.parts(field, _In.SPARSE_VALUES):
                         weights.update(_names(message, values))
+    if not has_graph:
+        raise _NoModel("it has no graph" if size else "it is empty")
     # Until version 4 of the format, weights stood among the inputs; since then, that is an input with a default.
     inputs = {name: spec for name, spec in inputs.items() if name not in weights}
     return Told(inputs, outputs) if outputs else None

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import told
+from pipeline.errors import NotInstalled, told
 from pipeline.graph.words import hint
 from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened, missing_extra
 from pipeline.runtimes.feeding import text
@@ -27,6 +27,7 @@ from pipeline.tensors.tensor import Json, Tensor, Value, tensor
 SUFFIXES = (".joblib", ".pkl", ".pickle")
 PARAMS = ("method",)
 
+_READERS = {"joblib", "pickle", "numpy", "gzip", "bz2", "lzma", "_compression", "compression"}
 # How much of scikit-learn's own words an error carries: they can list all categories there are.
 _SHOWN = 200
 
@@ -64,7 +65,15 @@ def _unpickled(path: Path) -> Any:
     try:
         return joblib.load(path)
     except (Exception, SystemExit) as error:  # what is read is code, or garbage that looks like code
-        raise CannotOpen(f"{path} cannot be opened: {told(error)}") from error
+        reason = "is no joblib or pickle file, or was cut short" if _is_garbage(error) else "cannot be opened"
+        raise CannotOpen(f"{path} {reason}: {told(error)}") from error
+
+
+def _is_garbage(error: BaseException) -> bool:
+    """Whether the readers of the file raised it, and not the code that it names, or names and is not there."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    reader = frame.f_globals.get("__name__", "").partition(".")[0]
+    return reader in _READERS and not isinstance(error, ImportError | AttributeError | TypeError)
 
 
 def _outputs(
@@ -116,7 +125,7 @@ def _one(name: str, value: Bound) -> Any:
         case Json(list() as rows):
             try:
                 return convert(Form.FRAME, Json(rows))
-            except (ImportError, ValueError) as error:
+            except ValueError as error:
                 raise Misfit(name, f"is JSON, which the model cannot read: {error}") from None
         case _:
             raise Misfit(name, "is JSON; the model reads a tensor")
@@ -126,7 +135,7 @@ def _columns(inputs: Mapping[str, Bound]) -> Any:
     """A DataFrame where pandas is there (the estimator was fitted on one, its columns may differ), else a matrix."""
     try:
         return convert(Form.FRAME, {name: value for name, value in inputs.items() if not isinstance(value, Mapping)})
-    except ImportError:
+    except NotInstalled:
         return stacked(inputs)
 
 

@@ -104,6 +104,6 @@ def _framed(name: str, rows: list[Any], names: Sequence[str]) -> np.ndarray[Any,
         matrix: np.ndarray[Any, Any] = (frame[list(names)] if names else frame).to_numpy(dtype=np.float64)
     except Misfit:
         raise
-    except (ImportError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise Misfit(name, f"is JSON, which the model cannot read: {error}") from None
     return matrix

@@ -21,9 +21,12 @@ from pipeline.runtimes.catalog import (
     Misfit,
     Opened,
     Told,
+    Unclear,
     model_file,
+    refuse_stand_in,
     runtimes,
     runtimes_for,
+    saying_which,
     suffixes,
     teller,
 )
@@ -83,7 +86,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface:
     else:
         _check_source(step, home, faults)
         _check_runtime(step, faults)
-        told = _told(step, home)
+        told = _told(step, home, faults)
     return _interface(told)
 
 
@@ -94,7 +97,7 @@ def _interface(told: Told | None) -> Interface:
     return Interface(parameters=parameters, gives=told.outputs, blocking=True, limit=cores())
 
 
-def _told(step: StepSpec, home: Home) -> Told | None:
+def _told(step: StepSpec, home: Home, faults: list[Fault]) -> Told | None:
     """What the file tells of itself; None where it is not here, or tells nothing: opening it says why."""
     path = home.storage.local(step.target, home.folder)
     known = runtimes()
@@ -103,10 +106,16 @@ def _told(step: StepSpec, home: Home) -> Told | None:
         return None
     try:
         file, runtime = model_file(path, runtime, known)
-    except (CannotOpen, OSError):
+        if not file.is_file():
+            return None  # a pipe would be waited for
+        refuse_stand_in(file)
+        own = teller(known[runtime])
+        return None if own is None else own.tell(file)
+    except (Unclear, OSError):
         return None
-    own = teller(known[runtime])
-    return None if own is None else own.tell(file)
+    except CannotOpen as error:
+        faults.append(Fault(step.at("model"), f'step "{step.name}": {error}'))
+        return None
 
 
 @asynccontextmanager
@@ -128,6 +137,7 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     def open_model() -> Opened:
         known = runtimes()
         file, runtime = model_file(path, step.option("runtime"), known)
+        refuse_stand_in(file)
         with own_names(home.folder):
             return known[runtime].open_model(file, step.name, step.option("params", {}), threads)
 
@@ -165,7 +175,7 @@ def _check_runtime(step: StepSpec, faults: list[Fault]) -> None:
         if PurePosixPath(step.target).suffix and not runtimes_for(step.target, known):
             there_are = ", ".join(suffixes(known))
             message = f'step "{step.name}": no runtime is known for "{step.target}" (there are {there_are})'
-            faults.append(Fault(step.at("model"), f"{message}; add runtime"))
+            faults.append(Fault(step.at("model"), f"{message}; {saying_which(step.target)}"))
     elif not isinstance(name, str):
         faults.append(Fault(step.at("runtime"), f'step "{step.name}": runtime is a text like {min(known)}'))
     elif name not in known:

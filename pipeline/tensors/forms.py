@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.frames import pandas
 from pipeline.tensors.tensor import Json, Raw, Said, Tensor, Value
 
 Bound = Value | Mapping[str, Value]
@@ -260,12 +261,11 @@ def _anything(values: Mapping[str, Value]) -> dict[str, Any]:
 
 def _frame(values: Mapping[str, Value]) -> Any:
     """One column per tensor of shape [n] or [n,1]; a tensor [n,k] by itself is k columns, numbered."""
-    import pandas  # noqa: PLC0415  # optional: only a step that asks for a DataFrame needs it
-
+    data_frame = pandas().DataFrame
     for name, value in values.items():
         match value:
             case Json(list() as rows) if len(values) == 1:
-                return pandas.DataFrame(rows)
+                return data_frame(rows)
             case Json(inner):
                 raise ValueError(f'expected columns, got JSON ({type(inner).__name__}) in "{name}"')
             case Raw():
@@ -274,13 +274,13 @@ def _frame(values: Mapping[str, Value]) -> Any:
     if len(arrays) == 1:
         (only,) = arrays.values()
         if only.ndim == 2 and only.shape[1] != 1:
-            return pandas.DataFrame(only)
+            return data_frame(only)
     columns = {name: array.reshape(-1) for name, array in arrays.items() if array.size == len(np.atleast_1d(array))}
     odd = [name for name in arrays if name not in columns]
     if odd or len(set(map(len, columns.values()))) > 1:
         shapes = ", ".join(f'"{name}" {list(array.shape)}' for name, array in arrays.items())
         raise ValueError(f"expected columns of equal length, got {shapes}")
-    return pandas.DataFrame(columns)
+    return data_frame(columns)
 
 
 def _column(tensor: Tensor) -> np.ndarray[Any, Any]:

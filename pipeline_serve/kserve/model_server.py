@@ -12,6 +12,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from pipeline_serve.kserve.context import set_predictor_config
+from pipeline_serve.kserve.model_repository import ModelRepository
 from pipeline_serve.kserve.predictor_config import PredictorConfig
 from server import model_server as ours
 from server.config import environment
@@ -57,4 +58,4 @@ def _app() -> Middleware:
     return Middleware()
 
 
-__all__ = ["ModelServer", "app", "args", "parser"]
+__all__ = ["ModelRepository", "ModelServer", "app", "args", "parser"]

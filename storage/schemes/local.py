@@ -21,6 +21,9 @@ _VOLUMES = "/mnt/pvc"
 def refusal(uri: str) -> str | None:
     """Why the URI cannot be a local path, told without looking; None where it can."""
     match scheme_of(uri):
+        # As a path it would be the folder that one happens to stand in; who means that writes a dot.
+        case "" | "file" if not _path(uri):
+            return f'"{uri}" names no model; write a path, file:///PATH or another URI'
         case "file" if urlsplit(uri).netloc not in ("", "localhost"):
             return f'"{uri}" names a host; write file:///PATH'
         case "pvc":

@@ -113,7 +113,7 @@ async def test_without_items_too_the_answer_is_what_the_schema_declares(datatype
 
 
 async def test_without_items_a_model_gives_what_it_has_told_of_itself(write):
-    folder = write("m.joblib", b"")
+    folder = write("m.joblib", b"a pickle")
     joblib.dump(DummyClassifier(constant=7, strategy="constant").fit(np.zeros((1, 2)), [7]), folder / "m.joblib")
     async with pipeline({"s": Step(model="m.joblib", each="X")}, folder=folder) as model:
         assert model.signature.outputs["s"].dims == (-1, -1)

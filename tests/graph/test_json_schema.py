@@ -95,7 +95,7 @@ UNSEEN = {
         "answer does not go with this URL, whose protocol answers in tensors; leave it out",
         "ca is about https, and the URL is one of http",
         "deadline: no step answers explain; output: {explain: STEP} says which one does",
-        'no runtime is known for "…" (there are …); add runtime',
+        'no runtime is known for "…" (there are …); a graph file says which: …',
         "forward names authorization, and the URL has a user of its own; leave one of them out",
     ],
     "a pattern of ECMA-262 cannot leave the case of letters aside": [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pipeline_serve
+from pipeline.errors import NotInstalled
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.tensor import Tensor, byte_strings, tensor
 from pipeline_serve.kserve import InferInput, InferOutput, InferRequest
@@ -224,3 +225,13 @@ def test_an_error_of_ours_is_caught_as_ours_and_as_kserves():
         raise InferenceError("why", 422, {"a": 1})
     assert isinstance(raised.value, pipeline_serve.InferenceError)
     assert (raised.value.status, raised.value.internals) == (422, "{'a': 1}")
+
+
+@pytest.mark.parametrize("parameters", [{"content_type": "pd"}, None])
+def test_a_table_without_pandas_is_the_servers_fault_and_the_log_says_what_to_install(monkeypatch, parameters):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    request = InferRequest("m", [InferInput("x", [1], "INT32", [1])], parameters=parameters)
+    payload = request if parameters else {"instances": [{"a": 1}]}
+    with pytest.raises(NotInstalled, match="This server lacks pandas") as caught:
+        get_predict_input(payload)
+    assert caught.value.internals == 'pip install "pipeline-serve[pandas]"'

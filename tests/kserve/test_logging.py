@@ -9,6 +9,8 @@ import pytest
 # One process imports; a fork of it per case is set up, and says into a file of its own.
 CASES = """
 import logging, os, sys
+from pipeline_serve.kserve import logging as own
+from pipeline_serve.kserve.constants import constants
 from pipeline_serve.kserve.logging import configure_logging, logger, trace_logger
 
 for name, (given, before, variables) in eval(sys.stdin.read()).items():
@@ -19,6 +21,12 @@ for name, (given, before, variables) in eval(sys.stdin.read()).items():
     os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), 2)
     if before:
         logging.basicConfig(format="mine %(message)s", level="INFO")
+    if given == "changed":
+        from pipeline_serve.kserve.logging import KSERVE_LOG_CONFIG
+
+        levels = f"{own.KSERVE_LOGLEVEL} {constants.KSERVE_LOGLEVEL}"
+        KSERVE_LOG_CONFIG["formatters"]["kserve"]["fmt"] = f"{levels} %(message)s"
+        given = None
     configure_logging(given)
     logger.info("said"), logger.debug("whispered"), trace_logger.info("traced")
     logging.getLogger("other").info("other")
@@ -71,6 +79,7 @@ def said(tmp_path_factory):
         "debug": (None, False, {"KSERVE_LOGLEVEL": "debug"}),
         "warning": (None, False, {"KSERVE_LOGLEVEL": "WARNING"}),
         "set up before": (None, True, {}),
+        "changed": ("changed", False, {"KSERVE_LOGLEVEL": "info"}),
         "dict": (OWN, False, {}),
         **{f"by {name}": (name, False, {}) for name in FILES},
     }
@@ -90,6 +99,12 @@ def test_by_itself_it_writes_kserves_lines(said):
 def test_the_level_is_that_of_the_environment(said):
     assert [line.rpartition(" ")[2] for line in said["debug"]] == ["said", "whispered", "traced"]
     assert said["warning"] == []
+
+
+def test_kserves_configuration_may_be_changed_before_it_is_applied(said):
+    level, traced = said["changed"]
+    assert level == "INFO INFO said"
+    assert traced.endswith(" kserve.trace traced")
 
 
 def test_what_was_set_up_before_stays(said):

@@ -79,6 +79,14 @@ def test_what_is_not_there_is_told(bucket, tmp_path):
         Storage.download("nope://x")
 
 
+@pytest.mark.parametrize("uri", ["", "file://"])
+@pytest.mark.parametrize("target", [True, False])
+def test_an_empty_uri_is_not_the_folder_that_one_stands_in(tmp_path, uri, target):
+    with pytest.raises(ValueError, match=f'^"{uri}" names no model; write a path, '):
+        Storage.download(uri, str(tmp_path / "target") if target else None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_under_a_loop_of_asyncio(bucket: Origin, tmp_path):
     async def load():
         return Storage.download("s3://b/m", str(tmp_path / "here"))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipeline.runtimes.catalog import CannotOpen, model_file, runtimes, runtimes_for
+from pipeline.runtimes.catalog import CannotOpen, model_file, refuse_stand_in, runtimes, runtimes_for
 from tests.serving import ROOT
 
 
@@ -50,11 +50,21 @@ LGB = "tree\nversion=v4\n"
         ({"m.json": BOOSTER, "request.json": '{"instances": []}'}, ".", None, ("m.json", "xgboost")),
         ({"m.txt": LGB, "requirements.txt": "numpy\n"}, ".", None, ("m.txt", "lightgbm")),
         ({"m.onnx": "", "config.json": "{}"}, ".", None, ("m.onnx", "onnx")),
-        ({"m.bin": ""}, "m.bin", None, r"no runtime is known for m\.bin, by its ending and what it begins with; add"),
-        ({"m.bst": "?"}, "m.bst", None, r"no runtime is known for m\.bst, by its ending and what it begins with"),
+        (
+            {"m.bin": ""},
+            "m.bin",
+            None,
+            r"m\.bin is for no runtime .* begins with; a graph file says which: \{model: m\.bin, runtime: NAME\}",
+        ),
+        ({"m.bst": "?"}, "m.bst", None, r"m\.bst is for no runtime that is known, by its ending and"),
         ({"gone.txt/": ""}, "m.txt", None, ("m.txt", "lightgbm")),
         ({"a.joblib": "", "b.pkl": ""}, ".", None, r"has 2 model files \(a\.joblib and b\.pkl\); name one"),
-        ({"a.joblib": "", "b.onnx": ""}, ".", None, r"has models of onnx and sklearn; add runtime to the step"),
+        (
+            {"a.joblib": "", "b.onnx": ""},
+            ".",
+            None,
+            r"has models of onnx and sklearn; a graph file says which: \{model: ",
+        ),
         ({"a.joblib": "", "b.onnx": ""}, ".", "onnx", ("b.onnx", "onnx")),
         ({"README.md": ""}, ".", None, "has no model file; there are runtimes for"),
         ({}, ".", "sklearn", "has no model file"),
@@ -93,6 +103,19 @@ def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch
     with pytest.raises(CannotOpen) as caught:
         own.open_model(path, "m", {}, 1)
     assert str(caught.value) == f'{path.name} needs {library}: pip install "pipeline-serve[{runtime}]"'
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "m.pt is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "m.pt is Git's pointer to the model; git"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_model_is_refused(tmp_path, content, says):
+    (tmp_path / "m.pt").write_bytes(content)
+    with pytest.raises(CannotOpen, match=f"^{says}"):
+        refuse_stand_in(tmp_path / "m.pt")
 
 
 def test_no_library_is_imported_before_a_model_is_opened():

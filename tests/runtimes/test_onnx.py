@@ -159,8 +159,8 @@ def test_json_that_is_no_tensor_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("data", "params", "says"),
     [
-        (b"garbage", {}, "m.onnx cannot be opened: "),
-        (b"", {}, "m.onnx cannot be opened: "),
+        (b"garbage", {}, "m.onnx is no ONNX model: "),
+        (b"\x3a\x00", {}, "m.onnx cannot be opened: "),
         (graphs.linear(), {"providers": ["NoProvider"]}, "this onnxruntime has no NoProvider; it has .*CPU"),
         (graphs.linear(), {"providers": "CPU"}, "providers is a list of names, or a map name → options"),
         (graphs.linear(), {"intra_op_num_threads": -1}, r"params.intra_op_num_threads is a whole number, 0 or more"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.runtimes import onnx_file
-from pipeline.runtimes.onnx_file import DATATYPES, tell, told_in
+from pipeline.runtimes.catalog import CannotOpen
+from pipeline.runtimes.onnx_file import DATATYPES, _NoModel, tell, told_in
 from tests.runtimes import graphs
 from tests.runtimes.graphs import F, identity, model, node, value, written
 
@@ -75,12 +77,31 @@ def test_no_file_raises_or_takes_long(data):
     whole = data.draw(st.sampled_from([case[0] for case in CASES]))
     start = data.draw(st.integers(0, len(whole)))
     stop = data.draw(st.integers(start, len(whole)))
-    told(whole[:start] + data.draw(st.binary(max_size=20)) + whole[stop:])
+    with suppress(_NoModel):
+        told(whole[:start] + data.draw(st.binary(max_size=20)) + whole[stop:])
 
 
-def test_what_is_no_model_tells_nothing(tmp_path):
-    for data in (b"", b"version https://git-lfs.github.com/spec/v1\n", b"\0" * 100, graphs.linear()[:-3]):
-        assert told(data) is None
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "it is empty"),
+        (b"garbage", "what stands at byte 0 is no field of protobuf"),
+        (b"text, this is", "what stands at byte 0 is no field of protobuf"),
+        (b"\0" * 100, "what stands at byte 0 is no field of protobuf"),
+        (b"\xff" * 100, "what stands at byte 0 is no field of protobuf"),
+        (graphs.linear()[:-3], r"the field at byte \d+ goes on past its end; it was cut short, or is something else"),
+        (b"\x08\x80", r"the field at byte 1 goes on past its end"),
+        (b"\x09\x01", r"the field at byte 0 goes on past its end"),
+        (b"\x08\x07", "it has no graph"),
+    ],
+)
+def test_what_is_no_model_says_why(tmp_path, data, says):
+    with pytest.raises(CannotOpen, match=rf"^m\.onnx is no ONNX model: {says}"):
+        tell(written(tmp_path, data))
+
+
+def test_what_cannot_be_read_or_told_of_tells_nothing(tmp_path):
+    assert told(b"\x18\x00\x00\x00ORTM" + b"\0" * 8) is None
     assert tell(tmp_path / "gone.onnx") is None
     assert tell(tmp_path) is None
     assert tell(written(tmp_path, graphs.linear())) == told(graphs.linear())

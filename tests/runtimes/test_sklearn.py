@@ -16,10 +16,11 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from pipeline.errors import InvalidInput, WrongAnswer
+from pipeline.errors import InvalidInput, NotInstalled, WrongAnswer
 from pipeline.pipeline import State
 from pipeline.runtimes.catalog import CannotOpen
 from pipeline.runtimes.sklearn import open_model
+from pipeline.tensors.tensor import Json
 from pipeline_serve import Pipeline, Step
 
 X = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
@@ -112,6 +113,14 @@ async def test_features_by_name_are_a_tensor_each_in_any_order_or_all_in_one(tmp
                 await model.infer(inputs)
 
 
+def test_rows_of_objects_without_pandas_are_the_servers_fault(tmp_path, monkeypatch):
+    joblib.dump(LogisticRegression().fit(X, Y), tmp_path / "m.joblib")
+    model = open_model(tmp_path / "m.joblib", "m", {}, 1)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(NotInstalled, match="This server lacks pandas"):
+        model.predict({"x": Json([{"a": 1.0, "b": 2.0}])})
+
+
 async def test_a_column_of_text_is_read_by_name_and_unknown_words_are_the_callers(tmp_path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"age": [1.0, 2.0, 3.0, 4.0], "city": ["Köln", "Bonn", "Köln", "Bonn"]})
@@ -159,6 +168,22 @@ async def test_a_model_that_takes_nan_or_was_never_fitted_is_not_second_guessed(
         assert type(caught.value).__name__ == "NotFittedError"
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"nonsense", "is no joblib or pickle file, or was cut short: KeyError: 110"),
+        (pickle.dumps(LinearRegression())[:-9], "is no joblib or pickle file, or was cut short: "),
+        (b"cos\nnothing\n.", "cannot be opened: AttributeError: "),
+        (b"cgone\nApp\n.", "cannot be opened: ModuleNotFoundError: "),
+        (b"cjson\nloads\n(S'{'\ntR.", "cannot be opened: JSONDecodeError: "),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_from_code_that_fails(tmp_path, data, says):
+    (tmp_path / "m.joblib").write_bytes(data)
+    with pytest.raises(CannotOpen, match=f"m.joblib {says}"):
+        open_model(tmp_path / "m.joblib", "m", {}, 1)
+
+
 GARBAGE = [
     b"",
     b"garbage",
@@ -182,7 +207,8 @@ def test_a_file_that_is_no_model_is_one_clear_error(tmp_path, data):
     file = tmp_path / "m.joblib"
     file.write_bytes(data)
     with pytest.raises(
-        CannotOpen, match=r"m\.joblib (cannot be opened: \w+: |is a \w+, which has no method \"predict\")"
+        CannotOpen,
+        match=r"m\.joblib (cannot be opened: |is no joblib or pickle .*: |is a \w+, which has no method)",
     ):
         open_model(file, "m", {}, 1)
 

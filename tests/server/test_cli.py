@@ -59,6 +59,8 @@ def test_the_version_is_the_installed_one(capsys):
         (["bench", "graph.yaml"], "the command bench is known but not built yet"),
         (["export", "k8s"], "the command export is known but not built yet"),
         (["serve"], "Missing argument 'GRAPH.yaml|MODEL…'"),
+        ([""], "an empty text names no graph and no model"),
+        (["check", ""], "an empty text names no graph and no model"),
         (["check"], "Missing argument 'GRAPH.yaml|MODEL…'"),
         (["run", "graph.yaml"], "Missing argument 'REQUEST.json'"),
         (["run", "a", "b", "--verb", "explode"], "'explode' is not"),

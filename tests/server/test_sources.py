@@ -62,6 +62,11 @@ def test_a_folder_is_a_graph_or_numbered_versions_or_a_model_file(models, files,
     assert places(folder, "m") == found
 
 
+def test_a_version_with_leading_zeros_says_so(models):
+    with pytest.raises(GraphFaults, match=r"m/007: is no version, for its leading zeros; name it 7$"):
+        versions_in(models("m/007/model.joblib"), "m")
+
+
 def test_two_graphs_in_one_folder_are_a_question(models):
     models("m/a.yaml")
     with pytest.raises(GraphFaults, match=r'which of "?a.yaml"? and "?b.yaml"? is the graph\? name it graph.yaml'):

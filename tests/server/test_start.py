@@ -153,7 +153,7 @@ def test_a_fault_in_the_files_is_exit_2_and_nothing_is_bound(tmp_path, graphs, s
     ("arguments", "says"),
     [
         (["nope.yaml"], "nope.yaml: cannot be read"),
-        (["."], ".: . has no model file"),
+        (["."], ".: has no model file"),
         (["graph.yaml", "--http_prot", "1"], 'there is no flag "--http_prot"; did you mean "--http-port"?'),
         (["graph.yaml", "--workers=4"], "more than one worker is known but not built yet"),
         (["graph.yaml", "--tls-cert", "graph.yaml"], "--tls-cert and --tls-key go together"),

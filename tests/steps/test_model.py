@@ -1,6 +1,7 @@
 """``model``: what is refused before anything is fetched, and pickles that name classes of the user's own files."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 
 import networkx as nx
@@ -42,7 +43,10 @@ def graph(step, folder="."):
         (Step(model="m.pkl", storage={"endpoint": "http://h"}), 'a path has no storage options; "endpoint" is none'),
         (Step(model="m.pkl", storage="http://h"), "storage is a map"),
         (Step(model="m.pkl", sha256="abc"), "sha256 is 64 hexadecimal digits"),
-        (Step(model="m.bin"), r'no runtime is known for "m.bin" \(there are .bst, .joblib, .*\); add runtime'),
+        (
+            Step(model="m.bin"),
+            r'no runtime is known for "m.bin" \(there are .bst, .joblib, .*\); a graph file says which: {',
+        ),
         (Step(model="m.joblib", runtime="sklern"), 'there is no runtime "sklern"; did you mean "sklearn"'),
         (Step(model="m.joblib", params={"methd": "x"}), 'its runtime has no parameter "methd"; did you mean "method"'),
         (Step(model="m.bin", runtime="sklearn", params={"x": 1}), 'its runtime has no parameter "x"'),
@@ -51,6 +55,25 @@ def graph(step, folder="."):
 def test_what_can_be_told_before_fetching_is_a_fault_of_the_node(step, says):
     with pytest.raises(GraphFaults, match=rf'node "m": step "m": {says}'):
         graph(step)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("m.onnx", b"garbage", "m.onnx is no ONNX model: what stands at byte 0 is no field of protobuf"),
+        ("m.onnx", b"", "m.onnx is empty"),
+        ("m.joblib", b"", "m.joblib is empty"),
+        ("m.pt", b"version https://git-lfs.github.com/spec/v1\n", "m.pt is Git's pointer to the model; git lfs pull"),
+    ],
+)
+def test_a_file_that_is_here_and_no_model_is_a_fault_of_the_node(write, name, content, says):
+    with pytest.raises(GraphFaults, match=f'node "m": step "m": {says}'):
+        graph(Step(model=name), write(name, content))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.onnx")
+    assert graph(Step(model="m.onnx"), tmp_path).blueprint.interfaces["m"].gives is None
 
 
 def test_a_model_computes_in_threads_as_many_as_there_are_cores():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 
+from pipeline.errors import NotInstalled
 from pipeline.tensors import bfloat16
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Form, convert, describe, to_json
@@ -164,6 +166,15 @@ def test_json_of_a_tensor_holds_python_values_of_the_same_nesting(value):
         if value.datatype is Datatype.BYTES:
             array = tensor(array).array
         assert same(value, Tensor(value.datatype, array))
+
+
+def test_a_frame_without_pandas_is_the_servers_fault_and_the_log_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(
+        NotInstalled, match=r"^This server lacks pandas, which makes the table that the model reads\."
+    ) as caught:
+        convert(Form.FRAME, {"x": GRID})
+    assert caught.value.internals == 'pip install "pipeline-serve[pandas]"'
 
 
 def test_frames_have_a_column_per_tensor():

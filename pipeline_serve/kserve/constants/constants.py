@@ -1,9 +1,21 @@
-"""KServe's constants that model code reads."""
+"""KServe's constants that model code reads; those of Kubernetes and of credentials are not here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    KSERVE_LOGLEVEL: str
+else:
+
+    def __getattr__(name: str) -> object:
+        if name != "KSERVE_LOGLEVEL":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from pipeline_serve.kserve import logging  # noqa: PLC0415  # the environment is read there
+
+        return logging.KSERVE_LOGLEVEL
 
 
 class PredictorProtocol(Enum):

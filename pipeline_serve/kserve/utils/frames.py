@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.tensors import frames
 from pipeline.tensors.shown import quoted, shown
 from pipeline_serve.kserve.errors import InvalidInput
 
@@ -21,8 +22,7 @@ def frame_of_rows(rows: Sequence[Any], columns: Sequence[Any] | None) -> pandas.
 
     Made at once, as pandas makes them one by one and below each other, each with an index of its own.
     """
-    import pandas  # noqa: PLC0415  # optional
-
+    library = frames.pandas()
     names: dict[Any, None] = {}
     for number, row in enumerate(rows):
         for each in row if isinstance(row, list) else [row]:
@@ -35,7 +35,10 @@ def frame_of_rows(rows: Sequence[Any], columns: Sequence[Any] | None) -> pandas.
     except ValueError as error:
         raise InvalidInput(f'"instances" form no table: {error}') from None
     index, records = [place for place, _ in pairs], [record for _, record in pairs]
-    return pandas.DataFrame(records, index=index, columns=list(names if columns is None else columns))
+    frame: pandas.DataFrame = library.DataFrame(
+        records, index=index, columns=list(names if columns is None else columns)
+    )
+    return frame
 
 
 def frame_of_columns(columns: Sequence[tuple[str, list[Any]]]) -> pandas.DataFrame:
@@ -43,16 +46,15 @@ def frame_of_columns(columns: Sequence[tuple[str, list[Any]]]) -> pandas.DataFra
 
     Elements are values, or lists of one. Raises InvalidInput for no columns, and for one that is a table by itself.
     """
-    import pandas  # noqa: PLC0415  # optional
-
+    library = frames.pandas()
     if not columns:
         raise InvalidInput("the request has no inputs")
     found = [_column(name, data) for name, data in columns]
     height = max(map(len, found))
     _bound(height, len(found), sum(map(len, found)))
     padded = [data + [float("nan")] * (height - len(data)) for data in found]
-    frame = pandas.DataFrame(dict(enumerate(padded)))
-    frame.columns = pandas.Index([name for name, _ in columns])
+    frame: pandas.DataFrame = library.DataFrame(dict(enumerate(padded)))
+    frame.columns = library.Index([name for name, _ in columns])
     return frame
 
 

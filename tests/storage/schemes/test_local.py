@@ -101,6 +101,9 @@ def test_a_link_within_the_volume_is_followed(tmp_path):
     [
         ("m.joblib", None),
         ("../up", None),
+        (".", None),
+        ("", '"" names no model; write a path, file:///PATH or another URI'),
+        ("file://", '"file://" names no model; write a path, file:///PATH or another URI'),
         ("file:///abs", None),
         ("file://host/abs", '"file://host/abs" names a host; write file:///PATH'),
         ("pvc://claim/m", None),
