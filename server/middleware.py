@@ -6,9 +6,10 @@ import functools
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import text_of
+from pipeline.steps.catalog import harmless
 from pipeline.wire.statuses import error_reply
 from server.failure import as_shown
 from server.handle import request_id
@@ -43,12 +44,25 @@ class Middleware:
         """
         self._in_use = True
         try:
-            outermost = app
+            outermost: ASGIFramework = functools.partial(_once, app)
             for add in self._added:
                 outermost = add(outermost)
             yield functools.partial(_answered, outermost) if self._added else app
         finally:
             self._in_use = False
+
+
+# Where a scope keeps, for as long as its request lasts, that the app was called with it.
+_CALLED = "pipeline_serve.called"
+
+
+async def _once(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """The app, once for each request: the second call would wait for a body that the first one has read."""
+    called = cast("list[bool]", scope.get(_CALLED, []))
+    if called:
+        raise RuntimeError("a middleware calls the app twice for one request, which has one body and one reply")
+    called.append(True)
+    await app(scope, receive, send)
 
 
 async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -61,7 +75,8 @@ async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallab
         await send(event)
 
     try:
-        await app(scope, receive, sending)
+        with harmless("a middleware"):
+            await app({**scope, _CALLED: []}, receive, sending)  # type: ignore[arg-type]
     except Exception as error:  # the app within answers everything, so this is the middleware's
         if begun or scope["type"] != "http":
             raise

@@ -118,3 +118,25 @@ def test_nothing_is_added_while_a_server_serves():
     with own.around(app), pytest.raises(RuntimeError, match="before the server starts"):
         own.add_middleware(Marks, name="late")
     own.add_middleware(Marks, name="for the next one")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()])
+async def test_what_would_end_the_process_is_a_500(error, caplog):
+    async def leave(app, scope, receive, send):
+        raise error
+
+    status, _, body = await ask(around((Raises, {"do": leave})))
+    assert (status, json.loads(body)["error"].startswith("Internal server error")) == (500, True)
+    assert f"a middleware raised {type(error).__name__}" in caplog.text
+
+
+async def test_the_app_is_called_once_for_a_request(caplog):
+    async def again(app, scope, receive, send):
+        await app(dict(scope), receive, send)
+        await app(scope, receive, send)
+
+    own = around((Raises, {"do": again}))
+    with pytest.raises(RuntimeError, match="calls the app twice"):
+        await ask(own)
+    # And once for each.
+    assert (await ask(around((Marks, {"name": "a"}))))[0] == 200
