@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.graph.scalars import shown
 from pipeline.graph.units import duration, size
 from pipeline.graph.words import hint, later, yes_or_no
 from server.access import line_form
@@ -26,6 +27,7 @@ _KSERVE = {
 _IN_SECONDS = frozenset({"timeout-keep-alive"})  # where KServe counts in bare numbers
 # Where KServe takes a word that says yes or no (its strtobool), and we have a pair of flags.
 _SWITCHES = {"enable-docs-url": "ui", "enable-latency-logging": "latency-log"}
+_LAST_PORT = 65535
 
 
 class KserveSpelling(click.Command):
@@ -76,6 +78,17 @@ def is_yes(word: str) -> bool:
     return yes
 
 
+def port(value: int | str) -> int:
+    """The number of a port. Raises ValueError for what is none: the system would take some of its bits."""
+    try:
+        number = int(value)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= _LAST_PORT:
+        raise ValueError(f"a port is a number from 0 to {_LAST_PORT}, not {shown(str(value))}")
+    return number
+
+
 def kserve_name(name: str) -> str:
     """An option's name as KServe's flags have it: ``tls_cert`` is ``ssl_certfile``; pure."""
     theirs = {own: flag for flag, own in (*_KSERVE.items(), *_SWITCHES.items())}
@@ -106,6 +119,18 @@ class Size(click.ParamType[int]):
             return value
         try:
             return size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Port(click.ParamType[int]):
+    """``8080``; 0 is any free one."""
+
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return port(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -164,7 +189,7 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds every flag of serving to a command, and checks those that go together."""
     options = (
         _option("--host", default="0.0.0.0", help="Address, IPv6 address, or unix:PATH."),  # noqa: S104  # as KServe
-        _option("--http-port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one."),
+        _option("--http-port", type=Port(), default=8080, help="Port; 0 takes a free one."),
         _option("--workers", type=OneWorker(), default="1", expose_value=False, help="Worker processes."),
         _option("--grace", type=Duration(), default="30s", help="What requests in flight get when the server stops."),
         _option("--drain-delay", type=Duration(), default="0s", help="Not ready for so long before the port closes."),

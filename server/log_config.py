@@ -8,11 +8,13 @@ from pathlib import Path
 
 
 class BadLogConfig(Exception):
-    """The file says nothing that logging understands; the text is one line that names the file."""
+    """There is no such file, or it says nothing that logging understands; the text is one line that names it."""
 
 
 def configure_by(file: Path) -> None:
     """As ``file_config``, for a file that a flag names. Raises BadLogConfig, whatever is wrong with it."""
+    if not file.is_file():
+        raise BadLogConfig(f"--log-config (--log_config_file): there is no file {file}")
     try:
         file_config(file)
     except Exception as error:

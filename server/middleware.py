@@ -6,7 +6,7 @@ import functools
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pipeline.errors import text_of
 from pipeline.steps.catalog import harmless
@@ -35,6 +35,14 @@ class Middleware:
         if self._in_use:
             raise RuntimeError("middleware is added before the server starts, and it serves already")
         self._added.append(lambda app: cls(app, *args, **options))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """KServe's app is FastAPI's, with routes and much else; asked for by scripts that were written for it."""
+        raise AttributeError(
+            f'the app has no "{name}": it takes add_middleware alone, and routes of one\'s own are not served',
+            name=name,
+            obj=self,
+        )
 
     @contextmanager
     def around(self, app: ASGIFramework) -> Iterator[ASGIFramework]:

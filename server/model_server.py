@@ -23,6 +23,7 @@ from pipeline.repository import Repository
 from server.access import line_form
 from server.config import environment
 from server.controls import Controls
+from server.flags import port
 from server.log import configure
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
@@ -60,9 +61,11 @@ class ModelServer:
         """``registered_models``: a repository that loads models by name; ``timeout_keep_alive``,
         ``grace_period`` in seconds. What has no effect is told by the flags' help.
 
-        Reads ``sys.argv``; a flag that cannot be read ends the process.
+        Reads ``sys.argv``; a flag that cannot be read ends the process, and so does a port that is none.
         """
         flags = parse(sys.argv[1:], environment())
+        for argument, given_port in (("http_port", http_port), ("grpc_port", grpc_port)):
+            _require_port(argument, given_port)
         if access_log_format is not None:
             line_form(access_log_format)
         given = {
@@ -204,3 +207,11 @@ class ModelServer:
             configure(self._config.log_level, self._config.log_format, self._config.log_config)
         except BadLogConfig as error:
             raise SystemExit(refuse(str(error), FAULTS)) from None
+
+
+def _require_port(argument: str, given: int | None) -> None:
+    """Raises SystemExit, as for a flag."""
+    try:
+        port(HTTP_PORT if given is None else given)
+    except ValueError as error:
+        raise SystemExit(refuse(f"{argument}: {error}", FAULTS)) from None

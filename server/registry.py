@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ModelNotFound, ModelNotReady, told
+from pipeline.errors import Code, ModelNotFound, ModelNotReady, retold, told
 from pipeline.model import Model
 from pipeline.observe import Event, ModelUnloaded
 from pipeline.pipeline import Pipeline
@@ -17,6 +17,7 @@ from pipeline.threads import in_own_thread
 
 _LOG = logging.getLogger("pipeline_serve")
 MODEL_MOUNT_DIRS = "/mnt/models"
+_LEFT_UNREADY = "the repository's load left a model whose ready is False"
 
 
 class ModelRepository:
@@ -127,7 +128,8 @@ class Registered:
         if model is None:
             raise ModelNotFound(name)
         if not model.ready:
-            raise ModelNotReady(name)
+            told = ModelNotReady(name).message
+            raise retold(ModelNotReady, Code.UNAVAILABLE, told, internals=_LEFT_UNREADY)
         return [self.pipeline(name, model)]
 
     async def _load(self, name: str) -> None:

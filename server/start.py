@@ -34,6 +34,8 @@ from storage.events import Event
 from storage.pull import Order
 
 _FAILED = 1
+# In both spellings: who typed one need not know the other.
+_TLS_CERT, _TLS_KEY = "--tls-cert (--ssl_certfile)", "--tls-key (--ssl_keyfile)"
 
 
 def start(config: Config) -> int:
@@ -142,10 +144,10 @@ def _problem_of_folder(folder: Path, pipelines: Iterable[Pipeline]) -> str | Non
 
 def problem_of(config: Config) -> str | None:
     if (config.tls_cert is None) != (config.tls_key is None):
-        return "--tls-cert and --tls-key go together"
-    for file in (config.tls_cert, config.tls_key):
+        return f"{_TLS_CERT} and {_TLS_KEY} go together"
+    for flag, file in ((_TLS_CERT, config.tls_cert), (_TLS_KEY, config.tls_key)):
         if file is not None and not file.is_file():
-            return f"there is no file {file}"
+            return f"{flag}: there is no file {file}"
     if config.tls_cert is not None and config.tls_key is not None:
         try:
             # An empty password: a key that needs one is refused, instead of asking for it on a terminal.

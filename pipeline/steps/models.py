@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import trio
 
 from pipeline.code.annotations import parameters_of
-from pipeline.errors import ModelNotReady, noted, told
+from pipeline.errors import Code, ModelNotReady, retold, told
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("pipeline_serve")
 # What a class may call the parameter that is given the name of the graph.
 _NAMES = ("name", "model_name")
+_LEFT_UNREADY = "its load left self.ready False; load sets self.ready = True, whatever it returns"
 _HOOKS = ("preprocess", "validate", "postprocess")
 
 
@@ -165,9 +166,9 @@ class _Life:
         with harmless(f'load of step "{self._step}"'):
             answer = await self._begun(self._model.load)
         if answer is False or not self._model.ready:
-            error = ModelNotReady(self._model.name)
-            noted(error, "its load returned False" if answer is False else "its load left ready False")
-            raise error
+            why = "its load returned False" if answer is False else _LEFT_UNREADY
+            told = ModelNotReady(self._model.name).message
+            raise retold(ModelNotReady, Code.UNAVAILABLE, told, internals=why)
 
     async def start(self) -> None:
         with harmless(f'start of step "{self._step}"'):

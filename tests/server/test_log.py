@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import Code, Overloaded
+from pipeline.errors import Code, ModelNotReady, Overloaded, retold
 from pipeline.observe import DetachedDone, LimitReached, ModelFailed, ModelLoaded, RemoteTurned, RequestDone, Span
 from server import log
 from server.access import Answered
 
+UNREADY = retold(ModelNotReady, Code.UNAVAILABLE, "m is not.", internals="load says no")
 START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 
 
@@ -128,6 +129,7 @@ def test_no_path_message_or_error_can_be_more_than_one_event(form, monkeypatch):
     [
         (ModelLoaded("m", "1", 1.234), 'model "m" version 1 is loaded after 1.23 s'),
         (ModelFailed("m", "1", OSError("no file")), 'model "m" version 1 failed to load: OSError: no file'),
+        (ModelFailed("m", "1", UNREADY), 'model "m" version 1 failed to load: ModelNotReady: m is not. (load says no)'),
         (LimitReached("m", "s", 1), 'requests wait for step "s" of model "m": a class runs 1 at a time'),
         (RequestDone("m", "1", "predict", "id", 0.1, None, ()), ""),
         (DetachedDone("m", "1", "s", "id", 0.1, None), ""),

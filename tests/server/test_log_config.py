@@ -73,14 +73,19 @@ def test_a_file_sets_up_the_loggers_that_it_names_and_no_others(tmp_path, capsys
         ("log.yaml", "version: 2", "ValueError: Unsupported version"),
         ("log.yaml", json.dumps(CONFIG).replace("StreamHandler", "NoHandler"), "ValueError: "),
         ("log.conf", "nothing", "contains no section headers"),
-        ("nope.json", None, "FileNotFoundError"),
     ],
 )
 def test_a_file_that_is_none_is_told_on_one_line_that_names_it(tmp_path, name, text, says):
-    if text is not None:
-        (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text)
     with pytest.raises(BadLogConfig) as error:
         configure_by(tmp_path / name)
     assert str(error.value).startswith(f"{tmp_path / name} is no configuration of logging: ")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nope.json", "nope.conf", ""])
+def test_one_that_is_not_there_is_said_to_be_so(tmp_path, name):
+    with pytest.raises(BadLogConfig) as error:
+        configure_by(tmp_path / name)
+    assert str(error.value) == f"--log-config (--log_config_file): there is no file {tmp_path / name}"

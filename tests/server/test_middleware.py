@@ -140,3 +140,9 @@ async def test_the_app_is_called_once_for_a_request(caplog):
         await ask(own)
     # And once for each.
     assert (await ask(around((Marks, {"name": "a"}))))[0] == 200
+
+
+def test_the_app_is_no_place_for_routes():
+    with pytest.raises(AttributeError, match="takes add_middleware alone, and routes of one's own are not served"):
+        Middleware().get("/x")
+    assert not hasattr(Middleware(), "state")

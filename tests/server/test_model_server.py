@@ -440,7 +440,7 @@ def test_models_that_cannot_be_served_are_the_scripts_error_in_kserves_words(arg
     ("flags", "code", "says"),
     [
         (["--workers", "2"], 2, "more than one worker is known but not built yet"),
-        (["--ssl_certfile", "nope.pem"], 2, "--tls-cert and --tls-key go together"),
+        (["--ssl_certfile", "nope.pem"], 2, "--tls-cert (--ssl_certfile) and --tls-key (--ssl_keyfile) go together"),
     ],
 )
 def test_flags_that_cannot_be_are_one_line_and_exit_2(argv, capsys, flags, code, says):
@@ -449,6 +449,15 @@ def test_flags_that_cannot_be_are_one_line_and_exit_2(argv, capsys, flags, code,
         ModelServer().start([Doubles()])
     assert ended.value.code == code
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["http_port", "grpc_port"])
+@pytest.mark.parametrize("given", [70000, -5])
+def test_an_argument_that_is_no_port_is_one_line_and_exit_2(argv, capsys, argument, given):
+    with pytest.raises(SystemExit) as ended:
+        ModelServer(**{argument: given})
+    assert ended.value.code == 2
+    assert f"{argument}: a port is a number from 0 to 65535, not {given}\n" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_one_line_and_exit_1(monkeypatch, capsys):

@@ -92,7 +92,9 @@ def test_our_variable_for_the_level_comes_before_kserves(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [
-        (["--http_port", "http"], {}, "argument --http_port: invalid int value: 'http'"),
+        (["--http_port", "http"], {}, "argument --http_port: a port is a number from 0 to 65535, not http"),
+        (["--http_port", "70000"], {}, "argument --http_port: a port is a number from 0 to 65535, not 70000"),
+        (["--grpc_port=-5"], {}, "argument --grpc_port: a port is a number from 0 to 65535, not -5"),
         (["--enable_grpc", "maybe"], {}, 'argument --enable_grpc: is true or false, not "maybe"'),
         (["--event-loop", "trio"], {}, "argument --event-loop: invalid choice: 'trio'"),
         (["--predictor_protocol", "v3"], {}, "argument --predictor_protocol: invalid choice: 'v3'"),

@@ -156,8 +156,14 @@ def test_a_fault_in_the_files_is_exit_2_and_nothing_is_bound(tmp_path, graphs, s
         (["."], ".: has no model file"),
         (["graph.yaml", "--http_prot", "1"], 'there is no flag "--http_prot"; did you mean "--http-port"?'),
         (["graph.yaml", "--workers=4"], "more than one worker is known but not built yet"),
-        (["graph.yaml", "--tls-cert", "graph.yaml"], "--tls-cert and --tls-key go together"),
-        (["graph.yaml", "--tls-cert=no.pem", "--tls-key", "no.pem"], "there is no file no.pem"),
+        (
+            ["graph.yaml", "--tls-cert", "graph.yaml"],
+            "--tls-key (--ssl_keyfile) go together",
+        ),
+        (
+            ["graph.yaml", "--tls-cert=no.pem", "--tls-key", "no.pem"],
+            "--tls-cert (--ssl_certfile): there is no file no.pem",
+        ),
         (["graph.yaml", "--tls-cert=graph.yaml", "--tls-key=app.py"], "graph.yaml and app.py are no certificate"),
         (["graph.yaml", "other.yaml", "--model-name", "x"], "--model-name names one graph, and there are several"),
     ],

@@ -163,6 +163,9 @@ class SaysNo(Echo):
         return False
 
 
+LEFT_UNREADY = "its load left self.ready False; load sets self.ready = True, whatever it returns"
+
+
 class LeavesFalse(Echo):
     def load(self):
         pass
@@ -177,7 +180,12 @@ class Raises(Echo):
     ("kind", "error", "note", "told"),
     [
         (SaysNo, ModelNotReady, "its load returned False", "Model with name iris is not ready."),
-        (LeavesFalse, ModelNotReady, "its load left ready False", "Model with name iris is not ready."),
+        (
+            LeavesFalse,
+            ModelNotReady,
+            LEFT_UNREADY,
+            "Model with name iris is not ready.",
+        ),
         (Raises, ValueError, "no weights", "Model with name iris is not ready. ValueError: no weights"),
     ],
 )
