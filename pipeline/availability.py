@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pipeline.errors import ModelNotReady, text_of
 from pipeline.pipeline import Pipeline, State
+from pipeline.reason import in_one_line, reason_of
 from pipeline.tensors.message import Availability, ModelState
 
 _AVAILABILITY: Mapping[State, Availability] = {
@@ -14,7 +15,6 @@ _AVAILABILITY: Mapping[State, Availability] = {
     State.FAILED: "UNAVAILABLE",
     State.CLOSED: "UNAVAILABLE",
 }
-_LONGEST = 500
 
 
 def state_of(pipeline: Pipeline) -> ModelState:
@@ -26,9 +26,10 @@ def state_of(pipeline: Pipeline) -> ModelState:
 
 
 def refusal(name: str, error: Exception) -> ModelNotReady:
-    """In KServe's words, of one line: an author's error may have many, and the log has all of them."""
-    first, *more = text_of(error).splitlines() or [""]
-    text = first if len(first) <= _LONGEST else f"{first[:_LONGEST]}…"
-    if more:
-        text += f" (and {len(more)} more lines, in the log)"
-    return ModelNotReady(name, f"Error type: {type(error)} error msg: {text}")
+    """In KServe's words: of a model that a script's own repository loads, whose text is the script's."""
+    return ModelNotReady(name, f"Error type: {type(error)} error msg: {in_one_line(text_of(error))}")
+
+
+def unopened(name: str, error: Exception) -> ModelNotReady:
+    """Of a graph, or a model file: without what only the machine's owner is to know."""
+    return ModelNotReady(name, reason_of(error))

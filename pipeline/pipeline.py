@@ -31,12 +31,13 @@ from pipeline.engine.step import Context, OpenStep, ThreadStep
 from pipeline.engine.stream import watched, whole
 from pipeline.engine.summary import handle_calls, spans
 from pipeline.engine.visits import Visits
-from pipeline.errors import Code, InferError, ModelNotReady, told
+from pipeline.errors import Code, InferError, ModelNotReady
 from pipeline.graph.edges import sees_all
 from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.loading import Loading
 from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
+from pipeline.reason import reason_of
 from pipeline.steps.catalog import Storage, harmless
 from pipeline.steps.readiness import Readiness, Standing
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
@@ -175,7 +176,7 @@ class Pipeline:
     def _fail(self, error: Exception) -> None:
         self.state = State.FAILED
         # Of a model that says no by itself there is no more to tell.
-        self.failure = "" if isinstance(error, ModelNotReady) else told(error)
+        self.failure = "" if isinstance(error, ModelNotReady) else reason_of(error)
         self.tell(ModelFailed(self.name, self.version, error))
 
     def own_interrupts(self) -> None:

@@ -12,9 +12,10 @@ from typing import Protocol
 
 import trio
 
-from pipeline.availability import refusal, state_of
+from pipeline.availability import state_of, unopened
 from pipeline.engine.failure import bare
 from pipeline.errors import Code, ModelNotFound, ModelNotReady, ServerNotReady, retold
+from pipeline.graph.fields import is_model_name
 from pipeline.held import Held
 from pipeline.observe import ModelFailed, ModelUnloaded, Observer
 from pipeline.pipeline import Pipeline
@@ -94,7 +95,7 @@ class Repository:
         """Whether all (or any) of the models there were at the start have been loaded once; what failed later shows on
         that model alone. Without any, a server is ready to be given some.
         """
-        loaded = [pipeline.loaded_once for pipeline in self] + [False for _ in self._awaited]
+        loaded = [pipeline.loaded_once for pipeline in self] + [False for name in self._awaited if is_model_name(name)]
         return all(loaded) if mode == "all" else any(loaded) or not loaded
 
     async def index(self, *, ready: bool = False) -> tuple[ModelState, ...]:
@@ -109,10 +110,8 @@ class Repository:
         leaving = [held.pipeline for held in self._leaving if held.pipeline.name not in self._models]
         found += [ModelState(own.name, own.version, "UNLOADING", "its last requests are inside") for own in leaving]
         for name in sorted({*listed, *self._loads, *self._reasons} - {own.name for own in found}):
-            if name in self._loads:
-                found.append(ModelState(name, "", "LOADING"))
-            else:
-                found.append(ModelState(name, "", "UNAVAILABLE", self._reasons.get(name, "it is not loaded")))
+            gone = ModelState(name, "", "UNAVAILABLE", self._reasons.get(name, "it is not loaded"))
+            found.append(ModelState(name, "", "LOADING") if name in self._loads else gone)
         return tuple(found)
 
     # ---- serving
@@ -226,7 +225,7 @@ class Repository:
             self._forget(name)
             asked.error = error
         except Exception as error:  # noqa: BLE001  # it is told to who asked; the other models are served on
-            asked.error = error if isinstance(error, ModelNotReady) else refusal(name, error)
+            asked.error = error if isinstance(error, ModelNotReady) else unopened(name, error)
             self._reasons[name] = asked.error.message
         finally:
             asked.answered.set()

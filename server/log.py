@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.engine.detached import log as log_detached
-from pipeline.errors import InferError, told
+from pipeline.errors import InferError, ModelNotReady, told
 from pipeline.graph.source import GraphFaults
 from pipeline.observe import (
     DetachedDone,
@@ -177,6 +177,8 @@ def _tell_failure(failed: ModelFailed) -> None:
             _LOG.error("%s failed to load:\n%s", model, faults)
         case InferError(internals=str() as why) as error:
             _LOG.error("%s failed to load: %s (%s)", model, told(error), why, exc_info=error)
+        case ModelNotReady(message=says, __cause__=None):
+            _LOG.error("%s failed to load: %s", model, says)
         case error:
             _LOG.error("%s failed to load: %s", model, told(error), exc_info=error)
 

@@ -15,12 +15,14 @@ import trio
 
 from pipeline import blueprint
 from pipeline.errors import NoModelReady
+from pipeline.graph.fields import is_model_name
 from pipeline.graph.words import later
 from pipeline.model import Model
 from pipeline.pipeline import Pipeline
 from pipeline.predictor_config import PredictorConfig
 from pipeline.repository import Repository
 from server.access import line_form
+from server.beginning import Beginning
 from server.config import environment
 from server.controls import Controls
 from server.flags import port
@@ -28,7 +30,7 @@ from server.log import configure
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
-from server.registry import ModelRepository, Registered
+from server.registry import ModelRepository, Registered, unnamable
 from server.report import FAULTS
 from server.script import HTTP_PORT, HTTPS_PORT, config_of, parse, predictor_of
 from server.start import problem_of, refuse, serve, storage_of
@@ -139,7 +141,8 @@ class ModelServer:
 
         ``start`` of every model is called, of one that is ready when it is opened. One that is not ready is not served.
         Raises RuntimeError for what is no list of models and under a trio loop, NoModelReady where there are models and
-        none is ready, SystemExit where the server cannot be: 1 no port, 2 faults in flags.
+        none is ready, what the start of one of them raises, SystemExit where the server cannot be: 1 no port, 2 faults
+        in flags, a name that no URL can have.
         """
         if trio.lowlevel.in_trio_run():
             raise RuntimeError(
@@ -148,7 +151,7 @@ class ModelServer:
             )
         if self._serving is not None:
             raise RuntimeError("this server serves already; register_model adds to what it serves")
-        self._register_ready(models)
+        beginning = Beginning(self._register_ready(models), self.stop)
         config, flags = self._config, self._flags
         problem = later("more than one worker") if self.workers > 1 else problem_of(config)
         if problem is not None:
@@ -162,7 +165,7 @@ class ModelServer:
         self._serving = repository, self._controls
         shown = [(pipeline, "") for pipeline in pipelines]
         observers = [(pipeline, [*pipeline.observers]) for pipeline in pipelines]
-        repository.observe(self._registered.observe)
+        repository.observe(self._registered.observe, beginning.observe)
         try:
             code = serve(repository, config, self._metrics, shown, controls=self._controls, middleware=self.app)
         finally:
@@ -171,6 +174,8 @@ class ModelServer:
                 pipeline.observers[:] = own
         if code:
             raise SystemExit(code)
+        if beginning.failure is not None:
+            raise beginning.failure
 
     def stop(self, sig: int | None = None) -> None:
         """Asks the server to stop, from a thread, a signal's handler or a hook; ``sig`` is for who has it.
@@ -182,21 +187,30 @@ class ModelServer:
     def register_exception_handler(self, handler: Callable[[Any, dict[str, Any]], object]) -> None:
         """Accepted, as KServe accepts it, and without effect, as there: no exception is left to asyncio's loop."""
 
-    def _register_ready(self, models: Sequence[Model | Pipeline]) -> None:
+    def _register_ready(self, models: Sequence[Model | Pipeline]) -> Sequence[str]:
+        """Gives the names of the Models among them."""
         if not isinstance(models, list):
             raise RuntimeError("Unknown model collection type")
         ready = False
+        names = []
         for model in models:
             match model:
                 case Model() if not model.ready:
                     model.start()
-                case Model() | Pipeline():
+                case Model(name=str() as name) if name and not is_model_name(name):
+                    raise SystemExit(refuse(f"{unnamable(name)}: set it by Model(name), or --model_name", FAULTS))
+                case Model():
+                    ready = True
+                    self.register_model(model)
+                    names.append(model.name)
+                case Pipeline():
                     ready = True
                     self.register_model(model)
                 case _:
                     raise RuntimeError(f"Model type should be 'Model' or 'Pipeline', not '{type(model).__name__}'")
         if models and not ready:
             raise NoModelReady(models)
+        return names
 
     def _pipeline_of(self, model: Model, name: str) -> Pipeline:
         model.predictor = self.predictor_config

@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.availability import refusal
 from pipeline.errors import Code, ModelNotFound, ModelNotReady, retold, told
+from pipeline.graph.fields import NAME_RULE, is_model_name
+from pipeline.graph.scalars import shown
 from pipeline.model import Model
 from pipeline.observe import Event, ModelUnloaded
 from pipeline.pipeline import Pipeline
@@ -74,6 +77,11 @@ class ModelRepository:
         del self.models[name]
 
 
+def unnamable(name: str) -> str:
+    """What to say of a name that KServe serves, and we do not."""
+    return f'model "{shown(name)}" cannot be served: a name is {NAME_RULE}, for it stands in a URL'
+
+
 class Registered:
     """What is registered, as the pipelines that are served: one for each name of a Model, and those of graphs."""
 
@@ -85,7 +93,9 @@ class Registered:
 
     def __iter__(self) -> Iterator[Pipeline]:
         for name, model in tuple(self._registry.get_models().items()):
-            yield self.pipeline(name, model)
+            # Any other is not served: who looks for it is told so.
+            if is_model_name(name):
+                yield self.pipeline(name, model)
         for pipelines in tuple(self._graphs.values()):
             yield from pipelines
 
@@ -123,7 +133,14 @@ class Registered:
         """
         if name in self._graphs:
             return self._graphs[name]
-        await self._load(name)
+        if not is_model_name(name):
+            raise retold(ModelNotReady, Code.UNAVAILABLE, unnamable(name))
+        try:
+            await self._load(name)
+        except (ModelNotFound, ModelNotReady):
+            raise
+        except Exception as error:
+            raise refusal(name, error) from error
         model = self._registry.get_model(name)
         if model is None:
             raise ModelNotFound(name)

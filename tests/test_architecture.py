@@ -24,7 +24,7 @@ MAY_IMPORT = {
 PIPELINE = (
     "plugins", "errors", "observe", "threads", "tensors", "wire", "network", "transport", "exchange", "graph",
     "drawing", "asking", "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps",
-    "warmup", "blueprint",
+    "warmup", "blueprint", "reason",
     "loading", "pipeline", "held", "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {

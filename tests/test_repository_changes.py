@@ -128,7 +128,7 @@ async def test_what_the_source_names_at_the_start_is_loaded(nursery):
     repository = await started(nursery, kitchen.repository())
     assert repository.names() == ("m",)
     assert (repository.ready("any"), repository.ready("all")) == (True, False)
-    told = "Model with name {} is not ready. Error type: <class '{}'> error msg: {}"
+    told = "Model with name {} is not ready. {}: {}"
     assert await repository.index() == (
         ModelState("m", "1", "READY"),
         ModelState("broken", "", "UNAVAILABLE", told.format("broken", "OSError", "no weights")),
@@ -136,7 +136,7 @@ async def test_what_the_source_names_at_the_start_is_loaded(nursery):
     )
     assert await repository.index(ready=True) == (ModelState("m", "1", "READY"),)
     for name in ("broken", "faulty"):
-        with pytest.raises(ModelNotReady, match=f"Model with name {name} is not ready. Error type"):
+        with pytest.raises(ModelNotReady, match=f"Model with name {name} is not ready. "):
             repository.get(name)
     failed = {event.model: str(event.error) for event in kitchen.told if isinstance(event, ModelFailed)}
     assert failed == {"broken": "no weights", "faulty": "line 3: no such step"}
@@ -218,11 +218,11 @@ async def test_a_failed_load_leaves_what_is_served_and_says_why(nursery, fault):
     with pytest.raises(ModelNotReady) as caught:
         await repository.load("m")
     says = {
-        "find": "<class 'SyntaxError'> error msg: app.py, line 1 (and 2 more lines, in the log)",
-        "name": "<class 'ValueError'> error msg: \"m\" was found as <Pipeline other version 1, new>",
+        "find": "SyntaxError: app.py, line 1 (and 2 more lines, in the log)",
+        "name": 'ValueError: "m" was found as <Pipeline other version 1, new>',
     }
-    reason = says.get(fault, "<class 'OSError'> error msg: no weights")
-    assert caught.value.message == f"Model with name m is not ready. Error type: {reason}"
+    reason = says.get(fault, "OSError: no weights")
+    assert caught.value.message == f"Model with name m is not ready. {reason}"
     assert repository.get("m") is served
     assert await ask(repository) == 1
     await quiet()

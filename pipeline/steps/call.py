@@ -20,7 +20,7 @@ from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.readiness import watched
 from pipeline.steps.remote import Remote, remote_of, words
 from pipeline.steps.secrets import secrets_of
-from pipeline.steps.upstream import INPUT_REFUSED, lost, refused, refused_step, unreadable, unready
+from pipeline.steps.upstream import INPUT_REFUSED, called_by, lost, refused, refused_step, unreadable, unready
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.forms import describe as described
 from pipeline.tensors.message import (
@@ -125,16 +125,16 @@ class _Asking:
         try:
             reply = await self._peer.exchange(call)
         except InferError as error:
-            raise lost(self._name, error, self._secrets(call)) from None
+            raise lost(called_by(self._name), error, self._secrets(call)) from None
         if reply.status >= 400:
-            refusal = refused(self._name, self._peer.url, call, reply, command, self._secrets(call))
+            refusal = refused(called_by(self._name), self._peer.url, call, reply, command, self._secrets(call))
             if reply.status in INPUT_REFUSED and self._blame.made_by_caller(inputs, context):
                 refusal = refused_step(str(context.caller), refusal)
             raise refusal
         try:
             return await in_thread_if_large(sum(map(len, reply.body)), lambda: self._read(reply, command))
         except InferError as error:
-            raise unreadable(self._name, error, self._peer.url, call, reply, self._secrets(call)) from None
+            raise unreadable(called_by(self._name), error, self._peer.url, call, reply, self._secrets(call)) from None
 
     def _read(self, reply: wire.Reply, command: Infer) -> Mapping[str, Value]:
         if self._remote.as_json:

@@ -27,7 +27,7 @@ from pipeline.model import Model, asking, verb_of
 from pipeline.steps.forwarding import TRACE, travelling
 from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.secrets import secrets_of
-from pipeline.steps.upstream import lost, refused, unreadable
+from pipeline.steps.upstream import in_its_words, lost, refused, unreadable
 from pipeline.tensors.message import Infer, InferRequest, InferResponse, Verb
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Codec, Reply, codecs, inferring
 from pipeline.wire.json_tensors import dump_asked
@@ -134,19 +134,20 @@ class _Predictor:
         asked = self._model.dialect.asked(payload)
         command = Infer(self._request(server.codec, asked, headers), verb)
         call = await in_thread_if_large(size_of(command), lambda: self._written(server, command, asked, payload))
-        reply = await self._exchanged(server, call)
+        reply = await self._exchanged(server, verb, call)
         secrets = secrets_of(server.peer.url, call.headers)
         if reply.status >= 400:
-            raise refused(self._step, server.peer.url, call, reply, command, secrets)
+            refusal = refused(self._whom(verb), server.peer.url, call, reply, command, secrets)
+            raise in_its_words(refusal, server.peer.url, reply, secrets)
         if response_headers is not None:
             response_headers |= {name: text for name, text in reply.headers.items() if name not in _OF_ONE_REPLY}
         try:
             size = sum(map(len, reply.body))
             return await in_thread_if_large(size, lambda: self._read(server, reply, command, asked is not None))
         except InferError as error:
-            raise unreadable(self._step, error, server.peer.url, call, reply, secrets) from None
+            raise unreadable(self._whom(verb), error, server.peer.url, call, reply, secrets) from None
 
-    async def _exchanged(self, server: Server, call: Call) -> Reply:
+    async def _exchanged(self, server: Server, verb: Verb, call: Call) -> Reply:
         """The reply, within the predictor's time and the request's. A connection that fails is tried again."""
         context = _ASKED_FOR.get(None)
         seconds = min(server.seconds, math.inf if context is None else context.remaining())
@@ -154,10 +155,14 @@ class _Predictor:
             try:
                 return await connecting(functools.partial(server.peer.exchange, call), server.retries, NotConnected)
             except InferError as error:
-                raise lost(self._step, error, secrets_of(server.peer.url, call.headers)) from None
+                raise lost(self._whom(verb), error, secrets_of(server.peer.url, call.headers)) from None
         spent = format_duration(server.seconds if seconds == server.seconds else max(seconds, 0.0))
-        told = f'step "{self._step}": the server that it calls did not answer within {spent}'
+        told = f"{self._whom(verb)} did not answer within {spent}"
         raise DeadlineExceeded(told, internals=f"{call.method} {server.peer.url}{call.path}")
+
+    def _whom(self, verb: Verb) -> str:
+        """How its callers, who know of no step, are told of the server."""
+        return f'the {"explainer" if verb == "explain" else "predictor"} of model "{self._model.name}"'
 
     def _written(self, server: Server, command: Infer, asked: InferRequest | None, payload: Any) -> Call:
         call = server.codec.encode_request(command, server.codec.preferring(self._model.dialect.in_binary(payload)))

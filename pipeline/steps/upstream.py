@@ -1,12 +1,16 @@
 """What goes wrong between a ``call`` step and its server, as its own caller is told it; pure.
 
 The status of a refusal passes through. The words are ours: the server's URL, its body and the reason are internals, for
-the log alone, and there without ``secrets``: what the call carried that is for its server only.
+the log alone, and there without ``secrets``: what the call carried that is for its server only. They call the server
+``whom``. A model's predictor is asked in the model's place, so its refusals are in its own words.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+
+import msgspec
 
 from pipeline.errors import Code, InferError, WrongAnswer, retold
 from pipeline.steps.secrets import concealed
@@ -18,40 +22,74 @@ from pipeline.wire.statuses import STATUS, error_of
 _SHOWN = 500
 INPUT_REFUSED = (400, 422)
 """What says that the inputs themselves are wrong."""
+_URL = re.compile(r"\b[a-zA-Z][\w+.-]*://\S+")
 _PASSED = (STATUS[Code.UNAVAILABLE], STATUS[Code.DEADLINE_EXCEEDED])
 
 
-def lost(step: str, error: InferError, secrets: Collection[str]) -> InferError:
+def called_by(step: str) -> str:
+    """The server of a ``call`` step, as ``whom`` below."""
+    return f'step "{step}": the server that it calls'
+
+
+def lost(whom: str, error: InferError, secrets: Collection[str]) -> InferError:
     """No reply came, or none that HTTP knows: 502. ``error`` is the exchange's own."""
     if error.code is Code.CANCELLED:
-        return InferError(Code.UNAVAILABLE, f'step "{step}" was closed while its call ran', internals=error.message)
-    told = f'step "{step}": the server that it calls gave no answer that can be used'
+        told = f"{whom} was left while it was asked: what asked it is closed"
+        return InferError(Code.UNAVAILABLE, told, internals=error.message)
+    told = f"{whom} gave no answer that can be used"
     return InferError(Code.BAD_UPSTREAM, told, internals=concealed(error.message, secrets))
 
 
 def unreadable(
-    step: str, error: InferError, url: str, call: Call, reply: Reply, secrets: Collection[str]
+    whom: str, error: InferError, url: str, call: Call, reply: Reply, secrets: Collection[str]
 ) -> InferError:
     """A reply that is no answer of the protocol: 502. ``error`` is the codec's."""
-    told = f'step "{step}": the answer of the server that it calls cannot be read'
+    told = f"{whom} gave an answer that cannot be read"
     reason = f"{concealed(error.message, secrets)}: {_shown(reply, secrets)}"
     internals = f"{call.method} {url}{call.path} was answered {reply.status}, {reason}"
     return InferError(Code.BAD_UPSTREAM, told, internals=internals)
 
 
-def refused(step: str, url: str, call: Call, reply: Reply, command: Command, secrets: Collection[str]) -> InferError:
+def refused(whom: str, url: str, call: Call, reply: Reply, command: Command, secrets: Collection[str]) -> InferError:
     """A reply of 400 or more, of the class that says whose fault it is.
 
     4xx, 503 (with its ``retry-after``) and 504 as they are; any other is the server's own failure, and 502 for who is
     in front of it.
     """
     status = reply.status
-    told = f'step "{step}": the server that it calls answered {status}'
+    told = f"{whom} answered {status}"
     internals = f"{call.method} {url}{call.path} was answered {status}: {_shown(reply, secrets)}"
     if status >= 500 and status not in _PASSED:
         return InferError(Code.BAD_UPSTREAM, told, internals=internals)
     meant = error_of(status, told, reply.headers, command)
     return retold(type(meant), meant.code, told, status=status, headers=meant.headers, internals=internals)
+
+
+def in_its_words(error: InferError, url: str, reply: Reply, secrets: Collection[str]) -> InferError:
+    """The same, of a model that stands in front of its predictor: that one's own ``{"error"}`` is what a caller reads.
+
+    In one line of so many letters, without a URL or an address; of a failure (500 and above, but 503) nothing.
+    """
+    passes = reply.status < 500 or reply.status == STATUS[Code.UNAVAILABLE]
+    said = _said(reply) if passes else ""
+    address = url.partition("://")[2].rpartition("@")[2].rstrip("/")
+    told = concealed(_URL.sub("…", concealed(said, secrets)).replace(address, "…"), (), _SHOWN)
+    if not told:
+        return error
+    internals = f"{error.message}: {error.internals}"
+    return retold(type(error), error.code, told, status=error.status, headers=error.headers, internals=internals)
+
+
+def _said(reply: Reply) -> str:
+    """The text of its ``{"error"}``, empty where it has none."""
+    try:
+        body = msgspec.json.decode(b"".join(reply.body))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ""
+    match body:
+        case {"error": str(text)}:
+            return text
+    return ""
 
 
 def refused_step(caller: str, error: InferError) -> InferError:

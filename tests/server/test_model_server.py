@@ -427,7 +427,6 @@ def test_a_form_of_lines_that_is_none_is_told_at_once():
         ([Doubles("a", ready=False)], NoModelReady, "Model with name a is not ready."),
         ([Doubles("a", ready=False), Doubles("b", ready=False)], NoModelReady, "Models with names a,b are not ready."),
         ([Doubles("")], ValueError, "Failed to register model, model.name must be provided."),
-        ([Doubles("a b/c")], GraphFaults, "a b/c"),
     ],
 )
 def test_models_that_cannot_be_served_are_the_scripts_error_in_kserves_words(argv, models, error, says):
@@ -449,6 +448,41 @@ def test_flags_that_cannot_be_are_one_line_and_exit_2(argv, capsys, flags, code,
         ModelServer().start([Doubles()])
     assert ended.value.code == code
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a b", "x:1"])
+def test_a_name_that_no_url_can_have_is_one_line_and_exit_2(argv, capsys, name):
+    with pytest.raises(SystemExit) as ended:
+        ModelServer().start([Doubles(name)])
+    assert ended.value.code == 2
+    assert f'model "{name}" cannot be served: a name is letters, digits' in capsys.readouterr().err
+    with pytest.raises(GraphFaults, match="a model name is letters, digits"):
+        ModelServer().register_model(Doubles(), name)
+
+
+def test_of_a_repository_only_the_model_with_such_a_name_is_not_served(serving):
+    held = Brings()
+    held.update(Doubles("sp ace"))
+    held.update(Doubles("fine"))
+    with serving(ModelServer(registered_models=held), []) as running:
+        running.wait_until(lambda: running.ask("fine").status_code == 200)
+        index = {own["name"]: own for own in running.client.post("/v2/repository/index").json()}
+    assert index["fine"]["state"] == "READY"
+    assert index["sp ace"]["state"] == "UNAVAILABLE"
+    assert index["sp ace"]["reason"].startswith('model "sp ace" cannot be served: a name is letters, digits')
+    assert held.log == []
+
+
+def test_a_model_of_the_start_that_cannot_be_opened_ends_the_process_with_its_error(argv, tmp_path):
+    class Fails(Doubles):
+        def start(self):
+            raise ValueError("no GPU")
+
+    argv("--host", f"unix:{tmp_path / 'socket'}")
+    fine = Doubles("fine")
+    with pytest.raises(ValueError, match="no GPU"):
+        ModelServer().start([Fails(), fine])
+    assert fine.log in ([], ["start", "stop"])
 
 
 @pytest.mark.parametrize("argument", ["http_port", "grpc_port"])

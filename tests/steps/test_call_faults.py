@@ -79,7 +79,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
 HEAD = OK + b"content-length: 21\r\n\r\n"
 LOST = 'step "predict": the server that it calls gave no answer that can be used'
-UNREADABLE = 'step "predict": the answer of the server that it calls cannot be read'
+UNREADABLE = 'step "predict": the server that it calls gave an answer that cannot be read'
 SLOW = "the request took longer than its deadline of 300 ms"
 
 

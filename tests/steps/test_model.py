@@ -122,7 +122,7 @@ async def test_a_pickle_whose_class_is_gone_says_so(write):
     with pytest.raises(CannotOpen, match=r"m.pkl cannot be opened: ModuleNotFoundError: No module named 'gone_app'"):
         await model.__aenter__()
     assert model.state is State.FAILED
-    assert (model.failure or "").startswith("CannotOpen: ")
+    assert (model.failure or "").startswith("m.pkl cannot be opened: ")
 
 
 async def test_a_pickle_that_raises_what_would_end_the_process_fails_its_model_only(write):

@@ -184,18 +184,41 @@ def failure(model, request=None, **how):
 def test_a_refusals_status_passes_and_its_url_does_not(kind, status, kind_of, code, shown):
     with raw_server(answering(answer(b'{"error":"at home"}', status=f"{status} X"))) as server:
         error = failure(kind("own", predictor_host=server.url))
+    told = f'the predictor of model "own" answered {status}'
     assert isinstance(error, kind_of)
     assert code in (None, error.code)
     assert shown in (None, error.status) or error.status is None
-    assert error.message == f'step "predict": the server that it calls answered {status}'
+    assert error.message == (told if status == 500 else "at home")
+    assert told in error.internals or status == 500
     assert f"POST {server.url}/v1/models/own:predict was answered {status}" in error.internals
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"error": "bad\nthing"}, "bad thing"),
+        ({"error": "at URL/v1 (HOST), see ftp://a.b/c"}, "at … (…), see …"),
+        ({"error": "x" * 600}, "x" * 500 + "…"),
+        ({"error": {"code": 3}}, 'the predictor of model "own" answered 400'),
+        ({"detail": "no"}, 'the predictor of model "own" answered 400'),
+        ([], 'the predictor of model "own" answered 400'),
+    ],
+)
+def test_a_refusal_is_in_the_predictors_words_in_one_line_without_addresses(kind, body, says):
+    def refusing(connection):
+        host = "{}:{}".format(*connection.getsockname())
+        text = json.dumps(body).replace("URL", f"http://{host}").replace("HOST", host)
+        answering(answer(text.encode(), status="400 X"))(connection)
+
+    with raw_server(refusing) as server:
+        assert failure(kind("own", predictor_host=server.url)).message == says
 
 
 def test_nobody_there_is_a_502(kind):
     error = failure(kind("own", predictor_host="127.0.0.1:1"))
     assert (error.code, error.message) == (
         Code.BAD_UPSTREAM,
-        'step "predict": the server that it calls gave no answer that can be used',
+        'the predictor of model "own" gave no answer that can be used',
     )
     assert "cannot connect to http://127.0.0.1:1" in error.internals
 
@@ -217,7 +240,7 @@ def test_a_predictor_that_takes_longer_than_its_time_is_a_504(kind):
         error = failure(Impatient("own", predictor_host=server.url))
         assert server.left.get(timeout=10) == "left"
     assert error.code is Code.DEADLINE_EXCEEDED
-    assert error.message == 'step "predict": the server that it calls did not answer within 10 ms'
+    assert error.message == 'the predictor of model "own" did not answer within 10 ms'
     assert server.url in error.internals
 
 
