@@ -99,6 +99,7 @@ class Pipeline:
         self.state = State.NEW
         self.failure: str | None = None
         self.loaded_once = False
+        self._closing = False
         self.observers: list[Observer] = []
         self._contract = Contract(spec.name, drawn.graph, drawn.interfaces)
         self.expectation = self._contract.expectation({})
@@ -169,8 +170,12 @@ class Pipeline:
         """
         self.state = State.CLOSED
         self._detached.closed(cancel=kind is not None and not issubclass(kind, Exception))
-        with harmless(f'closing model "{self.name}"'):
-            await self._stack.aclose()
+        self._closing = True
+        try:
+            with harmless(f'closing model "{self.name}"'):
+                await self._stack.aclose()
+        finally:
+            self._closing = False
         self._opened.clear()
 
     def _fail(self, error: Exception) -> None:
@@ -182,6 +187,11 @@ class Pipeline:
     def own_interrupts(self) -> None:
         """From now on Ctrl-C is heard elsewhere: a KeyboardInterrupt of a detached step is its own failure."""
         self._detached.owns_interrupts = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a stop waits for it: it is being opened or closed, or requests are inside."""
+        return self.state is State.LOADING or self._closing or not self.visits.are_over
 
     async def drained(self) -> None:
         """Returns once it has no visits, and no detached step runs. Cancelled, they go on."""

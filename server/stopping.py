@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
 import trio
 
@@ -16,6 +16,7 @@ from server.handle import Service
 _LOG = logging.getLogger("pipeline_serve")
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _SIGNAL_BASE = 128
+_LEFT = 3
 
 
 @contextlib.contextmanager
@@ -29,16 +30,48 @@ def signals_heard() -> Iterator[AsyncIterator[int] | None]:
         yield signals
 
 
-async def watch(
-    signals: AsyncIterator[int] | None, asked: trio.Event, service: Service, stopping: trio.Event, drain_delay: float
+@contextlib.contextmanager
+def last_resort(seconds: float, busy: Callable[[], Collection[str]]) -> Iterator[Callable[[], None]]:
+    """What begins to count: after so many seconds the process ends, unless the context has ended by then.
+
+    The log names the models that are ``busy``. It counts in a thread: code may keep the loop busy too.
+    """
+    over = threading.Event()
+
+    def count() -> None:
+        if over.wait(min(seconds, threading.TIMEOUT_MAX)):
+            return
+        names: Collection[str] = ()
+        # The loop may be changing what is looked at.
+        with contextlib.suppress(RuntimeError):
+            names = busy()
+        whose = ", ".join(f'model "{name}"' for name in names) or "a model"
+        _LOG.error("ending the process: code of %s goes on, cancelled or not", whose)
+        logging.shutdown()
+        os._exit(_LEFT)
+
+    try:
+        yield threading.Thread(target=count, name="the last resort", daemon=True).start
+    finally:
+        over.set()
+
+
+async def watch(  # what a stop touches
+    signals: AsyncIterator[int] | None,
+    asked: trio.Event,
+    service: Service,
+    stopping: trio.Event,
+    drain_delay: float,
+    on_signal: Callable[[], None] = lambda: None,
 ) -> None:
     """Turns the server not ready once it is to stop, and sets ``stopping`` after ``drain_delay`` seconds.
 
-    A second signal ends the process at once. Runs until cancelled, which takes nothing back.
+    ``on_signal`` is called where a signal says so; a second one ends the process at once. Runs until cancelled, which
+    takes nothing back.
     """
     async with trio.open_nursery() as nursery:
         if signals is not None:
-            nursery.start_soon(_watch_signals, signals, service, asked)
+            nursery.start_soon(_watch_signals, signals, service, asked, on_signal)
         await asked.wait()
         if not service.draining:
             _LOG.info("asked to stop: draining, then stopping")
@@ -47,7 +80,9 @@ async def watch(
         stopping.set()
 
 
-async def _watch_signals(signals: AsyncIterator[int], service: Service, asked: trio.Event) -> None:
+async def _watch_signals(
+    signals: AsyncIterator[int], service: Service, asked: trio.Event, on_signal: Callable[[], None]
+) -> None:
     first = True
     async for number in signals:
         if not first:
@@ -55,6 +90,7 @@ async def _watch_signals(signals: AsyncIterator[int], service: Service, asked: t
             logging.shutdown()
             os._exit(_SIGNAL_BASE + number)
         first = False
+        on_signal()
         if not service.draining:
             _LOG.info("%s: draining, then stopping", signal.Signals(number).name)
         service.draining = True

@@ -23,6 +23,7 @@ from hypercorn.typing import (
 )
 from hypercorn.utils import wrap_app
 
+from pipeline.availability import busy
 from pipeline.engine.asyncio_loop import asyncio_kept
 from server.config import Config
 from server.connection import Connection
@@ -30,13 +31,15 @@ from server.controls import Controls
 from server.finish import finishing
 from server.handle import Service
 from server.listen import Listening
-from server.stopping import signals_heard
+from server.stopping import last_resort, signals_heard
 from server.stopping import watch as watch_stop
 
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
 _LOG = logging.getLogger("pipeline_serve")
+# Beside the grace period: what closes a step has 5 s, and so has what ends the asyncio loop.
+_CLOSING = 10.0
 
 
 async def serve(
@@ -53,10 +56,12 @@ async def serve(
     What is left of that is for detached steps.
 
     Models are opened once the port is bound; ``announce`` is called once signals are heard. A second signal ends the
-    process at once. Cancelled, it stops without draining; models are closed.
+    process at once; after one, so does code of a model that goes on when all that is over. Cancelled, it stops without
+    draining; models are closed.
     """
     try:
-        with signals_heard() as signals:
+        patience = config.drain_delay + config.grace + _CLOSING
+        with signals_heard() as signals, last_resort(patience, partial(busy, service.repository)) as on_signal:
             service.owns_interrupts = True
             service.repository.own_interrupts()
             announce()
@@ -64,12 +69,12 @@ async def serve(
                 await models.start(service.repository.serve)
                 stopping = trio.Event()
                 async with controls.taken() as asked, trio.open_nursery() as watch:
-                    watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay)
+                    watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay, on_signal)
                     deadline = await serve_connections(app, listening, hypercorn_config(config), stopping)
-                    with trio.move_on_at(deadline) as patience:
+                    with trio.move_on_at(deadline) as waiting:
                         # No request is left that could begin one.
                         await service.repository.drained()
-                    if patience.cancelled_caught:
+                    if waiting.cancelled_caught:
                         _LOG.warning("the grace period is over; detached steps that still run are cancelled")
                     watch.cancel_scope.cancel()
                 models.cancel_scope.cancel()

@@ -344,6 +344,9 @@ async def test_a_pipeline_goes_through_its_states_and_answers_only_when_ready():
             with pytest.raises(RuntimeError, match='model "m" is loading already'):
                 await model.__aenter__()
 
+        async def close(self):
+            assert model.is_busy
+
         async def __call__(self, x):
             return x
 
@@ -354,12 +357,12 @@ async def test_a_pipeline_goes_through_its_states_and_answers_only_when_ready():
         with pytest.raises(ModelNotReady, match=r"^Model with name m is not ready\.$"):
             await model.infer({"x": 1})
         async with model:
-            assert model.state is State.READY
+            assert (model.state, model.is_busy) == (State.READY, False)
             assert (await model.infer({"x": 1}))["s"] == 1
             with pytest.raises(RuntimeError, match='model "m" is ready already'):
                 await model.__aenter__()
             assert (await model.infer({"x": 1}))["s"] == 1
-        assert model.state is State.CLOSED
+        assert (model.state, model.is_busy) == (State.CLOSED, False)
     assert seen == [State.LOADING, State.LOADING]
 
 

@@ -4,7 +4,9 @@ import networkx as nx
 import pytest
 import trio
 
+from pipeline.availability import busy
 from pipeline.errors import ModelNotFound
+from pipeline.observe import ModelLoaded
 from pipeline.pipeline import State
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline, Step
@@ -91,6 +93,32 @@ def test_ready_means_any_or_all_have_been_loaded_once(loaded, any_, all_):
     for own in models:
         own.state = State.FAILED
     assert (repository.ready("any"), repository.ready("all")) == (any_, all_), "what failed later shows on it alone"
+
+
+async def test_busy_is_what_a_stop_waits_for(nursery):
+    begun, goes_on, loaded = trio.Event(), trio.Event(), {"m": trio.Event(), "other": trio.Event()}
+
+    async def load():
+        begun.set()
+        await goes_on.wait()
+
+    def observe(event):
+        match event:
+            case ModelLoaded(name):
+                loaded[name].set()
+
+    repository = Repository([model("other"), model("m", load=load)])
+    repository.observe(observe)
+    assert busy(repository) == []
+    await nursery.start(repository.serve)
+    await begun.wait()
+    await loaded["other"].wait()
+    assert busy(repository) == ["m"]
+    goes_on.set()
+    await loaded["m"].wait()
+    assert busy(repository) == []
+    with repository.get("other").visits.inside():
+        assert busy(repository) == ["other"]
 
 
 async def test_a_model_that_fails_leaves_the_others_and_all_are_closed_at_the_end():

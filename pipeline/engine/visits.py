@@ -28,6 +28,10 @@ class Visits:
             if not self._count:
                 self._nobody.unpark_all()
 
+    @property
+    def are_over(self) -> bool:
+        return not self._count
+
     async def idle(self) -> None:
         """Returns once nobody is inside. Cancelled, those who are go on."""
         await trio.lowlevel.checkpoint()

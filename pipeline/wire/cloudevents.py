@@ -28,6 +28,7 @@ _REQUIRED = ("specversion", "id", "source", "type")
 # What KServe knows an event by that does not say that it is one.
 _UNSAID = frozenset({*_REQUIRED, "time", "data"})
 _NAME = re.compile(r"[a-z0-9]+")
+_LINE = re.compile(r"[\x20-\x7e]*")
 _DATA = ("data", "data_base64")
 # A reply has these of its own.
 _OWN = frozenset({"specversion", "id", "source", "type", "time", "datacontenttype"})
@@ -130,6 +131,8 @@ def _structured(call: Call, body: Any) -> tuple[Call, Event]:
     media = found.pop("datacontenttype", JSON)
     if not isinstance(media, str):
         raise InvalidInput(f'event attribute "datacontenttype" is a text, got {kind(media)}')
+    if _LINE.fullmatch(media) is None:
+        raise InvalidInput(f'event attribute "datacontenttype" is printable ASCII in one line, got {shown(media)}')
     headers = {**call.headers, **_as_headers(found), "content-type": media}
     return msgspec.structs.replace(call, headers=headers, body=_data(body, media_of(headers))), Event(found, True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -104,6 +105,31 @@ def test_a_stop_while_a_model_loads_does_not_wait_for_it(tmp_path):
         server.wait_until("the load began", (tmp_path / "load.began").exists)
         assert server.stop() == 0
         assert "Traceback" not in server.stderr
+
+
+STUBBORN = """
+import trio
+from pathlib import Path
+
+class Stubborn:
+    async def load(self):
+        Path("load.began").touch()
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+    async def __call__(self, rows):
+        return rows
+"""
+AT_ONCE = "import server.worker; server.worker._CLOSING = 0.0; from server.cli import main; main()"
+
+
+def test_code_that_no_cancellation_ends_does_not_keep_the_process(tmp_path):
+    files = {**WAITS, "stubborn.py": STUBBORN, "stubborn.yaml": "steps: {answer: {run: stubborn.py:Stubborn}}"}
+    command, graphs = (sys.executable, "-c", AT_ONCE), ["stubborn.yaml", "wait.yaml"]
+    with serving(tmp_path, files, "--grace", "0s", graphs=graphs, wait="bound", command=command) as server:
+        server.wait_until("the load began", (tmp_path / "load.began").exists)
+        assert server.stop() == 3
+        assert 'ending the process: code of model "stubborn" goes on, cancelled or not' in server.stderr
 
 
 def test_a_server_that_says_where_it_is_hears_signals(tmp_path):

@@ -89,6 +89,11 @@ def test_its_attributes_are_headers_to_a_model_as_those_of_the_other_mode_are():
         ({"foo": {}}, 'event attribute "foo" is a text, a whole number or a boolean, got an object'),
         ({"foo": 1.5}, 'event attribute "foo" is a text, a whole number or a boolean, got'),
         ({"datacontenttype": 1}, 'event attribute "datacontenttype" is a text, got'),
+        (
+            {"datacontenttype": "text/plain\r\nx-a: b"},
+            'event attribute "datacontenttype" is printable ASCII in one line',
+        ),
+        ({"datacontenttype": "text/pläin"}, 'event attribute "datacontenttype" is printable ASCII in one line, got'),
         ({"data": 1, "data_base64": ""}, "an event has its data once, as data or as data_base64"),
         ({"data": ...}, "the event has no data, which is the request"),
         ({"data": ..., "data_base64": "?"}, "the data_base64 of the event is no base64"),
