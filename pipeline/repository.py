@@ -7,7 +7,7 @@ answered by that one, which is closed after its last request.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import trio
@@ -17,14 +17,16 @@ from pipeline.engine.failure import bare
 from pipeline.errors import Code, ModelNotFound, ModelNotReady, ServerNotReady, retold
 from pipeline.graph.fields import is_model_name
 from pipeline.held import Held
+from pipeline.loads import Load, Loads
 from pipeline.observe import ModelFailed, ModelUnloaded, Observer
 from pipeline.pipeline import Pipeline
+from pipeline.served import Served, kept
 from pipeline.tensors.message import ModelState
-from pipeline.turns import Asked, Turns
+from pipeline.turns import Turns
 
 
 class Source(Protocol):
-    """Where models are found by name."""
+    """Where models are found by name. Of one name, one thing at a time is asked."""
 
     def names(self) -> Collection[str]:
         """What could be loaded, as far as that can be listed. Called in a thread: it may read a folder."""
@@ -33,7 +35,14 @@ class Source(Protocol):
     async def find(self, name: str, /) -> Sequence[Pipeline]:
         """All versions to serve of that model, not open. One that is served already, and given again, is kept.
 
-        Raises ModelNotFound, or whatever says why it cannot be. Cancelled, nothing is left behind.
+        Raises ModelNotFound, or whatever says why it cannot be. Cancelled, nothing comes of it.
+        """
+        ...
+
+    async def unloaded(self, name: str, /) -> None:
+        """That name has been unloaded, and all of it is closed; a load may find it again. Raises nothing.
+
+        Cancelled, the server stops.
         """
         ...
 
@@ -53,43 +62,33 @@ class Repository:
         self._observers: tuple[Observer, ...] = ()
         self._owns_interrupts = False
         self._nursery: trio.Nursery | None = None
+        self._served = Served()
         self._turns = Turns()
-        self._models: dict[str, dict[str, Held]] = {}
-        self._leaving: set[Held] = set()
-        # What is being loaded; why what could not be; and of the names of the start those that are still to be.
-        self._loads: dict[str, trio.CancelScope] = {}
+        self._loads = Loads(self._turns)
+        # Why what was to be loaded could not be; and of the names of the start those that are still to be.
         self._reasons: dict[str, str] = {}
         self._awaited: set[str] = set()
         for pipeline in pipelines:
-            versions = self._models.setdefault(pipeline.name, {})
-            if pipeline.version in versions:
-                raise ValueError(f'two graphs are named "{pipeline.name}" in version "{pipeline.version}"')
-            versions[pipeline.version] = self._entered(pipeline)
+            self._served.add(self._held(pipeline))
 
     def __iter__(self) -> Iterator[Pipeline]:
-        return (held.pipeline for versions in self._models.values() for held in versions.values())
+        return iter(self._served)
 
     def names(self) -> tuple[str, ...]:
-        return tuple(self._models)
+        return tuple(self._served.names())
 
     def versions(self, name: str) -> tuple[str, ...]:
         """In order of their numbers; those that are no numbers first. Raises ModelNotFound, ModelNotReady."""
-        return tuple(sorted(self._versions(name), key=_number))
+        self._require(name)
+        return tuple(self._served.versions(name))
 
     def get(self, name: str, version: str = "") -> Pipeline:
         """That version; without one, the highest whole number that is ready, else the highest there is.
 
         It answers whoever is among its ``visits`` before awaiting anything else. Raises ModelNotFound, ModelNotReady.
         """
-        versions = self._versions(name)
-        if version:
-            if version not in versions:
-                raise ModelNotFound(name, version=version)
-            return versions[version].pipeline
-        if len(versions) == 1:
-            return next(iter(versions.values())).pipeline
-        ready = [key for key, held in versions.items() if held.pipeline.is_ready]
-        return versions[max(ready or versions, key=_number)].pipeline
+        self._require(name)
+        return self._served.find(name, version)
 
     def ready(self, mode: str) -> bool:
         """Whether all (or any) of the models there were at the start have been loaded once; what failed later shows on
@@ -107,7 +106,7 @@ class Repository:
         found = [state_of(pipeline) for pipeline in self]
         if ready:
             return tuple(own for own in found if own.state == "READY")
-        leaving = [held.pipeline for held in self._leaving if held.pipeline.name not in self._models]
+        leaving = [own for own in self._served.leaving if own.name not in self._served]
         found += [ModelState(own.name, own.version, "UNLOADING", "its last requests are inside") for own in leaving]
         for name in sorted({*listed, *self._loads, *self._reasons} - {own.name for own in found}):
             gone = ModelState(name, "", "UNAVAILABLE", self._reasons.get(name, "it is not loaded"))
@@ -121,7 +120,7 @@ class Repository:
 
         Started, it takes loads. A model that cannot be opened tells its observers why; the others are served.
         """
-        self._awaited = set(await self._listed()) - set(self._models)
+        self._awaited = set(await self._listed()) - set(self._served.names())
         try:
             async with trio.open_nursery() as self._nursery:
                 self._begin(self._nursery)
@@ -132,15 +131,15 @@ class Repository:
 
     def _begin(self, nursery: trio.Nursery) -> None:
         """Apart from ``serve``, whose variables would keep the last of them for as long as it serves."""
-        for versions in self._models.values():
-            for held in versions.values():
+        for name in self._served.names():
+            for held in self._served.of(name):
                 nursery.start_soon(self._hold_alone, held)
         for name in sorted(self._awaited):
-            nursery.start_soon(self._load, name, Asked())
+            nursery.start_soon(self._load, self._loads.ask(name))
 
     async def drained(self) -> None:
         """Returns once no request is inside any model, and no detached step runs. Cancelled, they run on."""
-        for pipeline in [*self, *(held.pipeline for held in self._leaving)]:
+        for pipeline in [*self._served, *self._served.leaving]:
             await pipeline.drained()
 
     def observe(self, *observers: Observer) -> None:
@@ -164,16 +163,17 @@ class Repository:
         Raises ModelNotFound, or ModelNotReady with the reason; then the older one serves on. Cancelled before its turn
         has come, nothing happens; from then on it goes on to its end, whether its caller waits or not.
         """
-        asked = Asked()
-        self._serving().start_soon(self._load, name, asked)
+        nursery = self._serving()
+        load = self._loads.ask(name)
+        nursery.start_soon(self._load, load)
         try:
-            await asked.answered.wait()
+            await load.answered.wait()
         except trio.Cancelled:
-            if not asked.begun:
-                asked.scope.cancel()
+            if not load.begun:
+                load.end()
             raise
-        if asked.error is not None:
-            raise asked.error
+        if load.error is not None:
+            raise load.error
 
     async def add(self, pipeline: Pipeline) -> None:
         """Opens it and serves it, beside other versions of its name, in the place of one of its own version.
@@ -182,82 +182,80 @@ class Repository:
         """
 
         async def found() -> Sequence[Pipeline]:
-            others = self._models.get(pipeline.name, {}).values()
-            return [*(own.pipeline for own in others if own.pipeline.version != pipeline.version), pipeline]
+            others = (held.pipeline for held in self._served.of(pipeline.name))
+            return [*(own for own in others if own.version != pipeline.version), pipeline]
 
         self._serving()
-        await self._replace(pipeline.name, found)
+        await self._replace(self._loads.ask(pipeline.name), found)
 
     async def unload(self, name: str) -> None:
-        """From now on the name is gone, in all versions; a load of it that is under way ends.
+        """From now on the name is gone, in all versions; the loads of it that were asked for end.
 
-        Returns once its last request has been answered, its detached steps have ended, and it is closed. Raises
-        ModelNotFound. Cancelled, it is gone all the same and closed then.
+        Returns once its last request has been answered, its detached steps have ended, it is closed, and the source has
+        heard of it, unless it has been loaded again by then. Raises ModelNotFound. Cancelled, all that happens as well.
         """
-        self._serving()
-        if not (name in self._models or name in self._loads or name in self._reasons):
+        nursery = self._serving()
+        if not (name in self._served or name in self._loads or name in self._reasons):
             raise ModelNotFound(name)
         self._forget(name)
-        if (loading := self._loads.pop(name, None)) is not None:
-            loading.cancel()
-        leaving = tuple(self._models.pop(name, {}).values())
-        self._let_go(leaving)
-        for held in leaving:
-            await held.closed.wait()
+        self._loads.end(name)
+        gone = trio.Event()
+        nursery.start_soon(self._see_off, name, self._served.remove(name), gone)
+        await gone.wait()
 
-    async def _load(self, name: str, asked: Asked) -> None:
+    async def _see_off(self, name: str, leaving: Collection[Held], gone: trio.Event) -> None:
+        try:
+            for held in leaving:
+                await held.closed.wait()
+            if name in self._loads:
+                # What they bring is not this unload's to wait for; should they bring nothing, the source hears of it.
+                gone.set()
+            async with self._turns.of(name):
+                if self._source is not None and name not in self._served:
+                    await self._source.unloaded(name)
+        finally:
+            gone.set()
+
+    async def _load(self, load: Load) -> None:
         """Answers who asked, and raises nothing."""
+        name = load.name
 
         async def found() -> Sequence[Pipeline]:
-            asked.begun = True
             if self._source is not None:
                 return await self._source.find(name)
-            if name not in self._models:
+            if name not in self._served:
                 raise ModelNotFound(name)
-            return [held.pipeline for held in self._models[name].values()]
+            return [held.pipeline for held in self._served.of(name)]
 
         try:
-            with asked.scope:
-                for pipeline in await self._replace(name, found):
-                    await pipeline.look_ready()
-                asked.error = None
+            for pipeline in await self._replace(load, found):
+                await pipeline.look_ready()
+            load.error = None
         except ModelNotFound as error:
             self._forget(name)
-            asked.error = error
+            load.error = error
         except Exception as error:  # noqa: BLE001  # it is told to who asked; the other models are served on
-            asked.error = error if isinstance(error, ModelNotReady) else unopened(name, error)
-            self._reasons[name] = asked.error.message
+            load.error = error if isinstance(error, ModelNotReady) else unopened(name, error)
+            if not load.ended:
+                self._reasons[name] = load.error.message
         finally:
-            asked.answered.set()
+            load.answered.set()
 
-    async def _replace(self, name: str, find: _Find) -> Sequence[Pipeline]:
-        """Serves what is found, and nothing else, under that name. Raises why it cannot be; cancelled, all is undone.
+    async def _replace(self, load: Load, find: _Find) -> Sequence[Pipeline]:
+        """Serves what is found, and nothing else, under the load's name. Raises why it cannot be; cancelled, all is
+        undone.
 
         What is open and not ready does not replace what is; in the place of what is not either, it is waited for.
         """
-        async with self._turns.of(name):
-            with trio.CancelScope() as scope:
-                self._loads[name] = scope
-                try:
-                    found = await self._found(name, find)
-                    served = self._models.get(name, {})
-                    kept = {held.pipeline: held for held in served.values() if not held.closed.is_set()}
-                    new = [kept.get(pipeline) or self._entered(pipeline) for pipeline in found]
-                    fresh = [held for held in new if held.pipeline not in kept]
-                    await self._open(fresh, ready=any(own.is_ready for own in kept))
-                    # Whoever unloads it meanwhile has cancelled; nothing below waits, which would notice.
-                    if scope.cancel_called:
-                        self._let_go(fresh)
-                    else:
-                        self._forget(name)
-                        self._models[name] = {held.pipeline.version: held for held in new}
-                        self._let_go(held for held in served.values() if held not in new)
-                finally:
-                    if self._loads.get(name) is scope:
-                        del self._loads[name]
-            if scope.cancel_called:
-                raise ModelNotReady(name, "It was unloaded while it was loading.")
-            return found
+        async with self._loads.turn(load):
+            found = await self._found(load.name, find)
+            known = kept(self._served.of(load.name))
+            new = [known.get(pipeline) or self._held(pipeline) for pipeline in found]
+            fresh = [held for held in new if held.pipeline not in known]
+            await self._open(fresh, ready=any(own.is_ready for own in known))
+            self._forget(load.name)
+            self._served.replace(load.name, new)
+        return [held.pipeline for held in new]
 
     async def _found(self, name: str, find: _Find) -> Sequence[Pipeline]:
         try:
@@ -286,8 +284,10 @@ class Repository:
                     opening.start_soon(nursery.start, self._hold, held)
             for held in fresh if ready else ():
                 await held.pipeline.look_ready()
+            # Whoever unloads it from here on finds it served.
+            await trio.lowlevel.checkpoint_if_cancelled()
         except BaseException as error:  # noqa: BLE001  # it is raised again, without the nursery's group around it
-            self._let_go(fresh)
+            self._served.let_go(fresh)
             raise bare(error) from None
 
     # ---- tasks that hold models
@@ -295,25 +295,21 @@ class Repository:
     async def _hold(self, held: Held, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:
             await held.hold(task_status=task_status)
-            self._leaving.discard(held)
             model = held.pipeline
-            model.tell(ModelUnloaded(model.name, model.version, replaced=model.name in self._models))
+            model.tell(ModelUnloaded(model.name, model.version, replaced=model.name in self._served))
         finally:
-            self._leaving.discard(held)
+            self._served.closed(held)
 
     async def _hold_alone(self, held: Held) -> None:
         """As one that was there at the start: where it cannot be opened, it tells its observers and those who ask."""
         with contextlib.suppress(Exception):
             await self._hold(held)
 
-    def _let_go(self, leaving: Iterable[Held]) -> None:
-        """They are closed after their last requests."""
-        for held in leaving:
-            if not held.closed.is_set():
-                self._leaving.add(held)
-                held.let_go()
-
-    def _entered(self, pipeline: Pipeline) -> Held:
+    def _held(self, pipeline: Pipeline) -> Held:
+        if pipeline in self._served.leaving:
+            # It has requests inside, and is found again: what takes new ones is its like.
+            before, pipeline = pipeline, Pipeline.from_blueprint(pipeline.blueprint)
+            pipeline.observers += before.observers
         pipeline.observers += [own for own in self._observers if own not in pipeline.observers]
         if self._owns_interrupts:
             pipeline.own_interrupts()
@@ -321,10 +317,10 @@ class Repository:
 
     # ---- what is known
 
-    def _versions(self, name: str) -> Mapping[str, Held]:
-        if (found := self._models.get(name)) is not None:
-            return found
-        # One that somebody is loading, or tried to, is there once it is; one of the start is waited for.
+    def _require(self, name: str) -> None:
+        """One that somebody is loading, or tried to, is there once it is; one of the start is waited for."""
+        if name in self._served:
+            return
         if name not in self._awaited:
             raise ModelNotFound(name)
         if name in self._reasons:
@@ -343,7 +339,3 @@ class Repository:
         if self._nursery is None:
             raise ServerNotReady("Server is not ready. Nothing is loaded or unloaded while it does not serve.")
         return self._nursery
-
-
-def _number(version: str) -> tuple[bool, int, str]:
-    return version.isdecimal(), int(version) if version.isdecimal() else 0, version

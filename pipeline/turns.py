@@ -1,14 +1,12 @@
-"""Whose turn it is, by name; and what becomes of what somebody asked for."""
+"""Whose turn it is, by name."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import trio
-
-from pipeline.errors import InferError, ServerNotReady
 
 
 class Turns:
@@ -16,6 +14,9 @@ class Turns:
 
     def __init__(self) -> None:
         self._lines: dict[str, deque[trio.Event]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
 
     @asynccontextmanager
     async def of(self, name: str) -> AsyncIterator[None]:
@@ -34,13 +35,3 @@ class Turns:
                 del self._lines[name]
             elif was_first:
                 line[0].set()
-
-
-class Asked:
-    """One load that somebody asked for; ``error`` is its answer, None where all went well."""
-
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()
-        self.begun = False
-        self.answered = trio.Event()
-        self.error: InferError | None = ServerNotReady("Server is not ready. It stopped before the model was loaded.")

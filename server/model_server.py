@@ -21,6 +21,7 @@ from pipeline.model import Model
 from pipeline.pipeline import Pipeline
 from pipeline.predictor_config import PredictorConfig
 from pipeline.repository import Repository
+from pipeline.steps.catalog import CLOSE_SECONDS
 from server.access import line_form
 from server.beginning import Beginning
 from server.config import environment
@@ -30,7 +31,8 @@ from server.log import configure
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
-from server.registry import ModelRepository, Registered, unnamable
+from server.model_repository import ModelRepository
+from server.registered import Registered, Undo, unnamable
 from server.report import FAULTS
 from server.script import HTTP_PORT, HTTPS_PORT, config_of, parse, predictor_of
 from server.start import problem_of, refuse, serve, storage_of
@@ -121,20 +123,13 @@ class ModelServer:
             case Pipeline():
                 pipeline = model if name == model.name else Pipeline.from_blueprint(model.blueprint.named(name))
                 pipeline.blueprint = pipeline.blueprint.stored_by(self._storage)
-                self._registered.add(pipeline)
+                undo = self._registered.add_graph(pipeline)
             case _:
-                pipeline = self._registered.pipeline(name, model)
-                self.registered_models.update(model, name)
+                pipeline, undo = self._registered.add(model, name)
         _LOG.info("Registering model: %s", name)
-        serving = self._serving
-        if serving is None:
-            return
-        repository, controls = serving
-        try:
-            controls.call(repository.add, pipeline)
-        except BaseException:
-            self._registered.forget(name)
-            raise
+        if self._serving is not None:
+            repository, controls = self._serving
+            controls.call(_serve_too, repository, pipeline, undo)
 
     def start(self, models: Sequence[Model | Pipeline]) -> None:
         """Serves what is registered and those of the models that are ready, until a signal or ``stop`` ends it.
@@ -165,7 +160,7 @@ class ModelServer:
         self._serving = repository, self._controls
         shown = [(pipeline, "") for pipeline in pipelines]
         observers = [(pipeline, [*pipeline.observers]) for pipeline in pipelines]
-        repository.observe(self._registered.observe, beginning.observe)
+        repository.observe(beginning.observe)
         try:
             code = serve(repository, config, self._metrics, shown, controls=self._controls, middleware=self.app)
         finally:
@@ -229,3 +224,16 @@ def _require_port(argument: str, given: int | None) -> None:
         port(HTTP_PORT if given is None else given)
     except ValueError as error:
         raise SystemExit(refuse(f"{argument}: {error}", FAULTS)) from None
+
+
+async def _serve_too(repository: Repository, pipeline: Pipeline, undo: Undo) -> None:
+    """Raises what opening it raises, and then nothing is registered that was not before.
+
+    Cancelled, too; the ``unload`` of a script's repository, which is called then, gets a few seconds.
+    """
+    try:
+        await repository.add(pipeline)
+    except BaseException:
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            await undo()
+        raise

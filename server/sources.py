@@ -32,10 +32,16 @@ class Given:
         return tuple(self._given)
 
     async def find(self, name: str, /) -> Sequence[Pipeline]:
-        """Raises ModelNotFound, GraphFaults, and ValueError where a file is that of another model now."""
+        """Raises ModelNotFound, GraphFaults, and ValueError where a file is that of another model now.
+
+        Cancelled, the thread that reads it ends by itself, and what it made is dropped.
+        """
         if name not in self._given:
             raise ModelNotFound(name)
         return await _made(partial(_anew, self._given[name], self._draw))
+
+    async def unloaded(self, name: str, /) -> None:
+        """What was named is found again."""
 
 
 class Folder:
@@ -49,8 +55,11 @@ class Folder:
         return tuple(names_in(self._folder))
 
     async def find(self, name: str, /) -> Sequence[Pipeline]:
-        """Raises ModelNotFound, GraphFaults, OSError."""
+        """Raises ModelNotFound, GraphFaults, OSError. Cancelled, as that of ``Given``."""
         return await _made(partial(self._drawn, name))
+
+    async def unloaded(self, name: str, /) -> None:
+        """What lies there is found again."""
 
     def _drawn(self, name: str) -> list[Blueprint]:
         versions = versions_in(self._folder, name)
@@ -68,12 +77,18 @@ class Together:
         return tuple(dict.fromkeys(name for source in self._sources for name in source.names()))
 
     async def find(self, name: str, /) -> Sequence[Pipeline]:
+        """Raises ModelNotFound where none has it, and what the first that has it raises. Cancelled, as that one."""
         for source in self._sources:
             try:
                 return await source.find(name)
             except ModelNotFound:
                 continue
         raise ModelNotFound(name)
+
+    async def unloaded(self, name: str, /) -> None:
+        """Cancelled, those that come after are not told."""
+        for source in self._sources:
+            await source.unloaded(name)
 
 
 async def _made(draw: Callable[[], Sequence[Blueprint]]) -> list[Pipeline]:

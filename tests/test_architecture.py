@@ -24,8 +24,8 @@ MAY_IMPORT = {
 PIPELINE = (
     "plugins", "errors", "observe", "threads", "tensors", "wire", "network", "transport", "exchange", "graph",
     "drawing", "asking", "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps",
-    "warmup", "blueprint", "reason",
-    "loading", "pipeline", "held", "availability", "turns", "repository", "blocking", "blocking_pipeline", "client",
+    "warmup", "blueprint", "reason", "loading", "pipeline", "held", "served", "availability", "turns", "loads",
+    "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/warmup.py": "zeros may be anything to a model, and what they do to it is told",
@@ -42,14 +42,14 @@ BLIND = {
     "pipeline/repository.py": "a model that cannot be opened must not end the others",
     "pipeline/runtimes/sklearn.py": "unpickling may raise anything",
     "pipeline/steps/meanwhile.py": "it is raised again, outside of the nursery that would put it into a group",
-    "pipeline/steps/models.py": "an engine, and metadata: what fails there is not the model's requests",
+    "pipeline/steps/life.py": "an engine, and metadata: what fails there is not the model's requests",
     "pipeline/steps/readiness.py": "a question that fails is a no",
     "pipeline/wire/statuses.py": "an author's text may have none",
     "server/failure.py": "an author's text may have none",
     "server/handle.py": "the one of the request path: a failure is a reply",
     "pipeline/errors.py": "an author's error may raise at every look at it",
     "server/controls.py": "who asked for it does not wait, and the server goes on",
-    "server/registry.py": "a script's own unload may raise anything, and the model is gone all the same",
+    "server/registered.py": "a script's own unload may raise anything, and the model is gone all the same",
     "server/log.py": "an author's error may raise at every look at it",
     "server/once.py": "whatever kept the model from loading is the answer",
     "server/middleware.py": "what a middleware raises is a reply",

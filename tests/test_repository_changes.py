@@ -30,7 +30,7 @@ class Kitchen:
         self.generation = 0
         self.told = []
         self.closed = []
-        self.gate = None
+        self.unloads = []
 
     def names(self):
         return tuple(self.loads)
@@ -46,6 +46,10 @@ class Kitchen:
                 return [self.model(name)]
             case made:
                 return made()
+
+    async def unloaded(self, name, /):
+        await trio.lowlevel.checkpoint()
+        self.unloads.append(name)
 
     def model(self, name="m", version="1", *, load=None, **top):
         self.generation += 1
@@ -86,11 +90,20 @@ async def started(nursery, repository):
 
 async def quiet():
     """Until every task waits for another, or for time: none for a thread, in which a class is made."""
-    threads = trio.to_thread.current_default_thread_limiter()
     await wait_all_tasks_blocked()
-    while threads.borrowed_tokens:
+    while _is_a_thread_awaited():
         await trio.lowlevel.checkpoint()
         await wait_all_tasks_blocked()
+
+
+def _is_a_thread_awaited():
+    """Each has a limiter of its own, so none can tell of all."""
+    tasks = [trio.lowlevel.current_root_task()]
+    for task in tasks:
+        if any(frame.f_code.co_name == "to_thread_run_sync" for frame, _ in task.iter_await_frames()):
+            return True
+        tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return False
 
 
 @pytest.fixture
@@ -526,12 +539,13 @@ class Crowd:
         self.chance = random.Random(seed)
         self.kitchen = Kitchen(gone=self.found("gone"), kept=self.found("kept"))
         del self.kitchen.loads["m"]
-        self.loaded, self.served, self.lost, self.refs = 0, 0, [], []
+        self.loaded, self.unloaded, self.served, self.lost, self.refs = 0, 0, 0, [], []
         self.repository = Repository([self.kitchen.model("kept")], self.kitchen)
         self.repository.observe(self.observe)
 
     def observe(self, event):  # and keeps none: that of a failure holds its traceback, and so the pipeline
         self.loaded += isinstance(event, ModelLoaded)
+        self.unloaded += isinstance(event, ModelUnloaded)
 
     def found(self, name):
         count = self.chance.randint
@@ -566,8 +580,11 @@ class Crowd:
                     continue
 
     async def is_over(self):
-        repository = self.repository
-        while repository._loads or repository._leaving or repository._turns._lines:  # noqa: ASYNC110
+        """Until nothing is being loaded, and of all that were opened only those are open that are served."""
+        while True:
+            busy = {"LOADING", "UNLOADING"} & set(states(await self.repository.index()).values())
+            if not busy and self.loaded - self.unloaded == len(list(self.repository)):
+                return
             await trio.sleep(0.1)
 
 

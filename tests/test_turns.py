@@ -24,7 +24,7 @@ async def test_turns_come_in_order_and_names_do_not_wait_for_each_other(nursery)
         gate.set()
         await wait_all_tasks_blocked()
     assert order == [0, 3, 1, 2]
-    assert turns._lines == {}, "names that nobody waits for are forgotten"
+    assert list(turns) == [], "names that nobody waits for are forgotten"
 
 
 async def test_one_that_leaves_the_line_holds_up_nobody(nursery):
@@ -52,4 +52,4 @@ async def test_one_that_leaves_the_line_holds_up_nobody(nursery):
         late.start_soon(take, "never", done)
     await wait_all_tasks_blocked()
     assert order[:2] == ["first", "last"]
-    assert turns._lines == {}
+    assert list(turns) == []

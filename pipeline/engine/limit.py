@@ -21,34 +21,41 @@ class Limit:
     ``acquire`` belongs to the loop; the other methods may be called from any thread.
     """
 
-    def __init__(self, what: str, total: float, queue: float, *, on_wait: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        total: float,
+        queue: float,
+        *,
+        on_wait: Callable[[], None] | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
+        """``tokens``: those of another limit of the same total, which takes them too."""
         self.what = what
         self.total = total
         self.queue = queue
-        self._taken = 0
-        self._kept = 0
-        self._waiters: deque[_Waiter] = deque()
-        self._lock = threading.Lock()
+        self.tokens = Tokens() if tokens is None else tokens
         self._on_wait = on_wait
 
     def __repr__(self) -> str:
-        return f"<Limit {self.what}: {self._taken} of {self.total} taken, {len(self._waiters)} of {self.queue} waiting>"
+        return f"<Limit {self.what}: {self.taken} of {self.total} taken, {self.waiting} of {self.queue} waiting>"
 
     @property
     def taken(self) -> int:
-        return self._taken
+        return self.tokens.taken
 
     @property
     def waiting(self) -> int:
-        return len(self._waiters)
+        return len(self.tokens.waiters)
 
     def try_acquire(self) -> bool:
         """A token where one is free and nobody waits for it; never blocks."""
-        with self._lock:
+        tokens = self.tokens
+        with tokens.lock:
             # While somebody waits no token is free: release hands it on.
-            if self._taken >= self.total:
+            if tokens.taken >= self.total:
                 return False
-            self._taken += 1
+            tokens.taken += 1
             return True
 
     async def acquire(self) -> None:
@@ -56,45 +63,59 @@ class Limit:
 
         Cancelled while waiting, it leaves the queue; a token that was already on its way is passed on.
         """
-        with self._lock:
-            if self._taken < self.total:
-                self._taken += 1
+        tokens = self.tokens
+        with tokens.lock:
+            if tokens.taken < self.total:
+                tokens.taken += 1
                 return
-            if len(self._waiters) >= self.queue:
+            if len(tokens.waiters) >= self.queue:
                 raise Overloaded(self.what)
             waiter = _Waiter(trio.lowlevel.current_trio_token())
-            self._waiters.append(waiter)
+            tokens.waiters.append(waiter)
         try:
             if self._on_wait is not None:
                 self._on_wait()
             await waiter.event.wait()
         except BaseException:
-            with self._lock:
+            with tokens.lock:
                 given = waiter.given
                 if not given:
-                    self._waiters.remove(waiter)
+                    tokens.waiters.remove(waiter)
             if given:
                 self.release()
             raise
 
     def keep(self) -> None:
         """The next token that is given back stays taken: for work that nobody waits for, and which gives it back."""
-        with self._lock:
-            self._kept += 1
+        with self.tokens.lock:
+            self.tokens.kept += 1
 
     def release(self) -> None:
         """Gives a token back, to the first waiter where there is one."""
-        with self._lock:
-            if self._kept:
+        tokens = self.tokens
+        with tokens.lock:
+            if tokens.kept:
                 # Whose it was makes no difference.
-                self._kept -= 1
+                tokens.kept -= 1
                 return
-            if not self._waiters:
-                self._taken -= 1
+            if not tokens.waiters:
+                tokens.taken -= 1
                 return
-            waiter = self._waiters.popleft()
+            waiter = tokens.waiters.popleft()
             waiter.given = True
         waiter.wake()
+
+
+class Tokens:
+    """How many are taken, how many of these are kept, and who waits for one."""
+
+    __slots__ = ("kept", "lock", "taken", "waiters")
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.kept = 0
+        self.waiters: deque[_Waiter] = deque()
+        self.lock = threading.Lock()
 
 
 class _Waiter:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.engine.each import one_after_the_other, several_at_once
 from pipeline.engine.handles import Handles
 from pipeline.engine.items import Items
-from pipeline.engine.limit import Limit
+from pipeline.engine.limit import Limit, Tokens
 from pipeline.engine.step import AsyncCall, Context, LoopStep, OpenStep, Place, ThreadStep
 from pipeline.engine.target import Target
 from pipeline.graph.dag import Graph
@@ -35,6 +35,7 @@ class Code(Protocol):
 
     ``loop``: where it is to be awaited, if that is not trio's. ``where``: what it asks, for the log.
     ``limited`` hears of the step's limit, where its work may go on when its call has ended: it keeps the token then.
+    ``turns``: what takes the place of the step's usual limit, shared with other steps.
     """
 
     @property
@@ -47,6 +48,8 @@ class Code(Protocol):
     def where(self) -> str | None: ...
     @property
     def limited(self) -> Callable[[Limit], object] | None: ...
+    @property
+    def turns(self) -> Tokens | None: ...
 
 
 class Opening:
@@ -75,7 +78,7 @@ class Opening:
         ``learned``: what its model told of itself, of the whole step.
         """
         function, loop = code.function, code.loop
-        limit = self._limit(step)
+        limit = self._limit(step, code.turns)
         if limit is not None and code.limited is not None:
             code.limited(limit)
         timeout = _DETACHED_SECONDS if step.detached and step.timeout is None else step.timeout
@@ -98,7 +101,7 @@ class Opening:
         gives = promised(step, self._graph, self._interfaces, learned)
         return Items(step, self._interfaces[step.name], gives)
 
-    def _limit(self, step: StepSpec) -> Limit | None:
+    def _limit(self, step: StepSpec, turns: Tokens | None) -> Limit | None:
         interface = self._interfaces[step.name]
         total = step.limit or interface.limit
         if not total:
@@ -107,7 +110,8 @@ class Opening:
         queue = usual if step.queue is None else step.queue
         told = interface.keeps_state and step.limit is None
         on_wait = (lambda: self._on_wait(step.name)) if told else None
-        return Limit(f"Step {step.name} of model {self._graph.spec.name}", total, queue, on_wait=on_wait)
+        what, tokens = f"Step {step.name} of model {self._graph.spec.name}", None if step.limit else turns
+        return Limit(what, total, queue, on_wait=on_wait, tokens=tokens)
 
     def _handles(self, step: StepSpec, place: Place) -> Handles | None:
         if not step.handles:

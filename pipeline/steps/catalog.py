@@ -13,7 +13,7 @@ import trio
 
 import pipeline.steps as folder
 from pipeline.code.load import Code
-from pipeline.engine.limit import Limit
+from pipeline.engine.limit import Limit, Tokens
 from pipeline.errors import told
 from pipeline.graph.interface import Interface
 from pipeline.graph.source import Fault
@@ -69,7 +69,8 @@ class Call:
     ``signature`` is what a model file tells of itself, once it is open; ``certain``: the graph is held to it.
     ``readiness`` stands where the step depends on something that may be ready or not while it is open. ``where``: what
     it asks, as a log line may show it.
-    ``limited`` hears of the limit of the step, where work may go on when its call has ended.
+    ``limited`` hears of the limit of the step, where work may go on when its call has ended. ``turns``: what the step
+    shares with others for its limit, unless the graph sets one.
     """
 
     function: Callable[..., Any]
@@ -80,6 +81,7 @@ class Call:
     where: str | None = None
     loop: AsyncioLoop | None = None
     limited: Callable[[Limit], object] | None = None
+    turns: Tokens | None = None
 
 
 class StepKind(Protocol):

@@ -38,11 +38,11 @@ _NOTHING: Mapping[str, Value] = {}
 class Course:
     """How an open model answers. ``loop``: asyncio's, where its async hooks run there; None for this one.
 
-    ``at_once``: how many synchronous hooks may run beside each other.
+    ``turns``: how many synchronous hooks may run beside each other; the graph's own limit bounds who waits.
     """
 
     def __init__(
-        self, step: StepSpec, model: Model, signature: Signature, loop: AsyncioLoop | None, at_once: int
+        self, step: StepSpec, model: Model, signature: Signature, loop: AsyncioLoop | None, turns: Limit
     ) -> None:
         self._name = step.name
         self._detached = step.detached
@@ -58,8 +58,7 @@ class Course:
         self._limit: Limit | None = None
         # On the loop nothing is cancelled in the middle of synchronous code.
         self._before = trio.from_thread.check_cancelled if step.where != "loop" else lambda: None
-        # The graph's own limit bounds who waits.
-        self._one = Limit(f"Step {step.name}", at_once, math.inf)
+        self._turns = turns
         self._threads = trio.CapacityLimiter(math.inf)
 
     def blocking(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
@@ -163,7 +162,7 @@ class Course:
             with self._asyncio_in_thread():
                 return work()
 
-        return await part_in_thread(self._name, within, self._one, self._threads)
+        return await part_in_thread(self._name, within, self._turns, self._threads)
 
 
 def reads_as_sent(step: StepSpec) -> bool:

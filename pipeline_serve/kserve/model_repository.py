@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from server.registry import MODEL_MOUNT_DIRS, ModelRepository
+from server.model_repository import MODEL_MOUNT_DIRS, ModelRepository
 
 __all__ = ["MODEL_MOUNT_DIRS", "ModelRepository"]

@@ -21,8 +21,8 @@ from pipeline_serve.kserve import Model as KServeModel
 from pipeline_serve.kserve.model_server import ModelServer as KServeServer
 from pipeline_serve.kserve.model_server import app as kserve_app
 from server.listen import listen
+from server.model_repository import ModelRepository
 from server.model_server import ModelServer
-from server.registry import ModelRepository
 from tests.raw import answer, answering, doubling, raw_server
 from tests.server.marks import Marks
 from tests.serving import PATIENCE

@@ -6,7 +6,7 @@ from typing import assert_type
 import pipeline_serve.kserve
 from pipeline_serve import Model, ModelServer, Pipeline
 from pipeline_serve.kserve.model_server import args, parser
-from server.registry import ModelRepository
+from server.model_repository import ModelRepository
 
 
 def serve(model: Model, pipeline: Pipeline, repository: pipeline_serve.kserve.ModelRepository) -> None:
