@@ -11,8 +11,10 @@ import numpy as np
 
 from pipeline.errors import told
 from pipeline.runtimes.catalog import CannotOpen, Opened, missing_extra
+from pipeline.runtimes.lightgbm_file import check_booster
 from pipeline.runtimes.options import truth, whole
 from pipeline.runtimes.table import answered, numbers, specs
+from pipeline.runtimes.trees import sound
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import Signature, TensorSpec
@@ -42,13 +44,16 @@ def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -
     raw_score = truth(params, "raw_score")
     num_threads = whole(params, "num_threads", threads)
     try:
+        sound(path, path.read_bytes(), check_booster)
         booster = lightgbm.Booster(model_file=path)
+        names = booster.feature_name()
+        named = [] if all(name == f"{_UNNAMED}{place}" for place, name in enumerate(names)) else names
+        model = _Model(
+            booster, booster.num_feature(), named, step, {"num_threads": num_threads, "raw_score": raw_score}
+        )
+        answer = model.answer(np.ones((1, model.features)))
     except (lightgbm.basic.LightGBMError, OSError, ValueError) as error:
         raise CannotOpen(f"{path} cannot be opened: {told(error)}") from error
-    names = booster.feature_name()
-    named = [] if all(name == f"{_UNNAMED}{place}" for place, name in enumerate(names)) else names
-    model = _Model(booster, booster.num_feature(), named, step, {"num_threads": num_threads, "raw_score": raw_score})
-    answer = model.answer(np.ones((1, model.features)))
     outputs = {step: TensorSpec(Datatype.FP64, (-1, *answer.shape[1:]))}
     return Opened(model.predict, Signature(specs(model.features, model.names, Datatype.FP64), outputs))
 

@@ -16,6 +16,8 @@ from pipeline.errors import told
 from pipeline.runtimes.catalog import CannotOpen, Misfit, Opened, missing_extra
 from pipeline.runtimes.options import truth, whole
 from pipeline.runtimes.table import answered, numbers, specs
+from pipeline.runtimes.trees import sound
+from pipeline.runtimes.xgboost_file import check_booster
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.signature import Signature, TensorSpec
@@ -53,18 +55,20 @@ def open_model(path: Path, step: str, params: Mapping[str, Any], threads: int) -
         if not is_old and not (recognizes(data[:_HEAD]) and data.rstrip().endswith(b"}")):
             # xgboost reads past the end of a file that was cut short, and takes the process down.
             raise CannotOpen(f"{path} is no booster that was saved as JSON or UBJSON, or was cut short")
+        if not is_old:
+            sound(path, data, check_booster)
         booster = xgboost.Booster({"nthread": nthread})
         # By the bytes it is known for what it is; by a name that ends otherwise than its own files it is guessed at.
         booster.load_model(bytearray(data))
         config = json.loads(booster.save_config())
+        linear = config["learner"]["gradient_booster"]["name"] == "gblinear"
+        # xgboost's documentation: predictions are safe in threads where the booster is of trees.
+        guard = threading.Lock() if linear else nullcontext()
+        model = _Model(xgboost.DMatrix, booster, nthread, margin, step, guard)
+        outputs = model.outputs()
     except (xgboost.core.XGBoostError, OSError, ValueError) as error:
         way_out = _FROM_BINARY if is_old else ""
         raise CannotOpen(f"{path} is no booster that this xgboost can load: {_words(told(error))}{way_out}") from error
-    linear = config["learner"]["gradient_booster"]["name"] == "gblinear"
-    # xgboost's documentation: predictions are safe in threads where the booster is of trees.
-    guard = threading.Lock() if linear else nullcontext()
-    model = _Model(xgboost.DMatrix, booster, nthread, margin, step, guard)
-    outputs = model.outputs()
     return Opened(model.predict, Signature(specs(model.features, model.names, Datatype.FP32), outputs))
 
 

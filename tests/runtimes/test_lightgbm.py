@@ -80,7 +80,7 @@ def test_what_a_booster_cannot_take_is_told(tmp_path):
 def test_what_is_no_booster_says_so(tmp_path, content, capfd):
     path = tmp_path / "m.txt"
     path.write_bytes(content)
-    with pytest.raises(CannotOpen, match=r"m\.txt cannot be opened: "):
+    with pytest.raises(CannotOpen, match=r"m\.txt is no booster that can be read: "):
         open_model(path, "m", {}, 1)
 
 
