@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 from pipeline.errors import ModelNotReady, text_of
 from pipeline.pipeline import Pipeline, State
@@ -33,8 +33,3 @@ def refusal(name: str, error: Exception) -> ModelNotReady:
 def unopened(name: str, error: Exception) -> ModelNotReady:
     """Of a graph, or a model file: without what only the machine's owner is to know."""
     return ModelNotReady(name, reason_of(error))
-
-
-def busy(models: Iterable[Pipeline]) -> Sequence[str]:
-    """The names that a stop waits for: of models that are being opened or closed, or have requests inside."""
-    return list(dict.fromkeys(own.name for own in models if own.is_busy))

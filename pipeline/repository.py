@@ -20,8 +20,10 @@ from pipeline.held import Held
 from pipeline.loads import Load, Loads
 from pipeline.observe import ModelFailed, ModelUnloaded, Observer
 from pipeline.pipeline import Pipeline
+from pipeline.refused import Refused
 from pipeline.served import Served, kept
 from pipeline.tensors.message import ModelState
+from pipeline.threads import in_own_thread
 from pipeline.turns import Turns
 
 
@@ -66,8 +68,9 @@ class Repository:
         self._turns = Turns()
         self._loads = Loads(self._turns)
         # Why what was to be loaded could not be; and of the names of the start those that are still to be.
-        self._reasons: dict[str, str] = {}
+        self._reasons = Refused()
         self._awaited: set[str] = set()
+        self._listing = trio.CapacityLimiter(1)  # one that hangs is the only one
         for pipeline in pipelines:
             self._served.add(self._held(pipeline))
 
@@ -109,7 +112,7 @@ class Repository:
         leaving = [own for own in self._served.leaving if own.name not in self._served]
         found += [ModelState(own.name, own.version, "UNLOADING", "its last requests are inside") for own in leaving]
         for name in sorted({*listed, *self._loads, *self._reasons} - {own.name for own in found}):
-            gone = ModelState(name, "", "UNAVAILABLE", self._reasons.get(name, "it is not loaded"))
+            gone = ModelState(name, "", "UNAVAILABLE", self._reasons.of(name) or "it is not loaded")
             found.append(ModelState(name, "", "LOADING") if name in self._loads else gone)
         return tuple(found)
 
@@ -148,6 +151,10 @@ class Repository:
         for pipeline in self:
             pipeline.observers += observers
 
+    def busy(self) -> tuple[str, ...]:
+        """The names that a stop waits for: of models that are loaded or closed, or that have requests inside."""
+        return tuple(dict.fromkeys([*self._loads, *self._served.busy()]))
+
     def own_interrupts(self) -> None:
         """From now on Ctrl-C is heard elsewhere: a KeyboardInterrupt of a detached step is its own failure."""
         self._owns_interrupts = True
@@ -164,6 +171,8 @@ class Repository:
         has come, nothing happens; from then on it goes on to its end, whether its caller waits or not.
         """
         nursery = self._serving()
+        if not is_model_name(name) and name not in self._awaited:
+            raise ModelNotFound(name)
         load = self._loads.ask(name)
         nursery.start_soon(self._load, load)
         try:
@@ -237,7 +246,7 @@ class Repository:
         except Exception as error:  # noqa: BLE001  # it is told to who asked; the other models are served on
             load.error = error if isinstance(error, ModelNotReady) else unopened(name, error)
             if not load.ended:
-                self._reasons[name] = load.error.message
+                self._reasons.add(name, load.error.message, {*self._awaited, *self._served.names()})
         finally:
             load.answered.set()
 
@@ -323,17 +332,17 @@ class Repository:
             return
         if name not in self._awaited:
             raise ModelNotFound(name)
-        if name in self._reasons:
-            raise retold(ModelNotReady, Code.UNAVAILABLE, self._reasons[name])
+        if (reason := self._reasons.of(name)) is not None:
+            raise retold(ModelNotReady, Code.UNAVAILABLE, reason)
         raise ModelNotReady(name, "It is loading.")
 
     def _forget(self, name: str) -> None:
         """Why it could not be loaded, and that it is waited for."""
-        self._reasons.pop(name, None)
+        self._reasons.forget(name)
         self._awaited.discard(name)
 
     async def _listed(self) -> Collection[str]:
-        return () if self._source is None else await trio.to_thread.run_sync(self._source.names)
+        return () if self._source is None else await in_own_thread(self._source.names, among=self._listing)
 
     def _serving(self) -> trio.Nursery:
         if self._nursery is None:

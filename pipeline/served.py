@@ -27,6 +27,10 @@ class Served:
         """Those that are not served, and not closed."""
         return [held.pipeline for held in self._leaving]
 
+    def busy(self) -> Sequence[str]:
+        """The names of those that are being opened or closed, or have requests inside; those that leave too."""
+        return [own.name for own in (*self, *self.leaving) if own.is_busy]
+
     def names(self) -> Sequence[str]:
         return tuple(self._models)
 

@@ -23,7 +23,6 @@ from hypercorn.typing import (
 )
 from hypercorn.utils import wrap_app
 
-from pipeline.availability import busy
 from pipeline.engine.asyncio_loop import asyncio_kept
 from server.config import Config
 from server.connection import Connection
@@ -61,7 +60,7 @@ async def serve(
     """
     try:
         patience = config.drain_delay + config.grace + _CLOSING
-        with signals_heard() as signals, last_resort(patience, partial(busy, service.repository)) as on_signal:
+        with signals_heard() as signals, last_resort(patience, service.repository.busy) as on_signal:
             service.owns_interrupts = True
             service.repository.own_interrupts()
             announce()

@@ -25,7 +25,7 @@ PIPELINE = (
     "plugins", "errors", "observe", "threads", "tensors", "wire", "network", "transport", "exchange", "graph",
     "drawing", "asking", "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps",
     "warmup", "blueprint", "reason", "loading", "pipeline", "held", "served", "availability", "turns", "loads",
-    "repository", "blocking", "blocking_pipeline", "client",
+    "refused", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/warmup.py": "zeros may be anything to a model, and what they do to it is told",
@@ -285,6 +285,14 @@ def test_the_environment_is_read_in_few_places_and_libraries_stay_at_home(name):
         homes = AT_HOME.get(library)
         typed_only = not top
         assert homes is None or typed_only or any(name.startswith(home) for home in homes), f"{module} in {name}"
+
+
+@EVERY_FILE
+def test_no_thread_is_taken_from_those_that_all_share(name):
+    """Code that hangs keeps its place: what has no limiter of its own would wait for it."""
+    calls = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
+    threads = [node for node in calls if ast.unparse(node.func).endswith("to_thread.run_sync")]
+    assert all("limiter" in {own.arg for own in node.keywords} for node in threads)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith(PURE)])

@@ -4,7 +4,6 @@ import networkx as nx
 import pytest
 import trio
 
-from pipeline.availability import busy
 from pipeline.errors import ModelNotFound
 from pipeline.observe import ModelLoaded
 from pipeline.pipeline import State
@@ -109,16 +108,16 @@ async def test_busy_is_what_a_stop_waits_for(nursery):
 
     repository = Repository([model("other"), model("m", load=load)])
     repository.observe(observe)
-    assert busy(repository) == []
+    assert repository.busy() == ()
     await nursery.start(repository.serve)
     await begun.wait()
     await loaded["other"].wait()
-    assert busy(repository) == ["m"]
+    assert repository.busy() == ("m",)
     goes_on.set()
     await loaded["m"].wait()
-    assert busy(repository) == []
+    assert repository.busy() == ()
     with repository.get("other").visits.inside():
-        assert busy(repository) == ["other"]
+        assert repository.busy() == ("other",)
 
 
 async def test_a_model_that_fails_leaves_the_others_and_all_are_closed_at_the_end():

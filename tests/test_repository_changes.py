@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import threading
 import weakref
 
 import networkx as nx
@@ -276,6 +277,56 @@ async def test_a_name_that_is_nowhere_is_not_found_and_is_not_remembered(nursery
     assert states(await repository.index()) == {("m", "1"): "READY"}
     with pytest.raises(ModelNotFound):
         repository.get("nope")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a\0b", "a\r\nb", "a/b", "a" * 129, ""])
+async def test_what_is_no_name_of_a_model_is_not_found_and_the_source_is_not_asked(nursery, name):
+    kitchen = Kitchen(**{name: OSError("asked")})
+    del kitchen.loads["m"]
+    repository = Repository((), kitchen)
+    names, kitchen.names = kitchen.names, tuple
+    await nursery.start(repository.serve)
+    with pytest.raises(ModelNotFound):
+        await repository.load(name)
+    kitchen.names = names
+    assert await repository.index() == (ModelState(name, "", "UNAVAILABLE", "it is not loaded"),)
+
+
+async def test_of_names_that_anybody_makes_up_the_latest_hundred_failures_are_kept(nursery):
+    class Anything(Kitchen):
+        async def find(self, name, /):
+            if name == "m":
+                return await super().find(name)
+            raise OSError("no such folder")
+
+    repository = Repository((), Anything(m=OSError("no weights")))
+    await nursery.start(repository.serve)
+    for number in range(101):
+        with pytest.raises(ModelNotReady):
+            await repository.load(f"n{number}")
+    index = {own.name: own.reason for own in await repository.index()}
+    assert index.keys() == {"m", *(f"n{number}" for number in range(1, 101))}
+    assert "no weights" in index["m"]
+
+
+async def test_a_list_that_hangs_takes_one_thread_and_who_asks_may_leave(nursery):
+    begun, release = [], threading.Event()
+
+    class Slow(Kitchen):
+        def names(self):
+            begun.append(self)
+            release.wait()
+            return ("m",)
+
+    repository = Repository((), Slow())
+    async with trio.open_nursery() as asking:
+        for _ in range(3):
+            asking.start_soon(repository.index)
+        await wait_all_tasks_blocked()
+        asking.cancel_scope.cancel()
+    assert len(begun) <= 1
+    release.set()
+    assert [own.name for own in await repository.index()] == ["m"]
 
 
 async def test_while_it_loads_for_the_first_time_it_is_not_ready_and_the_index_says_so(nursery):
