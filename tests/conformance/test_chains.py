@@ -150,7 +150,7 @@ def test_where_the_predictor_is_and_what_it_said_is_for_the_log_alone_9(all_chai
     reply = all_chains.ask(chain, one.how, one.model, one.verb, one.body, one.headers | {"x-request-id": own})
     assert not re.search(r"http:|127\.0\.0\.1|the words|secret|detail", reply.text)
     if one.model != "numbers":  # what fails there fails in front of the predictor
-        assert 'the predictor of model "' in reply.json()["error"]
+        assert 'step "predict": the server that it calls answered ' in reply.json()["error"]
         log = [line for line in all_chains.ours[chain].stderr.splitlines() if own in line]
         assert any(re.search(r"http://127\.0\.0\.1:\d+/v[12]/models/\w+.* was answered \d+: \{", line) for line in log)
 
