@@ -97,7 +97,7 @@ async def test_a_runtime_and_a_storage_scheme(add: Add, tmp_path: Path) -> None:
     add(pipeline.runtimes, RUNTIME)
     add(storage.schemes, SCHEME)
     assert any(name.startswith("toy") for name in runtimes())
-    (tmp_path / "model.toy").touch()
+    (tmp_path / "model.toy").write_text("a toy")
     dag: nx.DiGraph[str] = nx.DiGraph()
     dag.add_node("answer", step=Step(model="toy://model.toy"))
     async with Pipeline("m", dag, folder=tmp_path) as model:
