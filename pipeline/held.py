@@ -15,6 +15,7 @@ class Held:
         self.pipeline = pipeline
         self.closed = trio.Event()
         """Set once nothing of it is open any more."""
+        self._begun = False
         self._let_go = trio.Event()
         self._scope = trio.CancelScope()
 
@@ -24,6 +25,7 @@ class Held:
         Started, it is open. Raises what opening it raises, which its observers have been told; what goes wrong later is
         told to them and ends nothing else. Cancelled, it is closed at once.
         """
+        self._begun = True
         try:
             with self._scope:
                 async with self.pipeline:
@@ -42,3 +44,9 @@ class Held:
         self._let_go.set()
         if self.pipeline.state is not State.READY:
             self._scope.cancel()
+
+    async def over(self) -> None:
+        """Returns once nothing of it is open, cancelled or not. It has been let go of, or its task is cancelled."""
+        if self._begun:
+            with trio.CancelScope(shield=True):
+                await self.closed.wait()

@@ -220,7 +220,7 @@ class Repository:
                 # What they bring is not this unload's to wait for; should they bring nothing, the source hears of it.
                 gone.set()
             async with self._turns.of(name):
-                if self._source is not None and name not in self._served:
+                if self._source is not None and self._served.is_over(name):
                     await self._source.unloaded(name)
         finally:
             gone.set()
@@ -284,7 +284,7 @@ class Repository:
     async def _open(self, fresh: Sequence[Held], *, ready: bool) -> None:
         """Opens them beside each other; ``ready``: they are to be that too.
 
-        Raises the first failure, with all of them closed, or about to be; so does a cancellation.
+        Raises the first failure, with all of them closed; so does a cancellation.
         """
         nursery = self._serving()
         try:
@@ -296,7 +296,7 @@ class Repository:
             # Whoever unloads it from here on finds it served.
             await trio.lowlevel.checkpoint_if_cancelled()
         except BaseException as error:  # noqa: BLE001  # it is raised again, without the nursery's group around it
-            self._served.let_go(fresh)
+            await self._served.end(fresh)
             raise bare(error) from None
 
     # ---- tasks that hold models

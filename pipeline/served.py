@@ -75,11 +75,17 @@ class Served:
         self.let_go(held for held in before if held not in kept)
 
     def remove(self, name: str) -> Collection[Held]:
-        """From now on the name is not served. What was is let go of."""
-        leaving = self.of(name)
+        """From now on the name is not served. What was is let go of.
+
+        Returns all of that name that is not closed, also what was let go of before.
+        """
+        self.let_go(self.of(name))
         self._models.pop(name, None)
-        self.let_go(leaving)
-        return leaving
+        return self._leaving_of(name)
+
+    def is_over(self, name: str) -> bool:
+        """Whether nothing of that name is served, or leaves: what came and went after an unload is another one's."""
+        return name not in self._models and not self._leaving_of(name)
 
     def let_go(self, leaving: Iterable[Held]) -> None:
         """They are closed after their last requests, and known until ``closed``."""
@@ -88,8 +94,17 @@ class Served:
                 self._leaving.add(held)
                 held.let_go()
 
+    async def end(self, leaving: Collection[Held]) -> None:
+        """As ``let_go``. Returns once they are closed, cancelled or not: none has a request inside."""
+        self.let_go(leaving)
+        for held in leaving:
+            await held.over()
+
     def closed(self, held: Held) -> None:
         self._leaving.discard(held)
+
+    def _leaving_of(self, name: str) -> Collection[Held]:
+        return [held for held in self._leaving if held.pipeline.name == name]
 
 
 def _number(version: str) -> tuple[bool, int, str]:

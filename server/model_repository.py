@@ -54,15 +54,17 @@ class ModelRepository:
     def unload(self, name: str) -> None:
         """Forgets the model, and stops it unless that has been done, or it has another name.
 
-        Raises KeyError for one that is not there.
+        Raises KeyError for one that is not there, and what its ``stop`` raises; then it is forgotten all the same.
         """
         if name not in self.models:
             raise KeyError(f"model with name {name} does not exist")
         model = self.models[name]
         has_another = any(own is model for other, own in self.models.items() if other != name)
-        if getattr(model, "ready", True) and not has_another:
-            if callable(getattr(model, "stop", None)):
-                model.stop()
-            if getattr(model, "engine", False):
-                model.stop_engine()
-        del self.models[name]
+        try:
+            if getattr(model, "ready", True) and not has_another:
+                if callable(getattr(model, "stop", None)):
+                    model.stop()
+                if getattr(model, "engine", False):
+                    model.stop_engine()
+        finally:
+            del self.models[name]

@@ -19,8 +19,7 @@ from pipeline.pipeline import State
 from pipeline.repository import Repository
 from pipeline.tensors.message import ModelState
 from pipeline_serve import Pipeline, Step
-
-STEP = 0.25
+from tests.waiting import passes, quiet
 
 
 class Kitchen:
@@ -89,34 +88,9 @@ async def started(nursery, repository):
     return repository
 
 
-async def quiet():
-    """Until every task waits for another, or for time: none for a thread, in which a class is made."""
-    await wait_all_tasks_blocked()
-    while _is_a_thread_awaited():
-        await trio.lowlevel.checkpoint()
-        await wait_all_tasks_blocked()
-
-
-def _is_a_thread_awaited():
-    """Each has a limiter of its own, so none can tell of all."""
-    tasks = [trio.lowlevel.current_root_task()]
-    for task in tasks:
-        if any(frame.f_code.co_name == "to_thread_run_sync" for frame, _ in task.iter_await_frames()):
-            return True
-        tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
-    return False
-
-
 @pytest.fixture
 async def passing_time(nursery, mock_clock):
-    """Time passes while nothing else can happen. Not by autojump: to that a thread at work is nothing."""
-
-    async def pass_time():
-        while True:
-            await quiet()
-            mock_clock.jump(STEP)
-
-    nursery.start_soon(pass_time)
+    nursery.start_soon(passes, mock_clock)
 
 
 def states(index):

@@ -164,14 +164,20 @@ class Life:
             _LOG.error('model "%s": start_engine failed: %s', self._model.name, told(error), exc_info=error)
 
     async def stop(self) -> None:
-        """``stop``, and ``stop_engine`` where there is one; each gets a few seconds, cancelled or not."""
+        """``stop``, and ``stop_engine`` where there is one; each gets a few seconds, cancelled or not.
+
+        From then on the model is not ready, whatever they say: nobody stops it again, and who opens it again loads it.
+        """
         stops = [("stop", self._model.stop)]
         if self._model.engine:
             stops.append(("stop_engine", self._model.stop_engine))
-        for name, stop in stops:
-            patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
-            with patience, harmless(f'{name} of step "{self._step}"'):
-                await self._called(stop)
+        try:
+            for name, stop in stops:
+                patience = trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS)
+                with patience, harmless(f'{name} of step "{self._step}"'):
+                    await self._called(stop)
+        finally:
+            self._model.ready = False
 
     async def why_not_healthy(self) -> str | None:
         return None if await self._called(self._model.healthy, self._probe) else "its healthy says no"
