@@ -47,6 +47,7 @@ FILES = {
     "models/stray.txt": "", "models/.hidden/graph.yaml": GRAPH,
     "named/graph.yaml": f"name: named\n{GRAPH}", "named/app.py": answers(5),
 }  # fmt: skip
+THERE = {"one", "two", "versions", "broken", "fails", "waits", "stray.txt", ".hidden", "named"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,8 @@ def asked(server: Server, name: str, version: str = "") -> int:
 def test_the_index_has_what_is_served_and_what_could_be(server):
     index = server.post(INDEX).json()
     assert all(list(own) == ["name", "version", "state", "reason"] for own in index)
-    found = {own["name"]: own for own in index}
+    # Other tests put more there.
+    found = {own["name"]: own for own in index if own["name"] in THERE}
     assert {name: own["state"] for name, own in found.items()} == {
         **dict.fromkeys(("one", "two", "versions", "waits", "named"), "READY"),
         **dict.fromkeys(("broken", "fails"), "UNAVAILABLE"),
@@ -82,7 +84,8 @@ def test_the_index_has_what_is_served_and_what_could_be(server):
     assert found["fails"]["reason"].endswith("is not ready. OSError: no weights")
     ready = server.post(INDEX, {"ready": True}).json()
     assert {own["state"] for own in ready} == {"READY"}
-    assert sorted(server.get("/v1/models").json()["models"]) == ["named", "one", "two", "versions", "waits"]
+    served = THERE & set(server.get("/v1/models").json()["models"])
+    assert served == {"named", "one", "two", "versions", "waits"}
     assert "model_repository" in server.get("/v2").json()["extensions"]
     assert "stray.txt is no model" in server.stderr
     assert 'has no "nothing"' in server.stderr, "the log has every fault"
