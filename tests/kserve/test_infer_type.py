@@ -25,6 +25,7 @@ DIFFERENT = {
     "responses: response dict": "as above",
     "responses: response equal": "as above",
     "helpers: datatype of >f4": "an array of the other byte order is brought into this machine's",
+    "helpers: repository": "a model that has another name is not stopped before that one is gone too",
     "raised: error NoModelReady.error_msg": "KServe has it only once the text was asked for",
     "raised: error NoModelReady of two.error_msg": "as above",
 }
