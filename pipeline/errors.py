@@ -168,9 +168,9 @@ class NotInstalled(InferError):
 class ModelNotReady(InferError):
     """The model is loading, failed to load, or is leaving: 503."""
 
-    def __init__(self, model_name: str, detail: str | None = None) -> None:
+    def __init__(self, model_name: str, detail: str | None = None, *, internals: str | None = None) -> None:
         text = f"Model with name {model_name} is not ready."
-        super().__init__(Code.UNAVAILABLE, f"{text} {detail}" if detail else text)
+        super().__init__(Code.UNAVAILABLE, f"{text} {detail}" if detail else text, internals=internals)
 
 
 class ServerNotReady(InferError):

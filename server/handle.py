@@ -185,7 +185,9 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 
 async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Sending) -> Reply:
-    page = service.find_page(call.path) or service.find_page(call.path.rstrip("/"))
+    page = service.find_page(call.path)
+    if page is None and call.path.endswith("/"):
+        page = service.find_page(call.path.rstrip("/"))
     if page is not None:
         if call.method not in _READING:
             raise wrong_method(_READING)

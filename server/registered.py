@@ -105,8 +105,7 @@ class Registered:
         if model is None:
             raise ModelNotFound(name)
         if not model.ready:
-            told = ModelNotReady(name).message
-            raise retold(ModelNotReady, Code.UNAVAILABLE, told, internals=_LEFT_UNREADY)
+            raise ModelNotReady(name, internals=_LEFT_UNREADY)
         return [self._pipeline(name, model)]
 
     async def unloaded(self, name: str, /) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar, TypeVarTuple, cast
 
 import trio
 
-from pipeline.engine.asyncio_task import CLEANUP_SECONDS, Outcome, outcome_of
+from pipeline.engine.asyncio_task import CLEANUP_SECONDS, Outcome, outcome_of, soon
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -116,7 +116,7 @@ class LoopFromThreads(asyncio.AbstractEventLoop):
         try:
             return crossing.taken()
         except trio.Cancelled:
-            self._soon(lambda: [task.cancel() for task in tasks])
+            soon(self._loop, lambda: [task.cancel() for task in tasks])
             if not crossing.ended_within(CLEANUP_SECONDS):
                 what = getattr(future, "__qualname__", type(future).__qualname__)
                 _LOG.warning("asyncio code %s runs on: it has not ended within %g s", what, CLEANUP_SECONDS)
@@ -146,8 +146,8 @@ class LoopFromThreads(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        soon = self._loop.call_soon if self._is_here else self._loop.call_soon_threadsafe
-        return soon(callback, *args, context=context)
+        call = self._loop.call_soon if self._is_here else self._loop.call_soon_threadsafe
+        return call(callback, *args, context=context)
 
     # ---- what may be called in any thread
 
@@ -209,13 +209,7 @@ class LoopFromThreads(asyncio.AbstractEventLoop):
         """What this thread has made begins."""
         begun: asyncio.Event | None = vars(self._own).pop("begun", None)
         if begun is not None:
-            self._soon(begun.set)
-
-    def _soon(self, callback: Callable[[], object]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(callback)
-        except RuntimeError:
-            return  # it is closed: nothing runs there any more
+            soon(self._loop, begun.set)
 
 
 class SharedLoop(asyncio.SelectorEventLoop):

@@ -7,6 +7,7 @@ so the task is cancelled once, and waited for until it has really ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
@@ -82,7 +83,7 @@ class AsyncioTask(Generic[T]):
         """The task hears of it, once however often this is called."""
         if not self._cancelled:
             self._cancelled = True
-            self._soon(self._cancel)
+            soon(self._loop, self._cancel)
 
     def _leave(self) -> None:
         since = "its cancellation" if self._cancelled else "being closed, and is cancelled now"
@@ -90,13 +91,7 @@ class AsyncioTask(Generic[T]):
         _LOG.warning("%s runs on: it has not ended within %g s of %s", self.what, CLEANUP_SECONDS, since)
         if self._limit is not None:
             self._limit.keep()
-            self._soon(self._release)
-
-    def _soon(self, callback: Callable[[], object]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(callback)
-        except RuntimeError:
-            return  # it is closed: nothing runs there any more
+            soon(self._loop, self._release)
 
     def _tell(self) -> None:
         self._over.set()
@@ -160,3 +155,9 @@ async def outcome_of(work: Callable[[], Awaitable[Any]]) -> Outcome:
         return Outcome(await work(), None)
     except BaseException as error:  # noqa: BLE001  # who waits raises it
         return Outcome(None, error)
+
+
+def soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Calls it in the loop's thread. One that is closed runs nothing any more."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from pipeline.engine.limit import Limit
-from pipeline.errors import Code, ModelNotReady, retold, told
+from pipeline.errors import ModelNotReady, told
 from pipeline.model import Model, has_own
 from pipeline.steps.catalog import CLOSE_SECONDS, harmless
 from pipeline.steps.metadata import specs_of
@@ -147,8 +147,7 @@ class Life:
             answer = await self._begun(self._model.load)
         if answer is False or not self._model.ready:
             why = "its load returned False" if answer is False else _LEFT_UNREADY
-            told = ModelNotReady(self._model.name).message
-            raise retold(ModelNotReady, Code.UNAVAILABLE, told, internals=why)
+            raise ModelNotReady(self._model.name, internals=why)
 
     async def start(self) -> None:
         with harmless(f'start of step "{self._step}"'):

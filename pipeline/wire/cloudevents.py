@@ -25,7 +25,6 @@ _EVENTS = "application/cloudevents"
 _PREFIX = "ce-"
 _VERSION = "1.0"
 _REQUIRED = ("specversion", "id", "source", "type")
-# What KServe knows an event by that does not say that it is one.
 _UNSAID = frozenset({*_REQUIRED, "time", "data"})
 _NAME = re.compile(r"[a-z0-9]+")
 _LINE = re.compile(r"[\x20-\x7e]*")
@@ -82,7 +81,12 @@ def opened(call: Call) -> tuple[Call, Event | None]:
 
 def data_of(body: Any) -> Any:
     """The data of JSON that is an event and does not say so, as KServe reads it; any other as it is."""
-    return body["data"] if isinstance(body, dict) and body.keys() >= _UNSAID else body
+    return body["data"] if isinstance(body, dict) and is_unsaid(body) else body
+
+
+def is_unsaid(body: Mapping[str, Any]) -> bool:
+    """Whether it has all that KServe knows an event by, whatever its type says."""
+    return body.keys() >= _UNSAID
 
 
 def enclosed(reply: Reply, event: Event, model: str, sender: Sender, stamp: Stamp) -> Reply:

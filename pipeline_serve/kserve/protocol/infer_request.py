@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline.tensors.shown import quoted
 from pipeline_serve.kserve.errors import InvalidInput
+from pipeline_serve.kserve.frames import frame_of_columns
 from pipeline_serve.kserve.protocol.named_tensor import NamedTensor
 from pipeline_serve.kserve.protocol.rest_bodies import joined, made_id, missing, read, written
-from pipeline_serve.kserve.utils.frames import frame_of_columns
 
 if TYPE_CHECKING:
     import pandas

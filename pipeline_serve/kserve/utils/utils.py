@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from pipeline.graph.words import yes_or_no
+from pipeline.steps.catalog import cores
 from pipeline.tensors.nested import flatten
+from pipeline.wire.cloudevents import is_unsaid
 from pipeline_serve.kserve.constants.constants import PredictorProtocol
 from pipeline_serve.kserve.errors import InvalidInput
+from pipeline_serve.kserve.frames import frame_of_rows
 from pipeline_serve.kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
-from pipeline_serve.kserve.utils.frames import frame_of_rows
 from pipeline_serve.kserve.utils.numpy_codec import from_np_dtype
 
 Payload = dict[str, Any] | InferRequest
 # In characters, of four bytes each.
 _PADDED = 1 << 22
-_EVENT = frozenset({"time", "type", "source", "id", "specversion", "data"})
 
 
 def get_predict_input(payload: Payload, columns: Sequence[Any] | None = None) -> Any:
@@ -140,7 +140,7 @@ def strtobool(val: str) -> bool:
 
 def is_structured_cloudevent(body: Mapping[str, Any]) -> bool:
     """Whether a JSON body has every field of a CloudEvent, ``time`` too."""
-    return body.keys() >= _EVENT
+    return is_unsaid(body)
 
 
 def is_v1(protocol: str | PredictorProtocol) -> bool:
@@ -163,6 +163,4 @@ def to_headers(context: Any) -> dict[str, str]:
 
 def cpu_count() -> int:
     """The processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return cores()
