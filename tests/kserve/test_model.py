@@ -68,6 +68,18 @@ async def test_ten_requests_wait_side_by_side():
             nursery.start_soon(asked, pipeline, number)
 
 
+async def cut_short(pipeline, begun, way):
+    """A request that is cancelled once its hook has ``begun``, or out of time."""
+    if way == "deadline":
+        with pytest.raises(DeadlineExceeded):
+            await asked(pipeline, 0, seconds=0.05)
+    else:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(asked, pipeline, 0)
+            await trio.to_thread.run_sync(begun.wait)
+            nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("way", ["cancelled", "deadline"])
 async def test_a_cancellation_reaches_the_hook_which_can_clean_up(way):
     class Sleeps(Iris):
@@ -88,14 +100,7 @@ async def test_a_cancellation_reaches_the_hook_which_can_clean_up(way):
 
     model = Sleeps()
     async with opened(model) as pipeline:
-        if way == "deadline":
-            with pytest.raises(DeadlineExceeded):
-                await asked(pipeline, 0, seconds=0.05)
-        else:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(asked, pipeline, 0)
-                await trio.to_thread.run_sync(model.begun.wait)
-                nursery.cancel_scope.cancel()
+        await cut_short(pipeline, model.begun, way)
     assert model.cleaned
 
 
@@ -124,14 +129,7 @@ async def test_a_cancellation_reaches_what_a_synchronous_hook_waits_for(way):
 
     model = Waits()
     async with opened(model) as pipeline:
-        if way == "deadline":
-            with pytest.raises(DeadlineExceeded):
-                await asked(pipeline, 0, seconds=0.05)
-        else:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(asked, pipeline, 0)
-                await trio.to_thread.run_sync(model.begun.wait)
-                nursery.cancel_scope.cancel()
+        await cut_short(pipeline, model.begun, way)
         assert await trio.to_thread.run_sync(model.told.wait, 10)
 
 

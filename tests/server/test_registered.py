@@ -77,6 +77,13 @@ def repository(registry):
     return Repository(source, source)
 
 
+async def serving(nursery, registry):
+    own = repository(registry)
+    await nursery.start(own.serve)
+    await quiet()
+    return own
+
+
 async def ask(repository, name="m", seconds=0.0):
     return (await repository.get(name).infer({"seconds": seconds}))["predict"]
 
@@ -91,9 +98,7 @@ async def test_a_model_is_stopped_once_and_by_the_last_of_its_names(nursery):
     registry = Brings()
     registry.load("m")
     registry.update(registry.made[0], "alias")
-    own = repository(registry)
-    await nursery.start(own.serve)
-    await quiet()
+    own = await serving(nursery, registry)
     await own.unload("alias")
     assert registry.models == {"m": registry.made[0]}
     assert await ask(own) == 0
@@ -118,9 +123,7 @@ async def test_an_unload_that_ends_a_load_waits_for_what_it_has_opened(nursery, 
 
     registry, failures = Brings(Unhealthy), []
     registry.load("m")
-    own = repository(registry)
-    await nursery.start(own.serve)
-    await quiet()
+    own = await serving(nursery, registry)
     nursery.start_soon(failing, own.load, "m", failures)
     await quiet()
     assert registry.made[1].asked == 2, "once when it was opened, and before it takes the other's place"
@@ -139,9 +142,7 @@ async def test_a_second_unload_waits_for_the_requests_that_the_first_one_waits_f
 
     registry = Fails()
     registry.load("m")
-    own = repository(registry)
-    await nursery.start(own.serve)
-    await quiet()
+    own = await serving(nursery, registry)
     async with trio.open_nursery() as callers:
         callers.start_soon(ask, own, "m", 10)
         await quiet()
@@ -158,9 +159,7 @@ async def test_a_second_unload_waits_for_the_requests_that_the_first_one_waits_f
 async def test_the_first_of_two_unloads_does_not_stop_what_came_between_them(nursery, mock_clock, passing_time):
     registry = Brings()
     registry.load("m")
-    own = repository(registry)
-    await nursery.start(own.serve)
-    await quiet()
+    own = await serving(nursery, registry)
     async with trio.open_nursery() as callers:
         callers.start_soon(ask, own, "m", 10)
         await quiet()
