@@ -1,6 +1,6 @@
 """Downloads beside KServe's storage initializer: one bucket, one server, both in turn, in one run.
 
-    python -m benchmarks.pulls [--nginx PATH] [--folder /dev/shm]
+    python -m benchmarks.pulls [--nginx PATH] [--folder /dev/shm] [--only big|slow|small]
 
 Serves a file of 1 GiB and 2,000 files of 49 kB with nginx (Debian: ``apt install nginx-light``) as an S3 bucket, as
 fast as it goes and held to 60 MB/s per connection. Downloads each with kserve-storage 0.21 (in an environment of its
@@ -72,6 +72,7 @@ def main() -> None:
     read = argparse.ArgumentParser()
     read.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
     read.add_argument("--folder", default="/dev/shm")
+    read.add_argument("--only", choices=("big", "slow", "small"), help="one part of it")
     told = read.parse_args()
     kserve = environment.python("kserve-storage")
     with tempfile.TemporaryDirectory(dir=told.folder) as made:
@@ -79,9 +80,13 @@ def main() -> None:
         folder.chmod(0o755)  # nginx reads it as nobody
         fill(folder)
         with bucket(folder, told.nginx) as (fast, slow):
-            report("1 GiB, as fast as it goes", folder, kserve, fast, "big")
-            report("1 GiB, 60 MB/s per connection", folder, kserve, slow, "big")
-            report("2,000 files of 49 kB", folder, kserve, fast, "small")
+            for part, what, port, prefix in (
+                ("big", "1 GiB, as fast as it goes", fast, "big"),
+                ("slow", "1 GiB, 60 MB/s per connection", slow, "big"),
+                ("small", "2,000 files of 49 kB", fast, "small"),
+            ):
+                if told.only in (None, part):
+                    report(what, folder, kserve, port, prefix)
 
 
 def report(what: str, folder: Path, kserve: Path, port: int, prefix: str) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
-
-import trio
 
 from server.config import PullConfig, environment
 from server.transfers import far, rate, sentence
 from storage import Storage
 from storage.archive import Limits
+from storage.errors import Cancelled
 from storage.events import Event, Listed, Moved, Observer
 from storage.pull import Order
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _FAILED = 1
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 _STEPS = 10
 
 
@@ -35,38 +39,55 @@ def pull(arguments: Sequence[str], config: PullConfig) -> int:
     """
     limits = Limits(config.max_unpacked, config.max_members, config.max_ratio)
     folders: list[Path | None] = [Path(folder) for folder in arguments[1::2]] or [None]
+    places = tuple(zip(arguments[::2], folders, strict=True))
     with watching(terminal=sys.stderr.isatty()) as observe:
         order = Order(limits=limits, observe=observe)
         storage = Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
-        return trio.run(_all, storage, tuple(zip(arguments[::2], folders, strict=True)))
+        return _until_told(partial(_all, storage, places))
 
 
-async def _all(storage: Storage, places: Sequence[tuple[str, Path | None]]) -> int:
+def _until_told(work: Callable[[threading.Event], int]) -> int:
+    """The code that ``work`` returns, in a thread; 128 + n, with its flag set and its end awaited, after signal n.
+
+    Without trio, which is a third of this command's imports, and with a queue that a signal's handler may put into: it
+    runs between any two steps of this thread, an Event's own included.
+    """
+    cancel, news = threading.Event(), SimpleQueue[int | Future[int]]()
+    before = {number: signal.signal(number, lambda heard, _: news.put(heard)) for number in _STOPS}
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(work, cancel).add_done_callback(news.put)
+            code = 0
+            while True:
+                match news.get():
+                    case Future() as ended:
+                        return code or ended.result()
+                    case number:
+                        code = 128 + number
+                        cancel.set()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _all(storage: Storage, places: Sequence[tuple[str, Path | None]], cancel: threading.Event) -> int:
     code = 0
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-
-            async def stop() -> None:
-                nonlocal code
-                async for number in signals:
-                    code = 128 + number
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(stop)
-            for uri, folder in places:
-                code = max(code, await _one(storage, uri, folder))
-            nursery.cancel_scope.cancel()
+    for uri, folder in places:
+        if not cancel.is_set():
+            code = max(code, _one(storage, uri, folder, cancel))
     return code
 
 
-async def _one(storage: Storage, uri: str, folder: Path | None) -> int:
+def _one(storage: Storage, uri: str, folder: Path | None, cancel: threading.Event) -> int:
     here = Path.cwd()
     try:
         if folder is None:
-            print(await storage.fetch(uri, here), flush=True)  # noqa: T201
+            print(storage.bring(uri, here, cancel=cancel), flush=True)  # noqa: T201
         else:
-            await storage.place(uri, here / folder, here)
+            storage.put(uri, here / folder, here, cancel=cancel)
             print(folder, flush=True)  # noqa: T201
+    except Cancelled:
+        return _FAILED  # the signal's code is what ends the command
     except (OSError, ValueError) as error:
         _say(f"pipeline-serve: {error if str(error) else type(error).__name__}")
         return _FAILED

@@ -73,7 +73,10 @@ class Objects:
                 raise Changed(f"{self.shown} changed its size while it was downloaded; the next pull starts clean")
             if stop is not None and got.range != (start, stop):
                 raise Unranged(f"{self.shown} is given as a whole only")
-            yield from got.stream(min_chunk_size=CHUNK)
+            if item.size <= CHUNK:
+                yield got.bytes().to_bytes()  # one call into obstore instead of two
+            else:
+                yield from got.stream(min_chunk_size=CHUNK)
 
     def asked_to_wait(self, item: Item | None) -> float:
         from storage.web import wait_of  # noqa: PLC0415  # httpx, which few pulls need

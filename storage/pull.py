@@ -192,15 +192,15 @@ def _packed(listing: Listing) -> bool:
 
 def _moved(source: Remote, listing: Listing, folder: Path, order: Order, *, durable: bool) -> None:
     work = begin(folder, source.shown, listing, durable=durable)
-    there = have(listing.items, work.written)
-    order.observe(Listed(source.shown, len(listing.items), listing.size, there))
+    there, size = have(listing.items, work.written), listing.size
+    order.observe(Listed(source.shown, len(listing.items), size, there))
     began = time.monotonic()
     moved = 0
 
     def tell(now: int) -> None:
         nonlocal moved
         moved = now
-        order.observe(Moved(source.shown, there + now, listing.size))
+        order.observe(Moved(source.shown, there + now, size))
 
     transfer(source, parts(listing.items, work.written), work, order.cancel, tell, order.crew)
     order.observe(Fetched(source.shown, moved, time.monotonic() - began))

@@ -122,6 +122,8 @@ class _Moving:
         self._work = work
         self._parts = deque(parts)
         self._left = Counter(part.file for part in self._parts)
+        # Files of a single part are their thread's own: opening thousands of them under the lock would be a queue.
+        self._alone = {file for file, count in self._left.items() if count == 1}
         self._descriptors: dict[int, int] = {}
         self._there = 0
         self._lock = threading.Lock()
@@ -156,6 +158,13 @@ class _Moving:
         self.ended.put(outcome)
 
     def _move(self, part: Part) -> None:
+        if part.file in self._alone:
+            own = self._work.open(part.file)
+            try:
+                self._finish(part, own, self._copy(part, own))
+            finally:
+                os.close(own)
+            return
         with self._lock:
             descriptor = self._descriptors.get(part.file)
             if descriptor is None:
@@ -167,9 +176,12 @@ class _Moving:
                 return
             del self._descriptors[part.file]
         try:
-            self._work.finish(descriptor, part.file, end if part.item.size is None else part.item.size)
+            self._finish(part, descriptor, end)
         finally:
             os.close(descriptor)
+
+    def _finish(self, part: Part, descriptor: int, end: int) -> None:
+        self._work.finish(descriptor, part.file, end if part.item.size is None else part.item.size)
 
     def _copy(self, part: Part, descriptor: int) -> int:
         """Brings a part, going on where the source failed; returns the byte after its last."""

@@ -6,14 +6,15 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from storage.errors import NoSpace
-from storage.journal import Journal, Span, boot, missing, spans
+from storage.journal import Journal, Span, boot, spans
 from storage.listing import Item, Listing
+from storage.source import CHUNK
 
 
 class Work:
@@ -29,18 +30,23 @@ class Work:
         self.written = written
         self._durable = durable
         self._journal = Journal(folder / "journal")
+        self._root = f"{self.files}/"
+        self._made: set[str] = set()
 
     def open(self, file: int) -> int:
-        """A descriptor to write that file by; its room is taken at once where its size is known. The caller closes it.
+        """A descriptor to write that file by; its room is taken at once where that is more than one piece. The caller
+        closes it.
 
         Raises NoSpace.
         """
         item = self.items[file]
-        path = self.files / item.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        parent = item.name.rpartition("/")[0]
+        if parent not in self._made:
+            (self.files / parent).mkdir(parents=True, exist_ok=True)
+            self._made.add(parent)
+        descriptor = os.open(self._root + item.name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
-            if item.size:
+            if item.size and item.size > CHUNK:
                 _take_room(descriptor, item.size)
         except OSError as error:
             os.close(descriptor)
@@ -60,7 +66,8 @@ class Work:
 
     def finish(self, descriptor: int, file: int, size: int) -> None:
         """The file is whole and ``size`` bytes long."""
-        os.ftruncate(descriptor, size)
+        if self.items[file].size is None:
+            os.ftruncate(descriptor, size)  # an earlier try may have written more
         if self._durable:
             os.fsync(descriptor)
         if size == 0:
@@ -80,7 +87,8 @@ def begin(folder: Path, uri: str, listing: Listing, *, durable: bool) -> Work:
     plan = {"uri": uri, "boot": boot(), "files": files}
     journal = folder / "journal"
     written: dict[int, list[Span]] = {}
-    if plan["boot"] and listing.versioned and _read(folder / "plan.json") == plan:
+    begun = bool(plan["boot"]) and listing.versioned and _read(folder / "plan.json") == plan
+    if begun:
         with suppress(FileNotFoundError):
             written = spans(journal.read_bytes())
     else:
@@ -89,7 +97,7 @@ def begin(folder: Path, uri: str, listing: Listing, *, durable: bool) -> Work:
         (folder / "plan.json").write_text(json.dumps(plan))
     (folder / "files").mkdir(exist_ok=True)
     os.utime(folder)
-    _check_room(folder, listing.items, written)
+    _check_room(folder, _unbegun(folder, listing.items) if begun else listing.items)
     return Work(folder, listing.items, written, durable=durable)
 
 
@@ -118,13 +126,13 @@ def _take_room(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
-def _check_room(folder: Path, items: Sequence[Item], written: dict[int, list[Span]]) -> None:
+def _unbegun(folder: Path, items: Sequence[Item]) -> Iterator[Item]:
     # What has a descriptor's room taken counts as used already, so only files that were never begun need more.
-    needed = sum(
-        item.size or 0
-        for number, item in enumerate(items)
-        if item.size and missing(written.get(number, ()), item.size) and not (folder / "files" / item.name).exists()
-    )
+    return (item for item in items if not (folder / "files" / item.name).exists())
+
+
+def _check_room(folder: Path, items: Iterable[Item]) -> None:
+    needed = sum(item.size or 0 for item in items)
     disk = os.statvfs(folder)
     free = disk.f_bavail * disk.f_frsize
     if needed > free:

@@ -53,7 +53,7 @@ BLIND = {
     "server/log.py": "an author's error may raise at every look at it",
     "server/once.py": "whatever kept the model from loading is the answer",
     "server/middleware.py": "what a middleware raises is a reply",
-    "storage/fetch.py": "a failure is raised outside of the nursery that would make a group of it",
+    "storage/flag.py": "a failure is raised outside of the nursery that would make a group of it",
     "storage/transfer.py": "a thread's failure is raised by the thread that waits for it",
     "server/worker.py": "what breaks a connection must not break the others",
 }

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import Context
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
-
-import trio
 
 from storage import Storage as Ours
 from storage.pull import Order
@@ -39,9 +37,9 @@ class Storage:
         order = Order(allow=tuple(allow_patterns or ()), ignore=tuple(ignore_patterns or ()))
         ours, here = Ours(os.environ, order=order), Path.cwd()
         if out_dir is None and scheme_of(uri) in _HERE:
-            return str(_blocking(functools.partial(ours.fetch, uri, here)))
+            return str(_blocking(functools.partial(ours.bring, uri, here)))
         folder = out_dir or tempfile.mkdtemp()
-        _blocking(functools.partial(ours.place, uri, here / folder, here))
+        _blocking(functools.partial(ours.put, uri, here / folder, here))
         return folder
 
     @staticmethod
@@ -56,25 +54,13 @@ class Storage:
         return [Storage.download(uri, folder, allow_patterns, ignore_patterns) for uri, folder in places]
 
 
-def _blocking(function: Callable[[], Awaitable[T]]) -> T:
-    """In a trio loop of its own, in a thread: whatever ends the waiting ends the work.
-
-    Not anyio's portal, which cannot be waited for in a thread that runs a trio loop itself.
-    """
-    scope, token = trio.CancelScope(), Future[trio.lowlevel.TrioToken]()
-
-    async def work() -> T:
-        token.set_result(trio.lowlevel.current_trio_token())
-        with scope:
-            return await function()
-        raise AssertionError("nobody waits for it any more")
-
+def _blocking(function: Callable[..., T]) -> T:
+    """In a thread: whatever ends the waiting ends the work."""
+    cancel = threading.Event()
     with ThreadPoolExecutor(1) as thread:
-        # From Python 3.14 on, a thread may inherit a context that says which loop runs.
-        future = thread.submit(lambda: Context().run(lambda: trio.run(work)))
+        future = thread.submit(function, cancel=cancel)
         try:
             return future.result()
         except BaseException:
-            if not future.done():
-                token.result().run_sync_soon(scope.cancel)
+            cancel.set()
             raise

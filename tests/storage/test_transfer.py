@@ -128,7 +128,7 @@ def test_a_cancelled_transfer_leaves_a_silent_thread_behind_and_it_writes_nothin
     silence.set()
     behind.join()
     data = (tmp_path / "work/files/m").read_bytes()
-    assert (data[:100], data[100:]) == (DATA[:100], bytes(900))
+    assert data == DATA[:100]
 
 
 @pytest.mark.parametrize(("slow", "busy", "most"), [(1e12, 1e9, 4), (0.0, 1e9, 2), (1e12, 0.0, 2)])

@@ -9,6 +9,7 @@ import pytest
 
 from storage.errors import NoSpace
 from storage.listing import Item, Listing
+from storage.source import CHUNK
 from storage.work import begin
 
 
@@ -84,9 +85,9 @@ def test_nor_is_what_an_earlier_boot_or_half_a_plan_left(folder, harm):
 
 
 def test_a_file_has_its_room_from_the_first_and_its_size_in_the_end(folder):
-    work = begin(folder, "u", listing(ONE, Item("b", "m/b", None)), durable=True)
+    work = begin(folder, "u", listing(Item("a", "m/a", CHUNK + 1, '"e"'), Item("b", "m/b", None)), durable=True)
     first, second = work.open(0), work.open(1)
-    assert os.fstat(first).st_size == 10
+    assert os.fstat(first).st_size == CHUNK + 1
     work.write(second, 1, 0, b"longer than it is")
     work.finish(second, 1, 6)
     os.close(first)

@@ -22,8 +22,8 @@ from obstore.store import AzureStore
 
 from storage import Storage
 from storage.errors import Changed, Denied, NotThere, StorageError
-from storage.fetch import _scheme
 from storage.options import Settings
+from storage.scheme import scheme_for
 from storage.schemes.azure import HOSTS, Place, account, endpoint, open_source, place, refusal
 from tests.peers import node
 from tests.peers.environment import environment
@@ -78,7 +78,7 @@ def test_a_uri_without_a_container_is_refused_without_its_query(uri):
 )
 def test_hosts_of_azure_are_azures_alone(host, served):
     assert (HOSTS.fullmatch(host) is not None) == (served == "azure")
-    assert _scheme(f"https://{host}/c/a").__name__ == f"storage.schemes.{served}"
+    assert scheme_for(f"https://{host}/c/a").__name__ == f"storage.schemes.{served}"
 
 
 @pytest.mark.parametrize(
