@@ -11,7 +11,7 @@ import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +20,7 @@ import trio
 from pipeline import blueprint
 from pipeline.asking import asked_in_process, budget_of
 from pipeline.contract import Contract
-from pipeline.engine.admission import Allowance, admitted, whereabouts
+from pipeline.engine.admission import Allowance, whereabouts
 from pipeline.engine.detached import Detached
 from pipeline.engine.detached import log as log_detached
 from pipeline.engine.execute import execute
@@ -245,20 +245,23 @@ class Pipeline:
         budget = math.inf if timeout is None else budget_of(timeout)
         seconds, specs = (None if timeout is None else budget), self.signature.inputs
         request = asked_in_process(self.name, self.version, specs, inputs, outputs, parameters, headers, seconds, id)
-        with self.visits.inside():
+        with self.visits:
             async with self.admitted(verb, budget) as allowance:
                 return await whole(await self.answer(request, verb, allowance))
-        raise AssertionError("a request that is out of time raises")
 
-    def admitted(self, verb: Verb, budget: float) -> AbstractAsyncContextManager[Allowance]:
+    def admitted(self, verb: Verb, budget: float) -> Allowance:
         """A place inside the graph within ``limit`` and ``queue``, once models that answer for themselves say that they
         are ready; all of it for the verb's deadline or ``budget`` (seconds).
 
         Raises ModelNotReady, then InferError (UNIMPLEMENTED) as ``require``, Overloaded, and DeadlineExceeded when time
         is up, before the queue, in it or inside. Cancelled, the place is given up.
         """
-        look = functools.partial(self._look_able, verb)
-        return admitted(self.admission, min(self.deadlines[verb], budget), look)
+        seconds = min(self.deadlines[verb], budget)
+        if self._standing.asks:
+            return Allowance(self.admission, seconds, functools.partial(self._look_able, verb))
+        self.require_ready()
+        self.require(verb)
+        return Allowance(self.admission, seconds)
 
     async def _look_able(self, verb: Verb) -> None:
         await self.look_ready()

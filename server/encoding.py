@@ -60,7 +60,10 @@ def codings(headers: Mapping[str, str]) -> list[str]:
 
     Raises InferError (UNSUPPORTED_MEDIA) for one that is not known: the body would be read as broken JSON.
     """
-    named = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
+    text = headers.get("content-encoding")
+    if text is None:
+        return []
+    named = [word.strip().lower() for word in text.split(",")]
     found = [word for word in reversed(named) if word not in ("", "identity")]
     for word in found:
         if word not in _FORMATS:
@@ -121,7 +124,8 @@ def charset(headers: Mapping[str, str]) -> str | None:
 
     Raises InferError (UNSUPPORTED_MEDIA) for one that is not read.
     """
-    found = _CHARSET.search(headers.get("content-type", ""))
+    media = headers.get("content-type", "")
+    found = _CHARSET.search(media) if ";" in media else None
     name = found[1].lower() if found else "utf-8"
     if name not in _CHARSETS:
         raise InferError(Code.UNSUPPORTED_MEDIA, f"no charset {quoted(name)}; JSON is UTF-8")

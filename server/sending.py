@@ -23,6 +23,8 @@ class Wire(Protocol):
 class Sending:
     """What of a reply has been sent. Without a ``wire`` none is sent before it is whole, and it is at most so large."""
 
+    __slots__ = ("_headers", "_most", "_wire", "ended", "size", "status")
+
     def __init__(self, wire: Wire | None, headers: Mapping[str, str], most: int) -> None:
         """``headers`` go with every reply; ``most`` in bytes."""
         self._wire = wire

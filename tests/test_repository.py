@@ -116,7 +116,7 @@ async def test_busy_is_what_a_stop_waits_for(nursery):
     goes_on.set()
     await loaded["m"].wait()
     assert repository.busy() == ()
-    with repository.get("other").visits.inside():
+    with repository.get("other").visits:
         assert repository.busy() == ("other",)
 
 

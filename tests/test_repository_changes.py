@@ -183,7 +183,7 @@ async def test_who_entered_the_old_one_is_answered_whatever_happens_next(nursery
     repository = await started(nursery, kitchen.repository())
     for change in (repository.load, repository.unload):
         found = repository.get("m")
-        with found.visits.inside():
+        with found.visits:
             nursery.start_soon(change, "m")
             await quiet()
             assert found.state is State.READY

@@ -6,7 +6,7 @@ The parts are made while the request lasts: its place, its deadline and its canc
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -92,23 +92,19 @@ def watched(outputs: Mapping[str, Value], ended: Ended) -> Mapping[str, Value]:
     return outputs
 
 
-@asynccontextmanager
-async def closing(response: InferResponse) -> AsyncIterator[Stream | None]:
-    """The stream that the response is, closed at the end; None where it is whole. Cancelled, it is closed too."""
-    stream = next((own.data for own in response.outputs.values() if isinstance(own, Raw)), None)
-    if not isinstance(stream, Stream):
-        yield None
-        return
-    try:
-        yield stream
-    finally:
-        await stream.aclose()
+def stream_of(response: InferResponse) -> Stream | None:
+    """The stream that the response is, for whoever has it to close; None where it is whole."""
+    for value in response.outputs.values():
+        if isinstance(value, Raw) and isinstance(value.data, Stream):
+            return value.data
+    return None
 
 
 async def whole(response: InferResponse) -> InferResponse:
     """The response, with the bytes of all its parts where it is a stream. Cancelled, that is closed."""
-    async with closing(response) as stream:
-        if stream is None:
-            return response
+    stream = stream_of(response)
+    if stream is None:
+        return response
+    async with aclosing(stream):
         data = b"".join([part async for part in stream])
     return msgspec.structs.replace(response, outputs=dict.fromkeys(response.outputs, Raw(data)))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import trio.lowlevel
 
 
 class Visits:
-    """Belongs to the loop. Nobody is ever kept out."""
+    """``with visits:`` is one more, until the block ends. Belongs to the loop. Nobody is ever kept out."""
 
     __slots__ = ("_count", "_nobody")
 
@@ -17,16 +14,13 @@ class Visits:
         self._count = 0
         self._nobody = trio.lowlevel.ParkingLot()
 
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """One more, until the block ends."""
+    def __enter__(self) -> None:
         self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
-            if not self._count:
-                self._nobody.unpark_all()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._nobody.unpark_all()
 
     @property
     def are_over(self) -> bool:

@@ -215,8 +215,14 @@ class Standing:
                 turned(step, readiness)
 
     @property
+    def asks(self) -> bool:
+        """Whether some answer for themselves."""
+        return bool(self._asked)
+
+    @property
     def ready(self) -> bool:
-        return all(readiness.ready for readiness in self._known.values())
+        # Asked by every request, and most models depend on nothing.
+        return not self._known or all(readiness.ready for readiness in self._known.values())
 
     @property
     def is_there(self) -> bool:

@@ -23,6 +23,7 @@ from pipeline.wire.media import JSON, is_json, media_of
 STRUCTURED = "application/cloudevents+json"
 _EVENTS = "application/cloudevents"
 _PREFIX = "ce-"
+_IS_EVENT = f"{_PREFIX}specversion"
 _VERSION = "1.0"
 _REQUIRED = ("specversion", "id", "source", "type")
 _UNSAID = frozenset({*_REQUIRED, "time", "data"})
@@ -74,7 +75,7 @@ def opened(call: Call) -> tuple[Call, Event | None]:
     if media.startswith(_EVENTS):
         told = f"no {quoted(media)}; an event comes by itself, as {STRUCTURED} or with its attributes in ce- headers"
         raise InferError(Code.UNSUPPORTED_MEDIA, told, headers={"accept": f"{JSON}, {STRUCTURED}"})
-    if f"{_PREFIX}specversion" in call.headers:
+    if _IS_EVENT in call.headers:
         return _binary(call, media)
     return call, None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from pipeline.engine.stream import Stream, closing, watched, whole
+from pipeline.engine.stream import Stream, stream_of, watched, whole
 from pipeline.errors import Code, DeadlineExceeded, InvalidInput, WrongAnswer
 from pipeline.observe import RequestDone
 from pipeline.tensors.message import InferResponse
@@ -121,8 +121,7 @@ async def test_whole_joins_the_parts_and_leaves_other_responses_alone(autojump_c
     assert (joined["s"], joined.headers, codes) == (b"ab", {"x-a": "b"}, [None])
     other = InferResponse(model="m", outputs={"s": Json(1)})
     assert await whole(other) is other
-    async with closing(other) as nothing:
-        assert nothing is None
+    assert stream_of(other) is None
 
 
 # ---- in a pipeline

@@ -15,9 +15,9 @@ async def test_the_end_is_when_nobody_is_inside(nursery):
         over.append(True)
 
     await visits.idle()
-    with visits.inside():
+    with visits:
         nursery.start_soon(wait)
-        with visits.inside():
+        with visits:
             await wait_all_tasks_blocked()
         await wait_all_tasks_blocked()
         assert over == []
@@ -28,10 +28,10 @@ async def test_the_end_is_when_nobody_is_inside(nursery):
 async def test_one_that_comes_before_the_waiter_wakes_is_waited_for_too(nursery):
     visits = Visits()
     with trio.move_on_after(5) as waiting:
-        with visits.inside():
+        with visits:
             nursery.start_soon(visits.idle)
             await wait_all_tasks_blocked()
-        with visits.inside(), trio.CancelScope() as scope:
+        with visits, trio.CancelScope() as scope:
             scope.cancel()
             await visits.idle()
         assert scope.cancelled_caught
@@ -41,6 +41,6 @@ async def test_one_that_comes_before_the_waiter_wakes_is_waited_for_too(nursery)
 
 async def test_one_that_fails_is_inside_no_more():
     visits = Visits()
-    with pytest.raises(KeyError), visits.inside():
+    with pytest.raises(KeyError), visits:
         raise KeyError
     await visits.idle()

@@ -129,7 +129,7 @@ async def test_each_load_has_the_code_of_its_time_and_what_is_served_keeps_its_o
     for times, number in ((1, 2), (2, 2), (5, 7)):
         models("m/helpers.py", f"times = {times}")
         models("m/app.py", code(number))
-        with old.visits.inside():
+        with old.visits:
             await repository.load("m")
             assert (await repository.get("m").infer({"x": 0}))["answer"] == times * number
             assert (await old.infer({"x": 0}))["answer"] == before
