@@ -5,38 +5,67 @@ Source: KServe's ``kserve/metrics.py``: names, help texts, the label ``model_nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from pipeline.graph.phases import PHASES
 from pipeline.observe import Event, ModelUnloaded, RequestDone, walls
 from pipeline.wire.codec import Reply
+from server.tally import BOUNDS, Family, Series, Sum, Tally
 from storage.events import Event as Pulled
 from storage.events import Fetched
 
 _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post-process", "explain": "explain"}
+# Of several processes these are no sums: a bound that each of them has, and when the first one began.
+_LEAST = frozenset({"process_max_fds", "process_start_time_seconds"})
+_CPU = "process_cpu_seconds"
 
 
 class Metrics:
-    """An observer that counts, in a registry of its own."""
+    """An observer that counts; whichever of the ``workers`` is asked shows the sum of all."""
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+    def __init__(self, workers: int = 1) -> None:
+        several = workers > 1
+        self.tally = Tally(workers if several else 0)
         self._phases = {
-            phase: Histogram(
-                f"request_{phase}_seconds", f"{text} request latency", ["model_name"], registry=self._registry
-            )
+            phase: self._series(Family(
+                f"request_{phase}_seconds", "histogram", f"{text} request latency", ("model_name",), BOUNDS
+            ))
             for phase, text in _HELP.items()
-        }
+        }  # fmt: skip
         self._pulled = {
-            "bytes": Counter("model_download_bytes", "Bytes of models downloaded", ["scheme"], registry=self._registry),
-            "seconds": Counter("model_download_seconds", "Time it took", ["scheme"], registry=self._registry),
+            "bytes": self._counter("model_download_bytes", "Bytes of models downloaded", "scheme"),
+            "seconds": self._counter("model_download_seconds", "Time it took", "scheme"),
         }
+        shown = [*self._phases.values(), *self._pulled.values()]
+        self._registry = CollectorRegistry()
+        if several:
+            self._ended = self._counter("ended_process_cpu_seconds", "What workers that have ended have used")
+            self._workers = self._series(Family("workers", "gauge", "Worker processes that take requests", ()))
+            self._restarts = self._counter("worker_restarts", "Workers that ended, and were to be replaced")
+            self._restarts.add(by=0)
+            shown += [self._workers, self._restarts]
+            self._registry.register(_Processes(self.tally, self._ended.family.name))
+        else:
+            ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        if not several:
+            GCCollector(registry=self._registry)
+        self._registry.register(_Sums(self.tally, [series.family for series in shown]))
+
+    def _series(self, family: Family) -> Series:
+        return self.tally.series(family)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Series:
+        return self._series(Family(name, "counter", text, labels))
+
+    # ---- what happens to models
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -47,19 +76,34 @@ class Metrics:
                 passed = (*PHASES, verb) if verb == "explain" else PHASES
                 for phase in passed if code is None else wall:
                     start, end = wall.get(phase, (0.0, 0.0))
-                    self._phases[phase].labels(model).observe(end - start)
+                    self._phases[phase].observe(end - start, (model,))
             case ModelUnloaded(model, replaced=False):
-                # Or a server that is given one model after another would have all their names for good.
-                for histogram in self._phases.values():
-                    histogram.remove(model)
+                self.unloaded(model)
+
+    def unloaded(self, model: str) -> None:
+        """Or a server that is given one model after another would have all their names for good."""
+        for histogram in self._phases.values():
+            histogram.remove((model,))
 
     def pulled(self, event: Pulled) -> None:
         """Counts what is downloaded, by the scheme of its URI."""
         match event:
             case Fetched(source, size, seconds):
-                scheme = source.partition("://")[0]
-                self._pulled["bytes"].labels(scheme).inc(size)
-                self._pulled["seconds"].labels(scheme).inc(seconds)
+                scheme = (source.partition("://")[0],)
+                self._pulled["bytes"].add(scheme, size)
+                self._pulled["seconds"].add(scheme, seconds)
+
+    # ---- what happens to workers; told by who starts them
+
+    def serving(self, workers: int) -> None:
+        """So many take requests now."""
+        self._workers.set(workers)
+
+    def ended(self, worker: int, cpu: float) -> None:
+        """A worker has ended, having used so many seconds of CPU; it is replaced."""
+        self.tally.left(worker)
+        self._ended.add(by=cpu)
+        self._restarts.add()
 
     def page(self, headers: Mapping[str, str]) -> Reply:
         """In the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""
@@ -68,3 +112,70 @@ class Metrics:
         except (TypeError, ValueError):  # it fails at a version that is none
             encode, content_type = choose_encoder("")
         return Reply(200, {"content-type": content_type}, (encode(self._registry),))
+
+
+class _Sums(Collector):
+    """What is counted here, as prometheus_client writes it."""
+
+    def __init__(self, tally: Tally, families: Iterable[Family]) -> None:
+        self._tally = tally
+        self._families = tuple(families)
+
+    def collect(self) -> Iterator[Metric]:
+        sums = self._tally.sums()
+        for family in self._families:
+            yield _written(family, sums.get(family.name, ()))
+
+
+def _written(family: Family, sums: Iterable[Sum]) -> Metric:
+    match family.kind:
+        case "gauge":
+            gauge = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+            for own in sums:
+                gauge.add_metric(own.labels, own.numbers[0])
+            return gauge
+        case "counter":
+            counter = CounterMetricFamily(family.name, family.help, labels=family.labels)
+            for own in sums:
+                counter.add_metric(own.labels, own.numbers[0], created=own.since)
+            return counter
+        case "histogram":
+            histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+            bounds = [*map(floatToGoString, family.bounds), "+Inf"]
+            for own in sums:
+                *counts, total = own.numbers
+                histogram.add_metric(own.labels, list(zip(bounds, accumulate(counts), strict=True)), total)
+                labels = dict(zip(family.labels, own.labels, strict=True))
+                histogram.add_sample(f"{family.name}_created", labels, own.since)
+            return histogram
+
+
+class _Processes(Collector):
+    """CPU, memory and descriptors of all processes together, with what those that have ended have used."""
+
+    def __init__(self, tally: Tally, ended: str) -> None:
+        self._tally = tally
+        self._ended = ended
+
+    def collect(self) -> Iterator[Metric]:
+        found: dict[str, Metric] = {}
+        for process in self._tally.processes():
+            for metric in _process(process).collect():
+                known = found.setdefault(metric.name, metric)
+                if known is not metric:
+                    value = _least_or_sum(known, metric)
+                    known.samples = [known.samples[0]._replace(value=value)]
+        ended = sum(own.numbers[0] for own in self._tally.sums().get(self._ended, ()))
+        if ended and _CPU in found:
+            (sample,) = found[_CPU].samples
+            found[_CPU].samples = [sample._replace(value=sample.value + ended)]
+        yield from found.values()
+
+
+def _process(number: int) -> ProcessCollector:
+    return ProcessCollector(pid=lambda: number, registry=None)
+
+
+def _least_or_sum(one: Metric, other: Metric) -> float:
+    values = one.samples[0].value, other.samples[0].value
+    return min(values) if one.name in _LEAST else sum(values)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import Code
-from pipeline.observe import ModelLoaded, RequestDone, Span
+from pipeline.observe import ModelLoaded, ModelUnloaded, RequestDone, Span
 from server.metrics import Metrics
 from storage.events import Fetched, Moved
+
+# From Python 3.12 on a fork beside a thread warns, and who runs the tests may have some.
+FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 def samples(metrics: Metrics, **headers: str) -> dict[tuple[str, str], float]:
@@ -83,3 +89,39 @@ def test_the_form_follows_the_accept_header(accept, content_type, end):
 )
 def test_whatever_is_accepted_the_page_is_there(accept):
     assert Metrics().page({"accept": accept}).status == 200
+
+
+@FORKS
+def test_of_several_workers_whoever_is_asked_shows_the_sum_and_nothing_is_lost_with_one_of_them():
+    metrics = Metrics(workers=2)
+
+    def worker(part: int) -> None:
+        process = os.fork()
+        if not process:
+            metrics.tally.take(part)
+            metrics(done(Span("p", "predict", 1, 3)))
+            os._exit(0)
+        os.waitpid(process, 0)
+
+    worker(0)
+    worker(1)
+    metrics.serving(2)
+    for _ in range(2):
+        assert samples(metrics)["request_predict_seconds_sum", "m"] == 4
+        assert samples(metrics)["request_predict_seconds_count", "m"] == 2
+        metrics.ended(0, cpu=1000.0)
+    text = b"".join(metrics.page({}).body).decode()
+    assert "\nworkers 2.0\n" in text
+    assert "\nworker_restarts_total 2.0\n" in text
+    (cpu,) = re.findall(r"^process_cpu_seconds_total (.*)", text, re.MULTILINE)
+    assert 2000 < float(cpu) < 3000, "of this process, and of those that ended"
+    assert "ended_process" not in text
+    metrics.tally.take(0)
+    metrics(ModelUnloaded("m", "1", replaced=False))
+    assert samples(metrics)["request_predict_seconds_count", "m"] == 1, "the other has not unloaded it yet"
+
+
+def test_of_a_single_worker_nothing_is_said_of_workers():
+    text = b"".join(Metrics().page({}).body).decode()
+    assert "worker" not in text
+    assert "python_gc_collections_total" in text
