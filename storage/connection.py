@@ -53,8 +53,10 @@ class Connection:
         return options
 
 
-def connection(settings: Settings, *, plain: bool, headers: Mapping[str, str] | None = None) -> Connection:
-    """By KServe's ``S3_CONNECT_TIMEOUT``, ``AWS_CA_BUNDLE``, ``CA_BUNDLE_CONFIGMAP_NAME``, ``S3_VERIFY_SSL``.
+def connection(
+    settings: Settings, *, plain: bool, headers: Mapping[str, str] | None = None, verify: bool = True
+) -> Connection:
+    """By KServe's ``S3_CONNECT_TIMEOUT``, ``S3_READ_TIMEOUT``, ``AWS_CA_BUNDLE``, ``CA_BUNDLE_CONFIGMAP_NAME``.
 
     Raises StorageError for a certificate file that is not there.
     """
@@ -65,7 +67,7 @@ def connection(settings: Settings, *, plain: bool, headers: Mapping[str, str] | 
         connect=settings.number("S3_CONNECT_TIMEOUT", 15),
         read=settings.number("S3_READ_TIMEOUT", 30),
         certificates=None if file is None else _certificates(Path(file)),
-        verify=settings.says("S3_VERIFY_SSL", default=True),
+        verify=verify,
         plain=plain,
         headers=headers or {},
     )

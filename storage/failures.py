@@ -10,11 +10,11 @@ from storage.secret import scrub
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _XML = re.compile(r"<Code>([^<]*)</Code>|<Message>([^<]*)</Message>")
-# Where credentials are looked for that nobody has set.
-_METADATA = re.compile(r"169\.254\.|metadata\.google|fd00:ec2::254|/metadata/identity/|/computeMetadata/")
 _LONGEST = 300
 # A whole reply to a question for a part; headers that obstore cannot do without, or cannot read.
 _NOT_FOR_PARTS = re.compile(r"non-partial response|Header missing|Invalid last modified|Invalid content")
+# What a credential that we gave to obstore raised: of which kind, and its words.
+_OURS = re.compile(r"External \w+ credential provider: (\w+): (.*)", re.DOTALL)
 # Kinds that say nothing.
 _EMPTY = frozenset({"Request", "Body", "Uncategorized", "Interrupted"})
 
@@ -35,13 +35,10 @@ def translated(error: Exception, who: Who) -> StorageError:
     text = str(error).partition("\n\nDebug source:")[0]
     said = scrub(_said(text), who.secrets)
     of = f"{who.provider} resource {who.shown}"
-    found = _STATUS.search(text)
-    if found and not _METADATA.search(text):
+    if ours := _OURS.search(text):
+        return _of_credential(ours[1], " ".join(scrub(ours[2], who.secrets).split()), of, who)
+    if found := _STATUS.search(text):
         return by_status(int(found[1]), of, said, who)
-    if _METADATA.search(text):
-        return Denied(
-            f"there are no credentials for {of}: none is set, and this machine's metadata gives none; {who.set}"
-        )
     match type(error).__name__:
         case "FileNotFoundError" | "NotFoundError":
             return NotThere(f"{of} is not there: {said}")
@@ -56,6 +53,12 @@ def translated(error: Exception, who: Who) -> StorageError:
         case "InvalidPathError" | "ValueError":
             return Unsafe(f"{of} has a key that is no file below its folder: {said}")
     return Unreachable(f"{of} cannot be reached: {said}{_cause(str(error))}")
+
+
+def _of_credential(kind: str, said: str, of: str, who: Who) -> StorageError:
+    if kind == Unreachable.__name__:
+        return Unreachable(f"{of} cannot be asked by {who.tried}: {said}")
+    return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
 
 
 def by_status(status: int, of: str, said: str, who: Who) -> StorageError:

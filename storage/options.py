@@ -30,8 +30,13 @@ _WORDS: Mapping[str, tuple[frozenset[str], Mapping[str, str]]] = {
     "webhdfs": (frozenset({"hdfs", "webhdfs"}), {}),
 }
 # Other variables of the same meaning, which would win over the one that was named.
-_SAME = {"AWS_ENDPOINT_URL": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"), "AWS_DEFAULT_REGION": ("AWS_REGION",)}
-_NO = frozenset({"0", "false", "no", "off", ""})
+_SAME = {
+    "AWS_ENDPOINT_URL": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "S3_USE_ACCELERATE"),
+    "AWS_DEFAULT_REGION": ("AWS_REGION",),
+    # A session's token goes with its own keys alone.
+    "AWS_ACCESS_KEY_ID": ("AWS_SESSION_TOKEN", "awsAnonymousCredential"),
+}
+_NO = frozenset({"0", "false", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,13 @@ class Settings:
     offline: bool = False
 
     def get(self, *names: str) -> str | None:
-        """The first of these variables that is set to anything."""
-        return next((value for name in names if (value := self.variables.get(name))), None)
+        """The first of these variables that is set to anything, without the line end that a file has left on it."""
+        return next((value for name in names if (value := self.variables.get(name, "").strip())), None)
 
     def says(self, name: str, *, default: bool) -> bool:
-        """A variable as yes or no, in KServe's spellings."""
-        value = self.variables.get(name)
-        return default if value is None else value.strip().lower() not in _NO
+        """A variable as yes or no, in KServe's spellings; an empty one says nothing."""
+        value = self.variables.get(name, "").strip()
+        return value.lower() not in _NO if value else default
 
     def number(self, name: str, default: float) -> float:
         """A variable as a number. Raises StorageError where it is none."""

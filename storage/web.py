@@ -111,8 +111,8 @@ def answer(
         raise Unreachable(f"{who.shown} cannot be reached, or not to the end: {told}") from None
 
 
-def client(connection: Connection) -> httpx.Client:
-    """A client with that connection's settings. The caller closes it."""
+def client(connection: Connection, *, proxies: bool = True) -> httpx.Client:
+    """A client with that connection's settings, and the proxies of the process. The caller closes it."""
     context = ssl.create_default_context()
     if connection.certificates is not None:
         context.load_verify_locations(cadata=connection.certificates.decode("ascii", "ignore"))
@@ -125,6 +125,7 @@ def client(connection: Connection) -> httpx.Client:
         headers={"accept-encoding": "identity", "user-agent": "pipeline-serve", **connection.headers},
         timeout=httpx.Timeout(connection.read, connect=connection.connect),
         follow_redirects=True,
+        trust_env=proxies,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from storage.connection import RETRIES, connection
+from storage.credentials.azure import account
 from storage.errors import StorageError
 from storage.failures import Who
 from storage.options import Settings
@@ -39,15 +39,6 @@ class Place:
     sas: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Who asks: obstore's settings for it, how errors call it, and what of it is secret."""
-
-    config: Mapping[str, Any] = field(repr=False)
-    tried: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
 def refusal(uri: str) -> str | None:
     own = place(uri)
     if own.container.strip("."):
@@ -71,18 +62,25 @@ def open_source(uri: str, settings: Settings) -> Remote:
         name = _EMULATED
     if not name:
         raise StorageError(f"{uri} does not say of which account; set AZURE_STORAGE_ACCOUNT_NAME")
-    who = account(own, settings)
-    how = connection(settings, plain=where.startswith("http:"))
-    config: AzureConfig = {"account_name": name, **who.config}  # type: ignore[typeddict-item]
-    if where:
-        config["endpoint"] = where
-    store = AzureStore(own.container, config=config, client_options=how.options(), retry_config=RETRIES)
     base = where or f"https://{name}.blob.core.windows.net"
-    sas = who.config.get("sas_key", "")
-    unsigned = bool(sas) or "skip_signature" in who.config
-    address = partial(_address, f"{base}/{own.container}", str(sas)) if unsigned else None
-    told = Who("Azure", shown(uri), who.tried, _SET, who.secrets)
-    return Objects(told, f"{base}/{own.container}/{own.key}", store, own.key, how, address)
+    how = connection(settings, plain=base.startswith("http:"))
+    asks = account(own.sas, settings, connection(settings, plain=False))
+    # All that obstore would else take from the process's environment is said.
+    config: AzureConfig = {
+        "account_name": name, "endpoint": base, "skip_signature": asks.nobody,
+        "use_emulator": False, "use_fabric_endpoint": False,
+    }  # fmt: skip
+    store = AzureStore(
+        own.container,
+        config=config,
+        client_options=how.options(),
+        retry_config=RETRIES,
+        credential_provider=asks.credential,
+    )
+    sas = own.sas if "sig=" in own.sas else ""
+    address = partial(_address, f"{base}/{own.container}", sas) if sas or asks.nobody else None
+    who = Who("Azure", shown(uri), asks.tried, _SET, asks.secrets)
+    return Objects(who, f"{base}/{own.container}/{own.key}", store, own.key, how, address)
 
 
 def place(uri: str) -> Place:
@@ -107,43 +105,6 @@ def endpoint(settings: Settings, name: str) -> str:
     if azurite is None:
         return ""
     return azurite.rstrip("/") if urlsplit(azurite).path.strip("/") else f"{azurite.rstrip('/')}/{name or _EMULATED}"
-
-
-def account(own: Place, settings: Settings) -> Account:
-    """The URI's SAS token, a service principal or workload identity, a key, a SAS token, and by default nobody.
-
-    KServe's ``AZ_*`` are Azure's ``AZURE_*``.
-    """
-    if "sig=" in own.sas:
-        return Account({"sas_key": own.sas}, "the SAS token of the URI", _parts_of(own.sas))
-    if settings.says("PIPELINE_SERVE_ANONYMOUS", default=False):
-        return Account({"skip_signature": True}, "nobody in particular (anonymous)")
-    tenant, client, secret = (settings.get(f"AZURE_{name}", f"AZ_{name}") for name in _PRINCIPAL)
-    federated = settings.get("AZURE_FEDERATED_TOKEN_FILE")
-    authority = settings.get("AZURE_AUTHORITY_HOST")
-    more = {"authority_host": authority} if authority else {}
-    if tenant and client and secret:
-        config = {"tenant_id": tenant, "client_id": client, "client_secret": secret, **more}
-        return Account(config, f"the service principal {client} (AZURE_CLIENT_ID)", (secret,))
-    if tenant and client and federated:
-        config = {"tenant_id": tenant, "client_id": client, "federated_token_file": federated, **more}
-        return Account(config, f"the workload identity {client} (AZURE_FEDERATED_TOKEN_FILE)")
-    if client:
-        return Account({"client_id": client}, f"the managed identity {client} (AZURE_CLIENT_ID)")
-    if key := settings.get("AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"):
-        return Account({"account_key": key}, "the account's key (AZURE_STORAGE_ACCESS_KEY)", (key,))
-    if sas := settings.get("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"):
-        return Account({"sas_key": sas.lstrip("?")}, "the SAS token of AZURE_STORAGE_SAS_TOKEN", _parts_of(sas))
-    return Account({"skip_signature": True}, "nobody in particular: no credentials are set")
-
-
-_PRINCIPAL = ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
-
-
-def _parts_of(sas: str) -> tuple[str, ...]:
-    """What may not be shown of a SAS token: the whole, and its signature in either coding."""
-    found = re.search(r"sig=([^&]*)", sas)
-    return (sas, found[1], unquote(found[1])) if found else (sas,)
 
 
 def _address(base: str, sas: str, key: str) -> str:

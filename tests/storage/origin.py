@@ -1,6 +1,6 @@
 """A web server, and a bucket in it by the XML of S3 and GCS, that misbehaves as it is told. Threads, on loopback.
 
-``faults`` maps a path to what goes wrong there; each is a callable that is asked per request, so it can count.
+``decide`` is asked what goes wrong with each request as it comes, so it can count.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Decide = Callable[[Seen], Fault | None]
 
 @dataclass
 class Origin:
-    """``files``: path → bytes; ``keys``: the listing of bucket ``b``, key → bytes."""
+    """``files``: path → bytes; those below ``/b/`` are the objects of bucket ``b``. ``seen``: what was asked."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -87,6 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
         self._answer()
 
     def _answer(self) -> None:

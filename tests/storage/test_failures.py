@@ -29,6 +29,7 @@ def generic(text):
 
 
 SAID = "Error performing GET http://h/b/m?X-Amz-Signature=sig in 1ms - Server returned non-2xx status code: "
+LACKED = "The operation lacked valid authentication credentials for path External AWS credential provider: "
 DEBUG = '\n\nDebug source:\nkind: Connect, "dns error", error: "failed to lookup address information: Name or service"'
 
 
@@ -51,8 +52,9 @@ DEBUG = '\n\nDebug source:\nkind: Connect, "dns error", error: "failed to lookup
         (NotSupportedError("Operation not supported: Range request not supported by "), Unranged, ""),
         (InvalidPathError('Encountered object with invalid path: Path "m//a" contained empty path segment'), Unsafe,
          'Path "m//a" contained empty path segment'),
-        (generic("Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error"), Denied,
-         "there are no credentials for S3 resource s3://b/m"),
+        (GenericError(f"{LACKED}Denied: run aws sso login\nof the-secret"), Denied,
+         "is refused to the access key AKIA…: run aws sso login of …; set AWS_ACCESS_KEY_ID"),
+        (GenericError(f"{LACKED}Unreachable: 503"), Unreachable, "cannot be asked by the access key AKIA…: 503"),
         (generic(f"{SAID}409 Conflict: "), StorageError, "S3 resource s3://b/m: 409 Conflict"),
     ],
 )  # fmt: skip

@@ -84,6 +84,22 @@ def test_yes_and_no_are_kserves(value, says):
     assert Settings({"S3_VERIFY_SSL": value}, Path()).says("S3_VERIFY_SSL", default=not says) is says
 
 
+def test_an_empty_variable_says_nothing():
+    assert Settings({"S3_VERIFY_SSL": " "}, Path()).says("S3_VERIFY_SSL", default=True)
+    assert not Settings({"OTHER": ""}, Path()).says("OTHER", default=False)
+    assert Settings({"A": " ", "B": "b\r\n"}, Path()).get("A", "B") == "b"
+
+
+def test_keys_of_kserves_json_come_without_the_session_of_others():
+    environment = {
+        "AWS_SESSION_TOKEN": "of-others", "AWS_ENDPOINT_URL": "http://h", "awsAnonymousCredential": "true",
+        "STORAGE_CONFIG": '{"type": "s3", "access_key_id": "K", "secret_access_key": "S"}',
+    }  # fmt: skip
+    told = dict(variables_for("s3", environment))
+    assert told.pop("STORAGE_CONFIG")
+    assert told == {"AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "S", "AWS_ENDPOINT_URL": "http://h"}
+
+
 def test_a_number_that_is_none_is_named():
     with pytest.raises(StorageError, match='S3_READ_TIMEOUT is a number, not "soon"'):
         Settings({"S3_READ_TIMEOUT": "soon"}, Path()).number("S3_READ_TIMEOUT", 30)

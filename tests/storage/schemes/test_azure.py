@@ -24,7 +24,7 @@ from storage import Storage
 from storage.errors import Changed, Denied, NotThere, StorageError
 from storage.options import Settings
 from storage.scheme import scheme_for
-from storage.schemes.azure import HOSTS, Place, account, endpoint, open_source, place, refusal
+from storage.schemes.azure import HOSTS, Place, endpoint, open_source, place, refusal
 from tests.peers import node
 from tests.peers.environment import environment
 from tests.storage.test_fetch import BIG
@@ -79,30 +79,6 @@ def test_a_uri_without_a_container_is_refused_without_its_query(uri):
 def test_hosts_of_azure_are_azures_alone(host, served):
     assert (HOSTS.fullmatch(host) is not None) == (served == "azure")
     assert scheme_for(f"https://{host}/c/a").__name__ == f"storage.schemes.{served}"
-
-
-@pytest.mark.parametrize(
-    ("sas", "variables", "config", "tried"),
-    [
-        ("sv=1&sig=s%2Bs", {"AZURE_STORAGE_ACCESS_KEY": "k"}, {"sas_key": "sv=1&sig=s%2Bs"},
-         "the SAS token of the URI"),
-        ("", {"AZ_TENANT_ID": "t", "AZ_CLIENT_ID": "c", "AZ_CLIENT_SECRET": "s"},
-         {"tenant_id": "t", "client_id": "c", "client_secret": "s"}, "the service principal c"),
-        ("", {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_FEDERATED_TOKEN_FILE": "/f",
-              "AZURE_AUTHORITY_HOST": "h"},
-         {"tenant_id": "t", "client_id": "c", "federated_token_file": "/f", "authority_host": "h"},
-         "the workload identity c"),
-        ("", {"AZURE_CLIENT_ID": "c"}, {"client_id": "c"}, "the managed identity c"),
-        ("", {"AZURE_STORAGE_ACCESS_KEY": "k"}, {"account_key": "k"}, "the account's key"),
-        ("", {"AZURE_STORAGE_SAS_TOKEN": "?sv=1&sig=x"}, {"sas_key": "sv=1&sig=x"},
-         "the SAS token of AZURE_STORAGE_SAS_TOKEN"),
-        ("", {}, {"skip_signature": True}, "nobody in particular"),
-    ],
-)  # fmt: skip
-def test_who_asks(sas, variables, config, tried):
-    who = account(Place("acc", "c", "k", "", sas), Settings(variables, Path()))
-    assert dict(who.config) == config
-    assert who.tried.startswith(tried)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from storage import Storage
 from storage.errors import Denied, NotThere, StorageError
 from storage.listing import Item
 from storage.options import Settings
-from storage.schemes.s3 import account, endpoint, open_source, profile, refusal, region
+from storage.schemes.s3 import Endpoint, endpoint, open_source, refusal, region
 from tests.peers import environment
 from tests.storage.test_fetch import BIG
 
@@ -33,98 +33,48 @@ def settings(**variables):
 @pytest.mark.parametrize(
     ("variables", "where"),
     [
-        ({}, {}),
-        ({"AWS_ENDPOINT_URL": "http://h:9000/"}, {"endpoint": "http://h:9000", "virtual_hosted_style_request": False}),
+        ({}, Endpoint("https://s3.eu-west-1.amazonaws.com")),
+        ({"S3_USER_VIRTUAL_BUCKET": "true"}, Endpoint("https://bkt.s3.eu-west-1.amazonaws.com", virtual=True)),
+        ({"AWS_ENDPOINT_URL": "http://h:9000/"}, Endpoint("http://h:9000", name="http://h:9000")),
         (
             {"AWS_ENDPOINT_URL": "http://no", "AWS_ENDPOINT_URL_S3": "https://h"},
-            {"endpoint": "https://h", "virtual_hosted_style_request": False},
+            Endpoint("https://h", name="https://h"),
         ),
-        ({"S3_ENDPOINT": "minio:9000"}, {"endpoint": "https://minio:9000", "virtual_hosted_style_request": False}),
+        ({"S3_ENDPOINT": "minio:9000"}, Endpoint("https://minio:9000", name="https://minio:9000")),
         (
             {"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "0"},
-            {"endpoint": "http://minio:9000", "virtual_hosted_style_request": False},
+            Endpoint("http://minio:9000", name="http://minio:9000"),
         ),
         (
             {"AWS_ENDPOINT_URL": "http://h:9000", "S3_USER_VIRTUAL_BUCKET": "true"},
-            {"endpoint": "http://bkt.h:9000", "virtual_hosted_style_request": True},
+            Endpoint("http://bkt.h:9000", virtual=True, name="http://bkt.h:9000"),
         ),
-        ({"AWS_ENDPOINT_URL": "https://s3.amazonaws.com"}, {}),
+        ({"AWS_ENDPOINT_URL": "https://s3.amazonaws.com"}, Endpoint("https://s3.eu-west-1.amazonaws.com")),
         (
             {"S3_USE_ACCELERATE": "true"},
-            {"endpoint": "https://bkt.s3-accelerate.amazonaws.com", "virtual_hosted_style_request": True},
+            Endpoint("https://bkt.s3-accelerate.amazonaws.com", True, "https://bkt.s3-accelerate.amazonaws.com"),
         ),
     ],
 )
 def test_where_a_bucket_is(variables, where):
-    assert endpoint("bkt", settings(**variables)) == where
+    assert endpoint("bkt", settings(**variables), "eu-west-1") == where
+
+
+def test_china_has_a_domain_of_its_own():
+    assert endpoint("bkt", settings(), "cn-north-1").url == "https://s3.cn-north-1.amazonaws.com.cn"
 
 
 @pytest.mark.parametrize("told", ["ftp://h", "http://user:hunter2@h", "http://h?x=hunter2", "http://"])
 def test_an_endpoint_that_is_none_is_refused_without_repeating_it(told):
     with pytest.raises(StorageError, match="the S3 endpoint is http://HOST") as caught:
-        endpoint("bkt", settings(AWS_ENDPOINT_URL=told))
+        endpoint("bkt", settings(AWS_ENDPOINT_URL=told), "us-east-1")
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("variables", "own", "config", "tried"),
-    [
-        ({"awsAnonymousCredential": "true", **KEYS}, {}, {"skip_signature": True}, "nobody in particular"),
-        (KEYS, {}, {"access_key_id": "AKIAKEY", "secret_access_key": "the-secret"}, "the access key AKIA…"),
-        (
-            {**KEYS, "AWS_SESSION_TOKEN": "token", "AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "arn:r"},
-            {},
-            {"access_key_id": "AKIAKEY", "secret_access_key": "the-secret", "session_token": "token"},
-            "the access key",
-        ),
-        (
-            {"AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "arn:r", "AWS_ENDPOINT_URL_STS": "https://sts"},
-            {"aws_access_key_id": "no", "aws_secret_access_key": "no"},
-            {"web_identity_token_file": "/t", "role_arn": "arn:r", "role_session_name": "pipeline-serve",
-             "endpoint_url_sts": "https://sts"},
-            "the role arn:r",
-        ),
-        (
-            {"AWS_PROFILE": "dev", **KEYS},
-            {"aws_access_key_id": "PROFILE", "aws_secret_access_key": "its-secret"},
-            {"access_key_id": "PROFILE", "secret_access_key": "its-secret"},
-            "the profile dev",
-        ),
-        (
-            {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1",
-             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/t"},
-            {},
-            {"container_credentials_full_uri": "http://169.254.170.23/v1", "container_authorization_token_file": "/t"},
-            "the container's role",
-        ),
-        ({}, {}, {}, "the machine's role"),
-    ],
-)  # fmt: skip
-def test_who_asks_in_the_order_of_the_sdks(variables, own, config, tried):
-    who = account(settings(**variables), own)
-    assert dict(who.config) == config
-    assert who.tried.startswith(tried)
-    assert not any(secret in repr(who) for secret in ("the-secret", "its-secret", "token'"))
-
-
-def test_a_profile_that_needs_a_browser_says_how_to_go_on():
-    with pytest.raises(StorageError, match="aws configure export-credentials --profile dev --format env"):
-        account(settings(AWS_PROFILE="dev"), {"sso_session": "x"})
-
-
-def test_profiles_are_read_from_both_files(tmp_path):
-    (tmp_path / ".aws").mkdir()
-    (tmp_path / ".aws/config").write_text("[default]\nregion = eu-west-1\n[profile dev]\nregion = eu-north-1\n")
-    (tmp_path / ".aws/credentials").write_text("[dev]\naws_access_key_id = K\naws_secret_access_key = s%3\n")
-    home = {"HOME": str(tmp_path)}
-    assert profile(settings(**home)) == {"region": "eu-west-1"}
-    dev = profile(settings(**home, AWS_PROFILE="dev"))
-    assert dev == {"region": "eu-north-1", "aws_access_key_id": "K", "aws_secret_access_key": "s%3"}
-    assert region(settings(), dev) == "eu-north-1"
-    assert region(settings(AWS_DEFAULT_REGION="us-west-2"), dev) == "us-west-2"
+def test_a_region_is_told_by_variables_then_by_the_profile():
+    assert region(settings(), {"region": "eu-north-1"}) == "eu-north-1"
+    assert region(settings(AWS_DEFAULT_REGION="us-west-2"), {"region": "eu-north-1"}) == "us-west-2"
     assert region(settings(), {}) == "us-east-1"
-    with pytest.raises(StorageError, match=r"there is no AWS profile prod \(AWS_PROFILE\)"):
-        profile(settings(**home, AWS_PROFILE="prod"))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +94,23 @@ def test_nothing_of_a_source_shows_its_secret(tmp_path):
     source = open_source("s3://bkt/m", Settings({**KEYS, "AWS_SESSION_TOKEN": "the-token"}, tmp_path))
     assert "the-secret" not in repr(source)
     assert "the-token" not in repr(source)
+
+
+async def test_what_the_process_knows_is_not_mixed_into_what_a_source_is_told(origin, tmp_path, monkeypatch):
+    for name, value in {
+        "AWS_SESSION_TOKEN": "of-others", "AWS_SKIP_SIGNATURE": "true", "AWS_ENDPOINT_URL": "http://nowhere",
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true", "AWS_REQUEST_PAYER": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    origin.files = {"/b/m.bin": b"model"}
+    config = {"type": "s3", "endpoint_url": origin.url, "access_key_id": "OURS", "secret_access_key": "the-secret"}
+    variables = {"STORAGE_CONFIG": json.dumps(config), "AWS_SESSION_TOKEN": "of-others", "HOME": str(tmp_path)}
+    storage = Storage(variables, cache_dir=tmp_path / "cache")
+    assert (await storage.fetch("s3://b/m.bin", tmp_path)).read_bytes() == b"model"
+    for seen in origin.seen:
+        assert seen.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=OURS/")
+        assert not {"x-amz-security-token", "x-amz-request-payer"} & seen.headers.keys()
+    storage.cache.close()
 
 
 # ---- moto
