@@ -1,31 +1,44 @@
 """Which bytes of which file have been written: an append-only file that survives ``kill -9``, and its reading.
 
 A record is written after its bytes. A process that is killed leaves both in the kernel's hands; a machine that loses
-power may keep a record and lose the bytes, so a journal counts only in the boot it was written in.
+power may keep a record and lose the bytes, so a journal counts only in the boot it was written in. Each record has its
+checksum: one that a full disk has torn ends the journal, for what was appended behind it cannot be told from chance.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_RECORD = struct.Struct("<IQQ")  # number of the file, first byte, byte after the last
+_SPAN = struct.Struct("<IQQ")  # number of the file, first byte, byte after the last
+_SUM = struct.Struct("<I")
+_LENGTH = _SPAN.size + _SUM.size
 Span = tuple[int, int]
 
 
 def record(file: int, start: int, stop: int) -> bytes:
-    return _RECORD.pack(file, start, stop)
+    told = _SPAN.pack(file, start, stop)
+    return told + _SUM.pack(zlib.crc32(told))
+
+
+def sound(data: bytes) -> bytes:
+    """The records before the first one that is none."""
+    for at in range(0, len(data), _LENGTH):
+        told, summed = data[at : at + _SPAN.size], data[at + _SPAN.size : at + _LENGTH]
+        if summed != _SUM.pack(zlib.crc32(told)):
+            return data[:at]
+    return data
 
 
 def spans(data: bytes) -> dict[int, list[Span]]:
-    """File → its written spans, sorted, none touching another. A torn record at the end is none."""
-    whole = len(data) - len(data) % _RECORD.size
+    """File → its written spans, sorted, none touching another, of records that are ``sound``."""
     found: dict[int, list[Span]] = {}
-    for file, start, stop in _RECORD.iter_unpack(data[:whole]):
-        if start <= stop:
-            found.setdefault(file, []).append((start, stop))
+    for at in range(0, len(data), _LENGTH):
+        file, start, stop = _SPAN.unpack_from(data, at)
+        found.setdefault(file, []).append((start, stop))
     return {file: list(_joined(sorted(own))) for file, own in found.items()}
 
 

@@ -6,13 +6,13 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from storage.errors import NoSpace
-from storage.journal import Journal, Span, boot, spans
+from storage.journal import Journal, Span, boot, sound, spans
 from storage.listing import Item, Listing
 from storage.source import CHUNK
 
@@ -80,7 +80,8 @@ class Work:
 def begin(folder: Path, uri: str, listing: Listing, *, durable: bool) -> Work:
     """Takes up what an earlier pull of the same listing left in the folder, in this boot; else starts clean.
 
-    Raises NoSpace before a byte is asked for.
+    So it does where the journal speaks of files that are not there: a pull was killed when it had put them into their
+    place. Raises NoSpace before a byte is asked for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [[item.name, item.key, item.size, item.version, item.digest, item.ranged] for item in listing.items]
@@ -90,8 +91,12 @@ def begin(folder: Path, uri: str, listing: Listing, *, durable: bool) -> Work:
     begun = bool(plan["boot"]) and listing.versioned and _read(folder / "plan.json") == plan
     if begun:
         with suppress(FileNotFoundError):
-            written = spans(journal.read_bytes())
-    else:
+            records = sound(journal.read_bytes())
+            os.truncate(journal, len(records))
+            written = spans(records)
+        begun = _there(folder / "files", listing.items, written)
+    if not begun:
+        written = {}
         wipe(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "plan.json").write_text(json.dumps(plan))
@@ -126,6 +131,14 @@ def _take_room(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
+def _there(files: Path, items: Sequence[Item], written: Mapping[int, Sequence[Span]]) -> bool:
+    """Whether the files are as long as the journal says at least."""
+    try:
+        return all((files / items[file].name).stat().st_size >= own[-1][1] for file, own in written.items())
+    except (OSError, IndexError):
+        return False
+
+
 def _unbegun(folder: Path, items: Sequence[Item]) -> Iterator[Item]:
     # What has a descriptor's room taken counts as used already, so only files that were never begun need more.
     return (item for item in items if not (folder / "files" / item.name).exists())
@@ -142,5 +155,5 @@ def _check_room(folder: Path, items: Iterable[Item]) -> None:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from storage.errors import NoSpace
+from storage.journal import record
 from storage.listing import Item, Listing
 from storage.source import CHUNK
 from storage.work import begin
@@ -82,6 +83,32 @@ def test_nor_is_what_an_earlier_boot_or_half_a_plan_left(folder, harm):
         case "gone":
             plan.unlink()
     assert wrote(folder, listing(ONE)) == {}
+
+
+@pytest.mark.parametrize("harm", ["taken", "short", "beyond", "another"])
+def test_a_journal_of_files_that_are_not_there_is_not_believed(folder, harm):
+    wrote(folder, listing(ONE, TWO), b"0123456789")
+    match harm:
+        case "taken":  # a pull that was killed between its last rename and its end
+            (folder / "files").rename(folder.parent / "models")
+        case "short":
+            os.truncate(folder / "files/a", 9)
+        case "beyond":
+            with (folder / "journal").open("ab") as journal:
+                journal.write(record(0, 0, 11))
+        case "another":
+            with (folder / "journal").open("ab") as journal:
+                journal.write(record(7, 0, 1))
+    assert wrote(folder, listing(ONE, TWO)) == {}
+    assert begin(folder, "u", listing(ONE, TWO), durable=False).written == {0: [(0, 5)]}
+
+
+def test_a_record_that_a_full_disk_has_torn_shifts_none_of_those_after_it(folder):
+    wrote(folder, listing(ONE, TWO))
+    with (folder / "journal").open("ab") as journal:
+        journal.write(record(0, 5, 10)[:7])
+    assert wrote(folder, listing(ONE, TWO), b"567", 5) == {0: [(0, 5)]}
+    assert wrote(folder, listing(ONE, TWO)) == {0: [(0, 8)]}
 
 
 def test_a_file_has_its_room_from_the_first_and_its_size_in_the_end(folder):
