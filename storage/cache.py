@@ -73,7 +73,8 @@ class Cache:
         if entry is None or not _intact(entry):
             self._release(identity)
             return None
-        os.utime(manifest)
+        with suppress(OSError):  # a cache that may only be read serves too
+            os.utime(manifest)
         return entry
 
     def latest(self, key: str) -> tuple[str, float] | None:
@@ -86,7 +87,10 @@ class Cache:
         _write(self.root / "refs" / f"{key}.json", {"id": identity, "listed": time.time(), "uri": uri})
 
     def publish(self, files: Path, identity: str, uri: str, *, single: bool) -> Entry:
-        """Takes a folder over, under its own name at once. The caller holds the request's lock."""
+        """Takes a folder over, under its own name at once. The caller holds the request's lock.
+
+        The manifest comes first, so that no model is ever without one, and is in use from then on, so that none goes.
+        """
         self._release(identity)
         if not self._remove(identity):
             identity = fresh(identity)  # a damaged one that somebody still uses
@@ -100,12 +104,15 @@ class Cache:
         }
         for path in _files(files):
             path.chmod(path.stat().st_mode & 0o555 | 0o444)  # a hard link of it elsewhere is the same file
+        _write(self._manifest(identity), told)
+        held = hold(self._manifest(identity))
         files.rename(target)
         _sync(target.parent)
-        _write(self._manifest(identity), told)
         with suppress(FileExistsError), (self.root / "CACHEDIR.TAG").open("x") as tag:
             tag.write(_TAG)
         entry = self.find(identity)
+        if held is not None:
+            os.close(held)
         if entry is None:
             raise FileNotFoundError(f"{target} was removed while it was put into the cache")
         return entry
@@ -155,9 +162,9 @@ class Cache:
             with freed(manifest) as mine:
                 if not mine:
                     return False
+                _moved(folder, trash)
                 manifest.unlink()
-        with suppress(FileNotFoundError):
-            folder.rename(trash)
+        _moved(folder, trash)
         wipe(trash)
         return True
 
@@ -201,6 +208,11 @@ def _touched_since(folder: Path, limit: float) -> bool:
     return True
 
 
+def _moved(folder: Path, trash: Path) -> None:
+    with suppress(FileNotFoundError):
+        folder.rename(trash)
+
+
 def fresh(identity: str) -> str:
     """An identity of its own, for contents that nothing tells from others of that size."""
     return f"{identity}-{time.time_ns():x}"
@@ -220,7 +232,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         told = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

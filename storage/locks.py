@@ -47,10 +47,10 @@ def hold(path: Path) -> int | None:
 
 @contextmanager
 def freed(path: Path) -> Iterator[bool]:
-    """True where nobody holds the file; as long as that lasts nobody can."""
+    """True where nobody holds the file; as long as that lasts nobody can. One that may not be opened is another's."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
         yield False
         return
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,47 @@ def test_a_model_without_its_manifest_is_what_a_killed_process_left(cache):
     (cache.root / "models/a/half").touch()
     assert cache.find("a") is None
     assert [path.name for path in made(cache, "a", x=b"1").folder.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("step", ["publish", "forget"])
+def test_what_is_killed_between_two_steps_leaves_no_model_that_nobody_counts(tmp_path, step):
+    """At the rename of the folder the manifest is there on either side: by it ``evict`` finds what to remove."""
+    program = f"""
+import os, pathlib, sys
+from storage.cache import Cache
+cache = Cache(pathlib.Path({str(tmp_path / "cache")!r}), limit=0)
+files = cache.work("new")
+def kill(event, arguments):
+    if event == "os.rename" and arguments[0] == os.fspath(places[{step!r}]) and places[{step!r}].exists():
+        assert (cache.root / "manifests/a.json").exists()
+        os._exit(9)
+places = {{"publish": files, "forget": cache.root / "models/a"}}
+files.mkdir(parents=True)
+(files / "x").write_bytes(b"1")
+sys.addaudithook(kill)
+cache.publish(files, "a", "u://a", single=False)
+cache.forget("a")
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    cache = Cache(tmp_path / "cache", limit=0)
+    cache.evict()
+    assert [path.name for kind in ("models", "manifests") for path in (cache.root / kind).glob("*")] == []
+    assert (made(cache, "a", x=b"2").folder / "x").read_bytes() == b"2"
+    cache.close()
+
+
+def test_what_may_only_be_read_serves_too(cache):
+    made(cache, "a", x=b"1")
+    program = f"""
+import pathlib, sys
+from storage.cache import Cache
+def refuse(event, arguments):
+    if event == "os.utime":
+        raise PermissionError("not the owner")
+sys.addaudithook(refuse)
+assert Cache(pathlib.Path({str(cache.root)!r})).find("a").size == 1
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_request_remembers_what_it_was_answered(cache):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import threading
@@ -223,6 +224,15 @@ async def test_three_at_once_download_once_also_to_folders_through_the_cache(sto
     assert len({path.stat().st_ino for path in files}) == 1, "hard links"
     assert files[0].read_bytes() == BIG
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "one", "two"]
+
+
+async def test_a_clock_that_was_ahead_hides_no_new_version(storage, origin, tmp_path):
+    origin.files = {"/b/m/a.bin": b"one"}
+    await storage.fetch("s3://b/m", tmp_path)
+    (ref,) = (tmp_path / "cache/refs").iterdir()
+    ref.write_text(json.dumps({**json.loads(ref.read_text()), "listed": 4e9}))
+    origin.files = {"/b/m/a.bin": b"two"}
+    assert (await storage.fetch("s3://b/m", tmp_path) / "a.bin").read_bytes() == b"two"
 
 
 async def test_a_folder_is_filled_straight_where_no_cache_was_named(storage, origin, tmp_path):
