@@ -18,9 +18,12 @@ _TICK = 0.03
 @contextmanager
 def locked(path: Path, cancel: Event) -> Iterator[None]:
     """Nobody else holds this lock meanwhile. Raises Cancelled when the flag is set while it waits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the folder was removed in between, with the lock that others had in it
         try:
             while not _taken(descriptor, fcntl.LOCK_EX):
                 if cancel.wait(_TICK):

@@ -20,40 +20,63 @@ HIDDEN = ".pipeline-serve-"
 
 
 def workplace(folder: Path, key: str) -> Path:
-    """A hidden folder on the disk of ``folder``: beside it, where a rename can put it into place, else in it."""
+    """A hidden folder on the disk of ``folder``: beside it, where a rename can put it into place, else in it.
+
+    Raises StorageError where ``folder`` is a file, or can neither be made nor written.
+    """
     own = hashlib.sha256(f"{key}/{folder.name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     parent = folder.parent
-    parent.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        _make(parent if not folder.exists() else folder, folder)
     mounted = folder.exists() and folder.stat().st_dev != parent.stat().st_dev
     if not mounted and os.access(parent, os.W_OK | os.X_OK):
         return parent / f"{HIDDEN}{own}"
-    folder.mkdir(exist_ok=True)
+    _make(folder, folder)
     return folder / f"{HIDDEN}{own}"
+
+
+def _make(own: Path, folder: Path) -> None:
+    """``own`` on the way to ``folder``, which the error names."""
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise StorageError(f"{own} is a file; a model goes into a folder") from None
+    except OSError as error:
+        raise StorageError(f"the folder {folder} cannot be made: {error.strerror}") from None
 
 
 def deliver(tree: Path, folder: Path) -> None:
     """Moves what is in ``tree`` into ``folder``, on the same disk: in one step where that is new or empty.
 
     Where it has files already, they stay, and those of the same name are replaced, each in one step. Raises
-    StorageError where a file is in the way of a folder or the other way round.
+    StorageError, with nothing moved, where a file or a link is in the way of a folder, or a folder of a file.
     """
     try:
         tree.rename(folder)
     except OSError:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder, folder)
+        _refuse_clashes(tree, folder)
         _merge(tree, folder)
+
+
+def _refuse_clashes(tree: Path, folder: Path) -> None:
+    for own in sorted(tree.iterdir()):
+        target = folder / own.name
+        # Through a link its owner's files would be written, as those that ``link_entries`` names.
+        solid = target.is_dir() and not target.is_symlink()
+        if own.is_dir() and solid:
+            _refuse_clashes(own, target)
+        elif solid or (own.is_dir() and os.path.lexists(target)):
+            raise StorageError(f"{target} is in the way: the model has a {_kind(own)} of that name")
 
 
 def _merge(tree: Path, folder: Path) -> None:
     for own in sorted(tree.iterdir()):
         target = folder / own.name
-        try:
-            if own.is_dir() and target.is_dir():
-                _merge(own, target)
-            else:
-                own.replace(target)
-        except (IsADirectoryError, NotADirectoryError, FileExistsError):
-            raise StorageError(f"{target} is in the way: the model has a {_kind(own)} of that name") from None
+        if own.is_dir() and target.is_dir():
+            _merge(own, target)
+        else:
+            own.replace(target)
 
 
 def _kind(path: Path) -> str:
@@ -90,8 +113,11 @@ def _link_or_copy(path: Path, target: Path) -> None:
 
 
 def link_entries(entries: Iterable[Path], folder: Path) -> None:
-    """Local files into a folder as KServe does: a symbolic link per entry, what is there already stays."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Local files into a folder as KServe does: a symbolic link per entry, what is there already stays.
+
+    Raises StorageError where the folder is a file, or cannot be made.
+    """
+    _make(folder, folder)
     for own in entries:
         with suppress(FileExistsError):
             (folder / own.name).symlink_to(own.absolute())

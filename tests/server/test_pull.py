@@ -104,6 +104,18 @@ def test_three_processes_download_once(start, origin, tmp_path):
     assert (tmp_path / "one/a.bin").stat().st_ino == (tmp_path / "two/a.bin").stat().st_ino
 
 
+def test_three_processes_fill_one_folder_in_turn(start, origin, tmp_path):
+    origin.files = {"/b/m/a.bin": BIG}
+    slow = threading.Event()
+    origin.decide = lambda seen: Fault(wait=slow)
+    processes = [start("s3://b/m", "one") for _ in range(3)]
+    slowly(lambda: list(tmp_path.glob(".pipeline-serve-*/lock")))
+    slow.set()
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert (tmp_path / "one/a.bin").read_bytes() == BIG
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("where", [["--cache-dir", "c"], ["dest"]])
 def test_a_signal_ends_it_and_says_what_is_kept_and_the_next_pull_goes_on(start, origin, tmp_path, number, code, where):

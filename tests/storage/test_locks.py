@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -55,6 +56,27 @@ def test_a_lock_whose_file_was_removed_is_not_the_lock(tmp_path):
     thread.join()
     assert took.is_set()
     assert (tmp_path / "lock").exists(), "the second holds one that others see"
+
+
+def test_a_lock_whose_folder_was_removed_is_made_anew_by_those_who_waited(tmp_path):
+    waiting = [threading.Event(), threading.Event()]
+    took = []
+
+    def another(number):
+        waiting[number].set()
+        with locked(tmp_path / "place/lock", threading.Event()):
+            took.append(number)
+            shutil.rmtree(tmp_path / "place")
+
+    threads = [threading.Thread(target=another, args=(number,)) for number in range(2)]
+    with locked(tmp_path / "place/lock", threading.Event()):
+        for thread, begun in zip(threads, waiting, strict=True):
+            thread.start()
+            begun.wait()
+        shutil.rmtree(tmp_path / "place")
+    for thread in threads:
+        thread.join()
+    assert sorted(took) == [0, 1]
 
 
 def test_a_process_that_is_killed_holds_nothing(tmp_path):

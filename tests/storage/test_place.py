@@ -52,8 +52,36 @@ def test_a_file_in_the_way_of_a_folder_or_the_other_way_round_is_named(tree, tmp
         (tmp_path / "dest/sub").write_text("old")
     else:
         (tmp_path / "dest/a/x").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(StorageError, match=f"{name} is in the way: the model has a {kind} of that name"):
         deliver(tree, tmp_path / "dest")
+    assert sorted(tmp_path.rglob("*")) == before, "nothing of the model is there, and nothing is gone"
+
+
+def test_nothing_is_written_through_a_link_that_is_in_the_way(tree, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "dest").mkdir()
+    (tmp_path / "dest/sub").symlink_to(tmp_path / "mine")
+    with pytest.raises(StorageError, match="sub is in the way: the model has a folder of that name"):
+        deliver(tree, tmp_path / "dest")
+    assert not list((tmp_path / "mine").iterdir())
+    (tmp_path / "dest/sub").unlink()
+    (tmp_path / "mine/a").write_text("mine")
+    (tmp_path / "dest/a").symlink_to(tmp_path / "mine/a")
+    deliver(tree, tmp_path / "dest")
+    assert (tmp_path / "mine/a").read_text() == "mine"
+    assert content(tmp_path / "dest") == {"a": "new", "sub/b": "new"}
+
+
+def test_a_file_where_the_folder_should_be_is_named_before_anything_else(tree, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(StorageError, match=rf"{tmp_path}/file( is a file; a model goes into a folder|/below)"):
+            workplace(folder, "key")
+        with pytest.raises(StorageError, match=r"is a file|cannot be made"):
+            link_entries([tree / "a"], folder)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "tree"}
 
 
 def test_the_working_folder_is_hidden_beside_and_one_per_folder(tmp_path):
