@@ -25,14 +25,14 @@ _ROOT = "/webhdfs/v1"
 
 @dataclass(frozen=True, slots=True)
 class Hdfs:
-    """``path`` (absolute) at the name node ``node`` (http://HOST:PORT), asked as ``user`` where there is one."""
+    """``path`` (absolute) at the name node ``node`` (http://HOST:PORT). ``asks``: who asks, in each query."""
 
     who: Who
     name: str
     node: str
     path: str
     connection: Connection
-    user: str | None = field(default=None)
+    asks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -95,7 +95,7 @@ class Hdfs:
         return told
 
     def _url(self, path: str, operation: str, **more: str) -> str:
-        asked = {"op": operation, **more, **({"user.name": self.user} if self.user else {})}
+        asked = {"op": operation, **more, **self.asks}
         return f"{self.node}{_ROOT}{quote(path)}?{urlencode(asked)}"
 
 

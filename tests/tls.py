@@ -26,6 +26,20 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     return folder / "cert.pem", folder / "key.pem"
 
 
+def signed(folder: Path) -> tuple[Path, tuple[Path, Path]]:
+    """(an authority's certificate, (certificate, key) of 127.0.0.1 that it has signed). Skips without openssl.
+
+    rustls takes no certificate of an authority for that of a server, as ``self_signed`` makes them.
+    """
+    authority, key = self_signed(folder)
+    (folder / "leaf.ext").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+    ask = "openssl req -new -newkey rsa:2048 -nodes -subj /CN=leaf -keyout leaf.key -out leaf.csr"
+    sign = f"openssl x509 -req -in leaf.csr -CA {authority} -CAkey {key} -CAcreateserial -days 2 -out leaf.pem"
+    for command in (ask, f"{sign} -extfile leaf.ext"):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return authority, (folder / "leaf.pem", folder / "leaf.key")
+
+
 def over_tls(
     certificate: tuple[Path | str, Path | str],
     behave: Callable[[bool], Behave],

@@ -18,6 +18,8 @@ KEYS = ("http", "https")
 # What presigned URLs carry beside what they lead to: of AWS and GCS (V4, V2), and of a SAS token of Azure.
 _SIGNED = re.compile(r"(?i)x-(amz|goog)-.*|signature|expires|awsaccesskeyid|googleaccessid")
 _SAS = re.compile(r"sig|s[eiprstv]|spr|sip|srt|sdd|sks|skv|skt|ske|skoid|sktid|saoid|suoid|scid")
+# KServe reads folders of them, by an API of their own.
+_SHARE = re.compile(r"[a-z0-9-]+\.(file\.core\.windows\.net|z[0-9]{1,2}\.file\.storage\.azure\.net)")
 
 
 def refusal(uri: str) -> str | None:
@@ -25,6 +27,11 @@ def refusal(uri: str) -> str | None:
         return f'"{shown(uri)}" has no host; write {scheme_of(uri)}://HOST/PATH/FILE'
     if urlsplit(uri).path.endswith(".git"):
         return f'"{shown(uri)}" is a git repository, which is not fetched; name a file, or an archive of it'
+    if _SHARE.fullmatch(host_of(uri)) and "sig=" not in urlsplit(uri).query:
+        return (
+            f'"{shown(uri)}" is in an Azure file share, of which one file is read, by a SAS token in its URL; '
+            "put the model into a container of blobs"
+        )
     name = file_name(uri)
     if not name:
         return f'"{shown(uri)}" names no file; a web server cannot list a folder'
@@ -46,7 +53,18 @@ def open_source(uri: str, settings: Settings) -> Remote:
     parts = urlsplit(uri)
     url = urlunsplit((parts.scheme.lower(), parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
     how = connection(settings, plain=parts.scheme.lower() == "http", headers=headers)
-    return WebFile(who, lasting(url), url, file_name(uri), how)
+    return WebFile(who, lasting(url), url, file_called(uri), how)
+
+
+def file_called(uri: str) -> str:
+    """The name that its file gets: the path's, but where that tells no kind and the query ends in an archive's, that.
+
+    So does KServe: ``/download?file=m.tar.gz`` is unpacked.
+    """
+    from storage.archive import is_archive  # noqa: PLC0415
+
+    name, last = file_name(uri), unquote(urlsplit(uri).query).rpartition("=")[2].rpartition("/")[2]
+    return last if "." not in name and is_archive(last) else name
 
 
 def sign_in(uri: str) -> Mapping[str, str]:

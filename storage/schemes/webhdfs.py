@@ -21,7 +21,7 @@ _SECRETS = "/var/secrets/kserve-hdfscreds"  # where KServe mounts them
 _KERBEROS = ("KERBEROS_PRINCIPAL", "KERBEROS_KEYTAB")
 _CERTIFICATES = ("TLS_CA", "TLS_CERT", "TLS_KEY")
 _PORTS = {"http": 9870, "https": 9871}
-_SET = "set USER_PROXY to a user that may read it"
+_SET = "set HADOOP_USER_NAME to a user that may read it, or USER_PROXY to one that you may act for"
 
 
 def refusal(uri: str) -> str | None:
@@ -45,13 +45,18 @@ def open_source(uri: str, settings: Settings) -> Remote:
         )
     node = name_node(uri, settings)
     address = uri.partition("://")[2]
-    user = urlsplit(uri).username or secret(settings, "USER_PROXY")
+    user = urlsplit(uri).username or settings.get("HADOOP_USER_NAME")
+    other = secret(settings, "USER_PROXY")
     headers = headers_in("HEADERS", secret(settings, "HEADERS"))
     tried = f"the user {user}" if user else "nobody in particular: no user is set"
+    tried = f"{tried}, for the user {other} (USER_PROXY)" if other else tried
+    asks = {**({"user.name": user} if user else {}), **({"doas": other} if other else {})}
     who = Who("HDFS", shown(uri), tried, _SET, tuple(headers.values()))
     how = _secured(connection(settings, plain=node.startswith("http:"), headers=headers), settings)
-    path = "/" + address.partition("/")[2].strip("/")
-    return Hdfs(who, f"{node}{path}", node, path, how, user)
+    inside = address.partition("/")[2].strip("/")
+    root = (secret(settings, "HDFS_ROOTPATH") or "").strip("/")
+    path = f"/{root}/{inside}" if root else f"/{inside}"
+    return Hdfs(who, f"{node}{path}", node, path, how, asks)
 
 
 def name_node(uri: str, settings: Settings) -> str:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -180,16 +182,21 @@ def listing(files: dict[str, bytes], prefix: str) -> bytes:
 
 
 @contextmanager
-def serving() -> Iterator[Origin]:
-    """An origin on a free port of this machine."""
+def serving(certificate: tuple[Path, Path] | None = None) -> Iterator[Origin]:
+    """An origin on a free port of this machine, behind TLS where it has a certificate and its key."""
     origin = Origin()
     handler = type("Handler", (_Handler,), {"origin": origin})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*certificate)
+        # Each thread shakes hands for itself, so that one client that will not does not stop the others.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    origin.url = f"http://127.0.0.1:{server.server_port}"
+    origin.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     try:
         yield origin
     finally:

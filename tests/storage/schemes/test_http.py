@@ -6,7 +6,7 @@ import pytest
 
 from storage.errors import StorageError
 from storage.options import Settings
-from storage.schemes.http import headers_for, lasting, refusal, sign_in
+from storage.schemes.http import file_called, headers_for, lasting, refusal, sign_in
 
 
 @pytest.mark.parametrize(
@@ -21,10 +21,31 @@ from storage.schemes.http import headers_for, lasting, refusal, sign_in
             "https://h/repo.git",
             '"https://h/repo.git" is a git repository, which is not fetched; name a file, or an archive of it',
         ),
+        (
+            "https://acc.file.core.windows.net/share/m?x=y",
+            (
+                '"https://acc.file.core.windows.net/share/m" is in an Azure file share, of which one file is read, by '
+                "a SAS token in its URL; put the model into a container of blobs"
+            ),
+        ),
+        ("https://acc.z1.file.storage.azure.net/share/m.bin?sv=1&sig=x", None),
     ],
 )
 def test_what_can_be_told_without_looking_is_told(uri, says):
     assert refusal(uri) == says
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("https://h/a/m%20x.bin?v=1", "m x.bin"),
+        ("https://h/download?id=1&file=models%2Fm.tar.gz", "m.tar.gz"),
+        ("https://h/m.bin?file=m.zip", "m.bin"),
+        ("https://h/m?X-Amz-Signature=zip", "m"),
+    ],
+)
+def test_the_query_names_an_archive_where_the_path_names_no_kind(uri, name):
+    assert file_called(uri) == name
 
 
 def test_a_user_and_password_become_a_header():

@@ -78,16 +78,25 @@ async def test_a_file_of_a_name_node_that_a_variable_names(nodes, storage, tmp_p
     storage.environment |= {"HDFS_NAMENODE": nodes.url, "USER_PROXY": "me", "HEADERS": '{"X-Gateway": "hush-hush"}'}
     path = await storage.fetch("hdfs:///models/other", tmp_path)
     assert (path.name, path.read_bytes()) == ("other", b"y")
-    assert all("user.name=me" in seen.query for seen in nodes.seen)
+    assert all("doas=me" in seen.query and "user.name" not in seen.query for seen in nodes.seen)
     assert all(seen.headers["x-gateway"] == "hush-hush" for seen in nodes.seen)
     assert "hush-hush" not in repr(storage._open("hdfs:///models/other", tmp_path))
+
+
+async def test_a_user_may_be_named_by_the_uri_or_a_variable_and_a_root_stands_before_the_path(nodes, storage, tmp_path):
+    storage.environment |= {"HADOOP_USER_NAME": "other", "HDFS_ROOTPATH": "/models/"}
+    assert (await storage.fetch(f"webhdfs://me@{nodes.host}/other", tmp_path)).read_bytes() == b"y"
+    assert all("user.name=me" in seen.query and "doas" not in seen.query for seen in nodes.seen)
+    nodes.seen.clear()
+    assert content(await storage.fetch(f"webhdfs://{nodes.host}/m/sub", tmp_path)) == {"ä b.txt": b"x"}
+    assert all("user.name=other" in seen.query for seen in nodes.seen)
 
 
 async def test_what_is_not_there_and_what_may_not_be_read(nodes, storage, tmp_path):
     with pytest.raises(NotThere, match=r"HDFS resource webhdfs://.*/nope is not there"):
         await storage.fetch(f"webhdfs://{nodes.host}/nope", tmp_path)
     nodes.decide = lambda seen: Fault(403)
-    with pytest.raises(Denied, match=r"refused to the user me: .*; set USER_PROXY"):
+    with pytest.raises(Denied, match=r"refused to the user me: .*; set HADOOP_USER_NAME"):
         await storage.fetch(f"webhdfs://me@{nodes.host}/models/m", tmp_path)
 
 
