@@ -48,6 +48,7 @@ from pipeline.tensors.message import (
 from pipeline.tensors.signature import Expectation
 from pipeline.wire.cloudevents import Event, Sender, opened
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
+from pipeline.wire.numbers import ReadPieces, with_orjson
 from pipeline.wire.statuses import STATUS, error_reply
 from server.access import Answered
 from server.deadline import header_timeout
@@ -75,7 +76,7 @@ _THREADS = 40
 
 
 class Service:
-    """What every request of a server shares. ``max_body``: bytes, decoded or not."""
+    """What every request of a server shares. ``max_body``: bytes, decoded or not; ``numbers``: see ``Call``."""
 
     def __init__(  # noqa: PLR0913  # what a server was told
         self,
@@ -87,12 +88,14 @@ class Service:
         max_body: int = 64 << 20,
         pages: FindPage = lambda _: None,
         enclose: Enclose | None = None,
+        numbers: ReadPieces = with_orjson,
     ) -> None:
         self.repository = repository
         self.routes = Routes()
         self.max_body = max_body
         self.find_page = pages
         self.enclose = enclose or enclose_by(Sender())
+        self.numbers = numbers
         self.ready = ready
         self.name = name
         self.version = version
@@ -141,7 +144,7 @@ async def handle(  # a call is all of this
     if headers.get(REQUEST_ID_HEADER) != known_as:
         # A step that passes the request on passes on the id that stands in our log.
         headers = {**headers, REQUEST_ID_HEADER: known_as}
-    call = Call(method, path, headers, b"", known_as)
+    call = Call(method, path, headers, b"", known_as, numbers=service.numbers)
     lines = begin(call.id)
     sending = Sending(wire, {REQUEST_ID_HEADER: known_as}, service.max_body)
     try:

@@ -14,6 +14,7 @@ from pipeline.blueprint import Blueprint, from_given
 from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository, Source
+from pipeline.wire.numbers import quickest
 from server.config import Config, environment, sender_of
 from server.controls import Controls
 from server.docs import pages
@@ -102,6 +103,7 @@ def serve(
         version=version,
         max_body=config.max_body,
         enclose=enclose_by(sender_of(environment())),
+        numbers=quickest(),
         pages=pages(repository, {"/metrics": metrics.page}, title=NAME, version=version, ui=config.ui),
     )
     if config.access_log:

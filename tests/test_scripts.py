@@ -126,7 +126,7 @@ def test_the_first_start_makes_the_environment_and_the_second_touches_nothing(ch
     asked = checkout.logged()
     assert asked[0] == "venv"
     assert all("-c constraints.txt" in line for line in asked[1:])
-    assert asked[-1].endswith("--editable .[sklearn,examples]")
+    assert asked[-1].endswith("--editable .[sklearn,examples,fast]")
 
     second = checkout.run("scripts/serve", "graph.yaml")
     assert second.served() == "[graph.yaml]"
@@ -164,7 +164,7 @@ def test_a_change_of_the_recipe_installs_again_into_the_same_environment(install
     installed.run("scripts/serve").served()
     asked = installed.logged()
     assert "venv" not in asked
-    assert asked[-1].endswith("--editable .[sklearn,examples]")
+    assert asked[-1].endswith("--editable .[sklearn,examples,fast]")
 
 
 def test_an_update_needs_no_python_but_that_of_the_environment(installed: Checkout) -> None:
@@ -177,7 +177,7 @@ def test_an_update_needs_no_python_but_that_of_the_environment(installed: Checko
 
 def test_extras_only_grow(installed: Checkout) -> None:
     assert installed.run("scripts/test").code == 0
-    assert installed.logged()[1].endswith("--editable .[sklearn,examples,onnx,lightgbm,test]")
+    assert installed.logged()[1].endswith("--editable .[sklearn,examples,fast,onnx,lightgbm,test]")
     installed.run("scripts/serve").served()
     assert installed.logged() == []
 

@@ -20,6 +20,8 @@ from pipeline.tensors.tensor import Tensor, byte_strings, locked
 # numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
 MAX_RANK = 64
 _RAGGED = "[ragged]"
+# From here on FP64 has not every integer.
+_LARGEST_EXACT = 2.0**53
 
 
 def flatten(data: Any) -> tuple[list[Any], tuple[int, ...]]:
@@ -172,11 +174,33 @@ def _floats(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:
         raise
 
 
-def _rounded(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:
+def cast(numbers: np.ndarray[Any, Any], datatype: Datatype) -> np.ndarray[Any, Any] | None:
+    """What ``array_of`` makes of these as Python's numbers; None where it refuses them, and where that is not sure.
+
+    ``numbers``: finite FP64, integers among which may have been rounded to it; or INT64, or UINT64.
+    """
+    if datatype.is_float:
+        try:
+            # Integers become floats as Python's do, before they are rounded once more.
+            return _rounded(numbers.astype(np.float64, copy=False), datatype)
+        except FloatingPointError:
+            return None
+    if not datatype.is_integer:
+        return None
+    if numbers.dtype.kind == "f":
+        if not (np.abs(numbers) < _LARGEST_EXACT).all() or (np.trunc(numbers) != numbers).any():
+            return None
+        numbers = numbers.astype(np.int64)
+    bounds = np.iinfo(datatype.dtype)
+    fits = bounds.min <= int(numbers.min()) and int(numbers.max()) <= bounds.max
+    return numbers.astype(datatype.dtype, copy=False) if fits else None
+
+
+def _rounded(elements: list[Any] | np.ndarray[Any, Any], datatype: Datatype) -> np.ndarray[Any, Any]:
     with np.errstate(over="raise"):
         if datatype is not Datatype.BF16:
-            return np.array(elements, dtype=datatype.dtype)
-        single = np.array(elements, dtype=np.float32)
+            return np.asarray(elements, dtype=datatype.dtype)
+        single = np.asarray(elements, dtype=np.float32)
         halved = bfloat16.from_float32(single)
         if np.any(np.isinf(bfloat16.to_float32(halved)) & np.isfinite(single)):
             raise FloatingPointError

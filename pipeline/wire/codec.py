@@ -11,6 +11,7 @@ import msgspec
 from pipeline.plugins import plugins
 from pipeline.tensors.message import Command, Result, Verb
 from pipeline.tensors.signature import Expectation
+from pipeline.wire.numbers import ReadPieces, with_orjson
 
 DEFAULT_PROTOCOL = "v2"
 """What a client of ours speaks where nobody says otherwise."""
@@ -40,7 +41,8 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     """One request as a transport brings it. ``path`` is percent-decoded; header names are in lower case.
 
     ``id``: the caller's ``x-request-id``, or one made for the call; a request whose body names none has this one.
-    ``json``: whether the body is JSON, where that is known; else its type says so.
+    ``json``: whether the body is JSON, where that is known; else its type says so. ``numbers``: what reads those of a
+    large one.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     body: bytes | memoryview = b""
     id: str = ""
     json: bool | None = None
+    numbers: ReadPieces = with_orjson
 
 
 class Reply(msgspec.Struct, frozen=True, eq=False):

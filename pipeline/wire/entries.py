@@ -7,7 +7,7 @@ entries are not known here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import InvalidInput
@@ -18,6 +18,7 @@ from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.tensor import Said, Value
 from pipeline.wire.binary import Tail
 from pipeline.wire.json_tensors import flat_data, tensor_from
+from pipeline.wire.large_json import Place
 
 _REGION = "shared_memory_region"
 # What Triton's clients can ask of an output and nothing here does: refused, since the answer would be another one.
@@ -50,6 +51,13 @@ def tensors_in(body: Mapping[str, Any], key: str, model: str, tail: Tail) -> dic
         found[name] = _tensor(entry, name, role, model, tail)
     tail.require_end()
     return found
+
+
+def places(body: Any) -> Iterator[Place]:
+    """Where a request may have ``Numbers`` instead of lists of numbers."""
+    entries = body.get("inputs") if isinstance(body, dict) else None
+    if isinstance(entries, list):
+        yield from ((entry, "data") for entry in entries if isinstance(entry, dict))
 
 
 def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str, tail: Tail) -> Value:

@@ -12,17 +12,18 @@ import orjson
 
 from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.tensors.datatype import Datatype
-from pipeline.tensors.nested import array_of, flatten
+from pipeline.tensors.nested import array_of, cast, flatten
 from pipeline.tensors.shown import dims, quoted, shown
-from pipeline.tensors.tensor import Json, Said, Tensor
+from pipeline.tensors.tensor import Json, Said, Tensor, locked
 from pipeline.wire.depth import deeper_than
+from pipeline.wire.numbers import Numbers
 
 _LARGEST_INT = 2**64 - 1
 # orjson reads 1,024 levels and writes 254: what is read can be written, with room for what a step puts around it.
 _MAX_DEPTH = 200
 _SMALLEST_INT = -(2**63)
 # A list takes three bytes of JSON and some hundred in memory, and a few bytes of gzip can be millions of lists.
-_MOST_LISTS = 2**21
+MOST_LISTS = 2**21
 # UTF-8's byte order mark, with which some editors and shells on Windows begin a file.
 _MARK = b"\xef\xbb\xbf"
 
@@ -33,9 +34,9 @@ def parse(body: bytes | memoryview) -> Any:
     Integers past 64 bits are floats. Raises InvalidInput with the position, never with the body.
     """
     text = bytes(body)
-    if len(text) > _MOST_LISTS and text.count(b"[") + text.count(b"{") > _MOST_LISTS:
+    if len(text) > MOST_LISTS and text.count(b"[") + text.count(b"{") > MOST_LISTS:
         raise InvalidInput(
-            f"the body has more than {_MOST_LISTS} lists and objects; send its tensors flat, or in binary"
+            f"the body has more than {MOST_LISTS} lists and objects; send its tensors flat, or in binary"
         )
     try:
         value = orjson.loads(text)
@@ -121,8 +122,13 @@ def _plain(value: Any) -> Any:
 def tensor_from(name: str, data: Any, datatype: Datatype, shape: tuple[int, ...]) -> Tensor:
     """The tensor of that datatype and shape; ``data`` is flat in row-major order, or nested exactly as the shape.
 
-    Raises InvalidInput naming the tensor, what was expected and what came.
+    It is a JSON value, or ``Numbers`` that were read from its text. Raises InvalidInput naming the tensor, what was
+    expected and what came.
     """
+    if isinstance(data, Numbers):
+        if data.shape in ((math.prod(shape),), shape) and (array := cast(data.array, datatype)) is not None:
+            return Tensor(datatype, locked(array.reshape(shape)))
+        data = data.listed()
     try:
         elements, nesting = flatten(data)
         count = math.prod(shape)

@@ -6,16 +6,19 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest, "Specifying input tenso
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import InvalidInput
+from pipeline.tensors.datatype import datatype_of
 from pipeline.tensors.given import fitting
 from pipeline.tensors.message import MAX_INPUTS
-from pipeline.tensors.nested import flatten
+from pipeline.tensors.nested import cast, flatten
 from pipeline.tensors.shown import kind, quoted
 from pipeline.tensors.signature import Expectation, TensorSpec
-from pipeline.tensors.tensor import Json, Tensor, Value
+from pipeline.tensors.tensor import Json, Tensor, Value, locked
+from pipeline.wire.large_json import Place
+from pipeline.wire.numbers import Numbers
 
 ROWS = "instances"
 COLUMNS = "inputs"
@@ -30,7 +33,7 @@ def read(body: Any, expectation: Expectation) -> tuple[str | None, Mapping[str, 
     """
     takes_json = expectation.takes_json or expectation.takes_bytes
     form = _form_of(body)
-    if form == ROWS and not isinstance(body[ROWS], list):
+    if form == ROWS and not isinstance(body[ROWS], list | Numbers):
         # Who takes anything looks at it for itself.
         if not expectation.takes_bytes:
             raise InvalidInput('Expected "instances" to be a list')
@@ -48,6 +51,16 @@ def read(body: Any, expectation: Expectation) -> tuple[str | None, Mapping[str, 
         if not takes_json:
             raise
         return form, _as_sent(form, body[form], expectation)
+
+
+def places(body: Any) -> Iterator[Place]:
+    """Where a body may have ``Numbers`` instead of lists of numbers."""
+    if not isinstance(body, dict):
+        return
+    yield from ((body, form) for form in (ROWS, COLUMNS))
+    columns = body.get(COLUMNS)
+    if isinstance(columns, dict) and _is_record(columns):
+        yield from ((columns, name) for name in columns)
 
 
 def _read(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
@@ -75,8 +88,8 @@ def _as_sent(form: str, data: Any, expectation: Expectation) -> dict[str, Value]
     return {expectation.only_input or form: Json(data)}
 
 
-def from_rows(rows: list[Any], expectation: Expectation) -> dict[str, Value]:
-    if rows and all(_is_record(row) for row in rows):
+def from_rows(rows: list[Any] | Numbers, expectation: Expectation) -> dict[str, Value]:
+    if isinstance(rows, list) and rows and all(_is_record(row) for row in rows):
         names = rows[0].keys()
         for position, row in enumerate(rows):
             if row.keys() != names:
@@ -122,6 +135,11 @@ def _is_record(value: Any) -> bool:
 def _tensor(name: str, data: Any, expectation: Expectation, spec: TensorSpec | None = None) -> Tensor:
     """In the datatype that is expected, which the values must fit; where none is, in the one they have by nature."""
     spec = spec or expectation.signature.inputs.get(name)
+    if isinstance(data, Numbers):
+        datatype = spec.datatype if spec else datatype_of(data.array.dtype)
+        if datatype is not None and (array := cast(data.array, datatype)) is not None:
+            return Tensor(datatype, locked(array.reshape(data.shape)))
+        data = data.listed()
     try:
         elements, shape = flatten(data)
         kinds = set(map(type, elements))

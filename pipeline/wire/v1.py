@@ -34,11 +34,12 @@ from pipeline.tensors.tensor import Json, Raw, Said, Tensor, Value
 from pipeline.wire.cloudevents import data_of
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
 from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse, parses
+from pipeline.wire.large_json import parse_with_numbers
 from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
 from pipeline.wire.media import FORM, is_json, media_of
 from pipeline.wire.raw import raw_answer, raw_reply, said_inputs, said_outputs
 from pipeline.wire.reply_headers import TYPE, with_added
-from pipeline.wire.rows_and_columns import B64, COLUMNS, ROWS, from_columns, from_rows, read
+from pipeline.wire.rows_and_columns import B64, COLUMNS, ROWS, from_columns, from_rows, places, read
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
 
 ROUTES: Sequence[Route] = (
@@ -72,7 +73,9 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         body: Any = bytes(call.body)
         inputs: Mapping[str, Value] = {expectation.only_input or ROWS: Raw(body)}
     else:
-        body = data_of(parse(call.body))
+        as_sent = expectation.reads_body or expectation.takes_json or expectation.takes_bytes
+        told = parse(call.body) if as_sent else parse_with_numbers(call.body, call.numbers, places)
+        body = data_of(told)
         form, inputs = read(body, expectation)
     request = InferRequest(
         model=model,

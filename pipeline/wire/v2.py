@@ -34,9 +34,10 @@ from pipeline.tensors.signature import Expectation, Signature, TensorSpec
 from pipeline.tensors.tensor import Json, Said, Tensor, byte_strings
 from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, split
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
-from pipeline.wire.entries import parameters_in, parameters_of, requested_in, tensors_in, wants_binary
+from pipeline.wire.entries import parameters_in, parameters_of, places, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
+from pipeline.wire.large_json import parse_with_numbers
 from pipeline.wire.loss import refuse_infinite, refuse_infinity
 from pipeline.wire.media import media_of
 from pipeline.wire.raw import raw_answer, raw_reply, said_inputs
@@ -70,7 +71,7 @@ _AS_JSON = Options()
 
 def decode(call: Call, route: Route, model: str, version: str, expectation: Expectation) -> tuple[Command, Options]:
     """An inference request; ``timeout`` in the parameters is microseconds, as Triton reads it."""
-    body, tail = _body(call)
+    body, tail = _body(call, expectation)
     parameters = parameters_of(body, "the request")
     binary = wants_binary(parameters, "binary_data_output", "the request", default=False)
     outputs = requested_in(body, binary)
@@ -219,11 +220,11 @@ def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
 # ---- requests
 
 
-def _body(call: Call) -> tuple[dict[str, Any], Tail]:
+def _body(call: Call, expectation: Expectation) -> tuple[dict[str, Any], Tail]:
     """The JSON object of a request and its tail; without the header that tells them apart all of it is JSON."""
     head, tail = split(call.headers, call.body)
     try:
-        body = parse(head)
+        body = parse(head) if expectation.reads_body else parse_with_numbers(head, call.numbers, places)
     except InvalidInput as error:
         if media_of(call.headers) != MEDIA or HEADER in call.headers:
             raise
