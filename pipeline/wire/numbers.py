@@ -62,10 +62,10 @@ class Numbers(msgspec.Struct, frozen=True, eq=False):
 
 
 def read_numbers(body: bytes, start: int, end: int, read: ReadPieces) -> Numbers | None:
-    """The numbers in ``body[start:end]``, which begins with a bracket; None where that is not what it is."""
+    """The numbers in ``body[start:end]``; None where that is no array of them, from its first bracket to its last."""
     opening = _OPENING.match(body, start, end)
     rank = opening[0].count(b"[") if opening else 0
-    if not 0 < rank <= MAX_RANK:
+    if not 0 < rank <= MAX_RANK or not body.endswith(b"]", start, end):
         return None
     # A flat array has one bracket, and as many elements as it says.
     shape = () if rank == 1 and body.find(b"[", start + 1, end) < 0 else rectangle(body, start, end)

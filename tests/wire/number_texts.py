@@ -25,10 +25,16 @@ SPACES = st.sampled_from(("", "", "", " ", "\n  ", "\t"))
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 
 
+# Most datatypes hold the first ones, all floating ones the second.
+KINDS = (st.integers(0, 100).map(str), st.floats(width=16, allow_nan=False, allow_infinity=False).map(repr), NUMBERS)
+
+
 @st.composite
-def arrays(draw, shapes=SHAPES, elements=NUMBERS):
+def arrays(draw, shapes=SHAPES, elements=None):
     """(text, shape): rows that are all alike, written as this and that library write them."""
     shape, space = draw(shapes), draw(SPACES)
+    if elements is None:
+        elements = KINDS[draw(st.integers(0, len(KINDS) - 1))]
     between = st.just(",") if space else st.sampled_from((",", ", "))
     return _written(draw, list(shape), elements, space, draw(between)), shape
 

@@ -48,6 +48,8 @@ def plainly(text):
 @example("[1,2,]")
 @example("[[],[]]")
 @example("[1]]")
+@example("[")
+@example("[1,23")
 @example("[0.5,null]")
 @example("[" * 65 + "1" + "]" * 65)
 def test_what_is_read_is_what_a_reader_of_all_json_reads(reader, text):
