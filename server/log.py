@@ -34,6 +34,7 @@ from server.log_config import configure_by
 from server.transfers import sentence
 from storage.events import Event as Pulled
 from storage.events import Fetched, Moved
+from storage.secret import scrub
 
 Format = Literal["text", "json"]
 _LOG = logging.getLogger("pipeline_serve")
@@ -56,7 +57,11 @@ def configure(level: str, form: Format, file: Path | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # It has a line for every call and for every probe of a server that a model counts on.
     chosen = logging.getLogger().level
-    logging.getLogger("httpx").setLevel(chosen if level == "debug" else max(chosen, logging.WARNING))
+    calls = logging.getLogger("httpx")
+    calls.setLevel(chosen if level == "debug" else max(chosen, logging.WARNING))
+    calls.addFilter(_unsigned)
+    # It writes headers out, and where a server sends one to: signed, more often than not.
+    logging.getLogger("httpcore").setLevel(max(chosen, logging.INFO))
     logging.captureWarnings(capture=True)
     if file is not None:
         configure_by(file)
@@ -69,6 +74,12 @@ def begin(request: str) -> Token[str]:
 
 def end(token: Token[str]) -> None:
     _REQUEST.reset(token)
+
+
+def _unsigned(record: logging.LogRecord) -> bool:
+    """A logger's filter: its URLs without user and query, which may be what opens them."""
+    record.msg, record.args = scrub(record.getMessage()), ()
+    return True
 
 
 def _with_request(record: logging.LogRecord) -> bool:

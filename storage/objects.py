@@ -67,7 +67,9 @@ class Objects:
             got = obstore.get(self.store, item.key, options=options)  # type: ignore[arg-type]  # a TypedDict, built
             # Not every server looks at If-Match.
             version = _version(got.meta)
-            if item.version is not None and version is not None and version != item.version:
+            if version is None and item.version is not None and item.ranged:
+                raise Unranged(f"{self.shown} does not tell of which version its parts are")
+            if item.version is not None and version not in (None, item.version):
                 raise Changed(f"{self.shown} changed while it was downloaded; the next pull starts clean")
             if got.meta["size"] != item.size:
                 raise Changed(f"{self.shown} changed its size while it was downloaded; the next pull starts clean")
@@ -118,7 +120,9 @@ class Objects:
 
 
 def _item(meta: Any, name: str) -> Item:
-    return Item(name, meta["path"], meta["size"], _version(meta))
+    version = _version(meta)
+    # In parts it would be a mix of two objects where nothing tells them apart.
+    return Item(name, meta["path"], meta["size"], version, ranged=version is not None)
 
 
 def _version(meta: Any) -> str | None:

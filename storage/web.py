@@ -11,8 +11,9 @@ import ssl
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,14 @@ from storage.failures import Who, by_status, translated
 from storage.listing import Item, Listing, single
 from storage.secret import scrub
 from storage.source import CHUNK
+
+# The content codings that httpx undoes with what Python has.
+_UNDONE = ("gzip", "deflate")
+# Of 2**64, which no file reaches.
+_DIGITS = 19
+_REDIRECTS = 20
+# Headers that tell nobody anything of us.
+_ANYWHERE = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +57,44 @@ class WebFile:
 
     def read(self, item: Item, start: int, stop: int | None) -> Generator[bytes, None, None]:
         if item.ranged and stop is not None:
-            yield from part_of(self.url, self.connection, self.who, item, start, stop)
+            # obstore would hand them all on to whatever host a redirect leads to, but for the two.
+            others = {name.lower() for name in self.connection.headers} - {"authorization", "cookie"}
+            part = self._part if others else part_of
+            yield from part(self.url, self.connection, self.who, item, start, stop)
             return
         with client(self.connection) as asking, answer(asking, self.url, self.who) as reply:
             now = self._item(reply)
-            if (item.version, item.size) != (now.version, now.size):
-                raise Changed(f"{self.shown} changed while it was downloaded")
+            if item.version != now.version or item.size not in (None, now.size):
+                raise changed(self.who)
             yield from reply.iter_bytes(CHUNK)  # which undoes a content coding that came unasked
+
+    def _part(
+        self, url: str, connection: Connection, who: Who, item: Item, start: int, stop: int
+    ) -> Generator[bytes, None, None]:
+        """As ``part_of``, without obstore."""
+        asked = {"range": f"bytes={start}-{stop - 1}", **if_match(item)}
+        with client(connection) as asking, answer(asking, url, who, asked) as reply:
+            now = self._item(reply)
+            if item.version != now.version or item.size not in (None, now.size):
+                raise changed(who)
+            if reply.headers.get("content-range", "").partition("/")[0] != f"bytes {start}-{stop - 1}":
+                raise Unranged(f"{who.shown} is given as a whole only")
+            yield from reply.iter_bytes(CHUNK)
 
     def asked_to_wait(self, item: Item | None) -> float:  # there is but one
         return wait_of(self.url, self.connection)
 
     def _item(self, reply: httpx.Response) -> Item:
-        headers = reply.headers
-        coded = headers.get("content-encoding", "identity").lower() not in ("identity", "")
-        version = headers.get("etag") or (
-            f"modified {headers['last-modified']}" if "last-modified" in headers else None
-        )
-        ranged = reply.status_code == httpx.codes.PARTIAL_CONTENT and not coded
+        coding = reply.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity", *_UNDONE):
+            # One inside another makes a gibibyte of a packet; what is not undone is another file.
+            raise StorageError(f"{self.shown} comes in the content coding {coding[:40]!r}, which was not asked for")
+        coded = coding in _UNDONE
+        version = _version(reply.headers.get("etag"), date(reply.headers.get("last-modified", "")))
         size = None if coded else _whole(reply)
-        return Item(self.file, self.shown, size, version, ranged=ranged and size is not None)
+        # In parts it would be a mix of two files where nothing tells them apart.
+        ranged = reply.status_code == httpx.codes.PARTIAL_CONTENT and size is not None and version is not None
+        return Item(self.file, self.shown, size, version, ranged=ranged)
 
 
 def part_of(
@@ -75,14 +102,15 @@ def part_of(
 ) -> Generator[bytes, None, None]:
     """Bytes ``start`` to before ``stop`` of what a URL leads to, through obstore. Raises as ``Remote.read``."""
     options: dict[str, object] = {} if (start, stop) == (0, item.size) else {"range": (start, stop)}
-    tagged = item.version if item.version is not None and item.version.endswith('"') else None
-    if tagged is not None and tagged.startswith('"'):  # a weak one matches nothing (RFC 9110, 13.1.1)
-        options["if_match"] = tagged
+    match = if_match(item)
+    if match:
+        options["if_match"] = match["if-match"]
     try:
         store = HTTPStore.from_url(url, client_options=connection.options(), retry_config=RETRIES)
         got = obstore.get(store, "", options=options)  # type: ignore[arg-type]  # a TypedDict, built
-        if tagged is not None and got.meta["e_tag"] not in (tagged, None):
-            raise Changed(f"{who.shown} changed while it was downloaded; the next pull starts clean")
+        modified = got.meta["last_modified"]
+        if item.version not in (None, _version(got.meta["e_tag"], modified if modified.timestamp() else None)):
+            raise changed(who)
         if got.meta["size"] != item.size:
             raise Changed(f"{who.shown} changed its size while it was downloaded; the next pull starts clean")
         if got.range != (start, stop):
@@ -100,7 +128,7 @@ def answer(
 ) -> Iterator[httpx.Response]:
     """The reply to a GET, its body still to come; also that a file has no such byte. Raises as ``Remote.read``."""
     try:
-        with asking.stream("GET", url, headers=headers) as reply:
+        with closing(_redirected(asking, asking.build_request("GET", url, headers=headers))) as reply:
             beyond = reply.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and headers
             if not (reply.is_success or beyond):
                 said = f"{reply.status_code} {reply.reason_phrase}".strip()
@@ -111,8 +139,37 @@ def answer(
         raise Unreachable(f"{who.shown} cannot be reached, or not to the end: {told}") from None
 
 
+def _redirected(asking: httpx.Client, request: httpx.Request) -> httpx.Response:
+    """The reply, its body still to come, to which redirects lead. Our headers stay with the host they are for."""
+    origin, own = request.url, {name: told for name, told in asking.headers.items() if name not in _ANYWHERE}
+    for _ in range(_REDIRECTS):
+        reply = asking.send(request, stream=True)
+        if reply.next_request is None:
+            return reply
+        reply.close()
+        request = reply.next_request
+        for name in own:
+            request.headers.pop(name, None)
+        if _same_host(origin, request.url):
+            request.headers.update(own)
+    raise httpx.TooManyRedirects(f"more than {_REDIRECTS} redirects", request=request)
+
+
+def _same_host(one: httpx.URL, other: httpx.URL) -> bool:
+    """Also the same one by TLS."""
+    ports = {"http": 80, "https": 443}
+    places = [(url.scheme, url.port or ports.get(url.scheme)) for url in (one, other)]
+    return one.host == other.host and (places[0] == places[1] or places == [("http", 80), ("https", 443)])
+
+
 def client(connection: Connection, *, proxies: bool = True) -> httpx.Client:
-    """A client with that connection's settings, and the proxies of the process. The caller closes it."""
+    """A client with that connection's settings, and the proxies of the process. The caller closes it.
+
+    Raises StorageError, without its value, for a header that cannot be one.
+    """
+    for name, value in connection.headers.items():
+        if not (name.isascii() and name.isprintable() and value.isascii() and value.replace("\t", " ").isprintable()):
+            raise StorageError(f"the header {name!r} has a line end or another character that no header may have")
     context = ssl.create_default_context()
     if connection.certificates is not None:
         context.load_verify_locations(cadata=connection.certificates.decode("ascii", "ignore"))
@@ -124,7 +181,6 @@ def client(connection: Connection, *, proxies: bool = True) -> httpx.Client:
         verify=context,
         headers={"accept-encoding": "identity", "user-agent": "pipeline-serve", **connection.headers},
         timeout=httpx.Timeout(connection.read, connect=connection.connect),
-        follow_redirects=True,
         trust_env=proxies,
     )
 
@@ -144,9 +200,12 @@ def _sign_in(context: ssl.SSLContext, certificate: str, key: str) -> None:
 def wait_of(url: str, connection: Connection) -> float:
     """Seconds that the server asks to be left alone, 0 where it answers or says nothing."""
     try:
-        with client(connection) as asking, asking.stream("GET", url, headers={"range": "bytes=0-0"}) as reply:
-            return 0.0 if reply.is_success else retry_after(reply.headers.get("retry-after", ""), time.time())
-    except httpx.HTTPError:
+        with client(connection) as asking:
+            first = asking.build_request("GET", url, headers={"range": "bytes=0-0"})
+            with closing(_redirected(asking, first)) as reply:
+                again = reply.headers.get("retry-after", "")
+                return 0.0 if reply.is_success else retry_after(again, time.time())
+    except (httpx.HTTPError, httpx.InvalidURL):
         return 0.0
 
 
@@ -155,10 +214,31 @@ def retry_after(text: str, now: float) -> float:
     text = text.strip()
     if text.isdecimal():
         return float(text)
+    when = date(text)
+    return 0.0 if when is None else max(0.0, when.timestamp() - now)
+
+
+def date(text: str) -> datetime | None:
+    """Of a header (RFC 9110, 5.6.7), in UTC; None where it is none."""
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
-    except ValueError:
-        return 0.0
+        read = email.utils.parsedate_to_datetime(text)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def changed(who: Who) -> Changed:
+    return Changed(f"{who.shown} changed while it was downloaded; the next pull starts clean")
+
+
+def if_match(item: Item) -> dict[str, str]:
+    """The header by which a server refuses another version; a weak etag matches nothing (RFC 9110, 13.1.1)."""
+    tagged = item.version is not None and item.version.startswith('"') and item.version.endswith('"')
+    return {"if-match": item.version} if tagged and item.version else {}
+
+
+def _version(etag: str | None, modified: datetime | None) -> str | None:
+    return etag or (f"modified {modified:%Y-%m-%dT%H:%M:%SZ}" if modified else None)
 
 
 def _whole(reply: httpx.Response) -> int | None:
@@ -167,4 +247,4 @@ def _whole(reply: httpx.Response) -> int | None:
         total = reply.headers.get("content-range", "").rpartition("/")[2]
     else:
         total = reply.headers.get("content-length", "")
-    return int(total) if total.isdecimal() else None
+    return int(total) if total.isdecimal() and len(total) <= _DIGITS else None

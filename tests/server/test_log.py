@@ -87,6 +87,18 @@ def test_a_call_to_another_server_is_a_line_where_everything_is(monkeypatch, lev
     assert written("text", act, monkeypatch, level=level).count("\n") == count
 
 
+def test_what_opens_a_url_is_not_in_the_line_of_its_call(monkeypatch):
+    url = "http://me:hunter2@h/m.bin?X-Amz-Signature=hunter2"
+
+    def act():
+        logging.getLogger("httpx").info('HTTP Request: %s %s "%s"', "GET", url, "HTTP/1.1 200 OK")
+        logging.getLogger("httpcore.http11").debug("receive_response_headers.complete %r", [(b"location", url)])
+
+    line = written("text", act, monkeypatch, level="debug")
+    assert line.endswith('HTTP Request: GET http://h/m.bin "HTTP/1.1 200 OK"\n')
+    assert line.count("\n") == 1
+
+
 def test_a_failure_has_its_traceback_and_the_request_id(monkeypatch):
     error = ValueError("one\n2026-01-01 00:00:00.000 INFO    forged\x1b[2J")
     error.add_note('in step "answer"')
