@@ -122,7 +122,7 @@ def test_a_signal_ends_it_and_says_what_is_kept_and_the_next_pull_goes_on(start,
     origin.files = {"/b/m.bin": BIG}
     slow = threading.Event()
     origin.decide = lambda seen: Fault(wait=slow, after=8 * 2**20)
-    process = start("s3://b/m.bin", *where)
+    process = start("s3://b/m.bin", *where, S3_READ_TIMEOUT="3600")
     slowly(lambda: sum(file.stat().st_size for file in tmp_path.rglob("journal")) >= 10 * 20)
     assert not [path for path in tmp_path.iterdir() if path.name not in ("c", "home") and not path.name.startswith(".")]
     process.send_signal(number)
