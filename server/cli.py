@@ -122,6 +122,8 @@ def pull(places: tuple[str, ...], **flags: Any) -> None:
 
     if len(places) > 1 and len(places) % 2:
         raise click.UsageError(f"several models are URI FOLDER URI FOLDER …, and these are {len(places)} arguments")
+    if "" in places[1::2]:
+        raise click.UsageError('a folder has no name; "." is the current one')
     sys.exit(bring(places, PullConfig(**flags)))
 
 

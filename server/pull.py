@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 from server.config import PullConfig, environment
-from server.transfers import far, rate, sentence
+from server.progress import Display, display, say
 from storage import Storage
 from storage.archive import Limits
 from storage.errors import Cancelled
-from storage.events import Event, Listed, Moved, Observer
 from storage.pull import Order
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
 _FAILED = 1
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_STEPS = 10
 
 
 def pull(arguments: Sequence[str], config: PullConfig) -> int:
@@ -40,10 +32,10 @@ def pull(arguments: Sequence[str], config: PullConfig) -> int:
     limits = Limits(config.max_unpacked, config.max_members, config.max_ratio)
     folders: list[Path | None] = [Path(folder) for folder in arguments[1::2]] or [None]
     places = tuple(zip(arguments[::2], folders, strict=True))
-    with watching(terminal=sys.stderr.isatty()) as observe:
-        order = Order(limits=limits, observe=observe)
-        storage = Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
-        return _until_told(partial(_all, storage, places))
+    shown = display(terminal=sys.stderr.isatty())
+    order = Order(limits=limits, observe=shown)
+    storage = Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
+    return _until_told(partial(_all, storage, shown, places))
 
 
 def _until_told(work: Callable[[threading.Event], int]) -> int:
@@ -70,94 +62,41 @@ def _until_told(work: Callable[[threading.Event], int]) -> int:
             signal.signal(number, handler)
 
 
-def _all(storage: Storage, places: Sequence[tuple[str, Path | None]], cancel: threading.Event) -> int:
+def _all(storage: Storage, shown: Display, places: Sequence[tuple[str, Path | None]], cancel: threading.Event) -> int:
     code = 0
     for uri, folder in places:
         if not cancel.is_set():
-            code = max(code, _one(storage, uri, folder, cancel))
+            code = max(code, _one(storage, shown, uri, folder, cancel))
     return code
 
 
-def _one(storage: Storage, uri: str, folder: Path | None, cancel: threading.Event) -> int:
-    here = Path.cwd()
+def _one(storage: Storage, shown: Display, uri: str, folder: Path | None, cancel: threading.Event) -> int:
     try:
-        if folder is None:
-            print(storage.bring(uri, here, cancel=cancel), flush=True)  # noqa: T201
-        else:
-            storage.put(uri, here / folder, here, cancel=cancel)
-            print(folder, flush=True)  # noqa: T201
+        where = _brought(storage, shown, uri, folder, cancel)
     except Cancelled:
         return _FAILED  # the signal's code is what ends the command
     except (OSError, ValueError) as error:
-        _say(f"pipeline-serve: {error if str(error) else type(error).__name__}")
+        say(f"pipeline-serve: {_words(error)}")
         return _FAILED
+    print(where, flush=True)  # noqa: T201
     return 0
 
 
-@contextmanager
-def watching(*, terminal: bool) -> Iterator[Observer]:
-    """Who tells on stderr how pulls get on: a bar on a terminal, else a line per tenth."""
-    if not terminal:
-        yield Lines()
-        return
-    from rich.console import Console  # noqa: PLC0415  # slow, and of no use where nobody watches
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )  # fmt: skip
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
-    bar = Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    with bar:
-        yield Bar(bar)
+def _brought(storage: Storage, shown: Display, uri: str, folder: Path | None, cancel: threading.Event) -> Path:
+    """Where the model is; the terminal is free again."""
+    here = Path.cwd()
+    try:
+        if folder is None:
+            return storage.bring(uri, here, cancel=cancel)
+        storage.put(uri, here / folder, here, cancel=cancel)
+        return folder
+    finally:
+        shown.rest()
 
 
-@dataclass(slots=True)
-class Lines:
-    """A line when a download begins, at each tenth of it, and when it has ended."""
-
-    _tenth: int = 0
-    _began: float = field(default_factory=time.monotonic)
-    _there: int = 0
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case Listed(there=there):
-                self._tenth, self._began, self._there = 0, time.monotonic(), there
-                _say(sentence(event))
-            case Moved(source, done, size):
-                tenth = done * _STEPS // size if size else done // 2**30
-                if tenth > self._tenth:
-                    self._tenth = tenth
-                    speed = rate(done - self._there, time.monotonic() - self._began)
-                    _say(f"{source}: {far(done, size)}, {speed}")
-            case _:
-                _say(sentence(event))
-
-
-@dataclass(slots=True)
-class Bar:
-    """One bar per download, gone when it has ended."""
-
-    progress: Progress
-    _tasks: dict[str, TaskID] = field(default_factory=dict)
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case Listed(source, _, size, there):
-                self._tasks[source] = self.progress.add_task(source, total=size, completed=there)
-            case Moved(source, done, _):
-                self.progress.update(self._tasks[source], completed=done)
-            case _:
-                task = self._tasks.pop(event.source, None)
-                if task is not None:
-                    self.progress.remove_task(task)
-                self.progress.console.print(sentence(event), markup=False, highlight=False, soft_wrap=True)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+def _words(error: OSError | ValueError) -> str:
+    """A StorageError is meant for people; any other of the system's is a place and what is wrong there."""
+    match error:
+        case OSError(strerror=str(wrong), filename=str() | bytes() as place):
+            return f"{os.fsdecode(place)}: {wrong}"
+    return str(error) or type(error).__name__

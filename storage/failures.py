@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe
-from storage.secret import scrub
+from storage.secret import legible, scrub
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _XML = re.compile(r"<Code>([^<]*)</Code>|<Message>([^<]*)</Message>")
@@ -15,25 +15,37 @@ _LONGEST = 300
 _NOT_FOR_PARTS = re.compile(r"non-partial response|Header missing|Invalid last modified|Invalid content")
 # What a credential that we gave to obstore raised: of which kind, and its words.
 _OURS = re.compile(r"External \w+ credential provider: (\w+): (.*)", re.DOTALL)
-# Kinds that say nothing.
-_EMPTY = frozenset({"Request", "Body", "Uncategorized", "Interrupted"})
+_URL = re.compile(r"https?://[^\s/?#]+")
+# What obstore knows of a connection that failed stands in its debug text alone.
+_CAUSES = (
+    (re.compile("failed to lookup address"), "there is no such host"),
+    (re.compile("ConnectionRefused"), "nobody listens there"),
+    (re.compile("InvalidContentType|InvalidMessage"), "it speaks no TLS, and https:// was asked for"),
+    (re.compile("InvalidCertificate|invalid peer certificate"), "its certificate is not trusted"),
+    (re.compile("TimedOut|timed out"), "it did not answer in time"),
+    (re.compile("ConnectionReset|IncompleteMessage|UnexpectedEof"), "it closed the connection"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """A source as errors name it. ``tried``: the credential; ``set``: which variables to set for another."""
+    """A source as errors name it. ``tried``: the credential; ``set``: which variables to set for another.
+
+    ``place``: which variables said where it is, "" where none did.
+    """
 
     provider: str
     shown: str
     tried: str
     set: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    place: str = ""
 
 
 def translated(error: Exception, who: Who) -> StorageError:
     """The error for a failed call. Its text has no secret in it, and says what the server said."""
     text = str(error).partition("\n\nDebug source:")[0]
-    said = scrub(_said(text), who.secrets)
+    said = legible(scrub(_said(text), who.secrets))
     of = f"{who.provider} resource {who.shown}"
     if ours := _OURS.search(text):
         return _of_credential(ours[1], " ".join(scrub(ours[2], who.secrets).split()), of, who)
@@ -52,7 +64,7 @@ def translated(error: Exception, who: Who) -> StorageError:
             return Unranged(f"{of} is not given in parts: {said}")
         case "InvalidPathError" | "ValueError":
             return Unsafe(f"{of} has a key that is no file below its folder: {said}")
-    return Unreachable(f"{of} cannot be reached: {said}{_cause(str(error))}")
+    return Unreachable(f"{of} cannot be reached{_why(str(error), said)}{f'; {who.place}' if who.place else ''}")
 
 
 def _of_credential(kind: str, said: str, of: str, who: Who) -> StorageError:
@@ -63,6 +75,7 @@ def _of_credential(kind: str, said: str, of: str, who: Who) -> StorageError:
 
 def by_status(status: int, of: str, said: str, who: Who) -> StorageError:
     """The error that an HTTP status stands for."""
+    said = legible(said)
     match status:
         case 404 | 410:
             return NotThere(f"{of} is not there: {said}")
@@ -81,14 +94,15 @@ def _said(text: str) -> str:
     """What of an error text is the server's, or the client's, own words: a line."""
     xml = [code or message for code, message in _XML.findall(text)]
     if xml:
-        return ": ".join(xml)[:_LONGEST]
+        return " ".join(": ".join(xml).split())[:_LONGEST]
     text = text.rpartition(" - ")[2] if " - " in text else text
     text = text.removeprefix("Server returned non-2xx status code: ").rstrip(": ")
     return " ".join(text.split())[:_LONGEST]
 
 
-def _cause(text: str) -> str:
-    """What the debug text knows more of a connection that failed."""
-    found = re.findall(r'(?:message|error|kind): "?([A-Z][A-Za-z ]+|failed to lookup[^"]*|invalid peer[^",]*)', text)
-    told = ", ".join(dict.fromkeys(cause.strip() for cause in found if cause not in _EMPTY))
-    return f" ({told[:_LONGEST]})" if told else ""
+def _why(text: str, said: str) -> str:
+    """Where it was looked for and what was found there, as far as obstore's text and debug text tell."""
+    url = _URL.search(text)
+    where = f" at {scrub(url[0])}" if url and "://" not in said else ""
+    cause = next((words for known, words in _CAUSES if known.search(text)), said)
+    return f"{where}: {cause}"

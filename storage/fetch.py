@@ -15,9 +15,10 @@ from storage.cache import Cache, cache_folder
 from storage.options import Settings, misused, patterns, variables_for, with_options
 from storage.pull import Order, local_to_folder, to_cache, to_folder
 from storage.scheme import scheme_for, schemes
+from storage.secret import shown
 from storage.source import Local, Remote
 from storage.transfer import cancellable
-from storage.uri import scheme_of
+from storage.uri import malformed, scheme_of, slashed
 from storage.verify import checked
 
 Given = TypeVar("Given")
@@ -53,12 +54,15 @@ class Storage:
 
     def refusal(self, uri: str, options: Mapping[str, Any] = _NONE) -> str | None:
         """Why this URI cannot be fetched with those options, told without looking; None where it can be tried."""
-        scheme = scheme_of(uri)
+        scheme, known = scheme_of(uri), schemes().keys() - {""}
         module = scheme_for(uri)
-        if module is not None:
-            return module.refusal(uri) or misused(scheme, getattr(module, "OPTIONS", _NONE), options)
-        known = ", ".join(f"{name}://" for name in sorted(schemes()) if name)
-        return f'no scheme "{scheme}://" is known; there are paths and {known}'
+        if module is None:
+            there = ", ".join(f"{name}://" for name in sorted(known))
+            return f'no scheme "{scheme}://" is known; there are paths and {there}'
+        if not scheme and (meant := slashed(uri, known - {"file"})):
+            return f"slashes are missing: write {shown(meant)}; a path of that name begins with ./"
+        reason = malformed(uri) or module.refusal(uri) or misused(scheme, getattr(module, "OPTIONS", _NONE), options)
+        return None if reason is None else reason.replace(uri, shown(uri))
 
     def local(self, uri: str, folder: Path) -> Path | None:
         """Where it is, for what is on this machine's disk by its URI; None for all else, and where nothing is there."""

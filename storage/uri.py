@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from urllib.parse import unquote, urlsplit
 
+from storage.secret import shown
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
+_SLIP = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/?([^/].*)", re.DOTALL)
 
 
 def scheme_of(uri: str) -> str:
@@ -20,6 +24,22 @@ def host_of(uri: str) -> str:
         return urlsplit(uri).hostname or ""
     except ValueError:
         return ""
+
+
+def malformed(uri: str) -> str | None:
+    """Why this is no URI that a scheme could read further; None where it may be, or is a path."""
+    if scheme_of(uri):
+        try:
+            _ = urlsplit(uri).port
+        except ValueError:  # whose text repeats the user and the password
+            return f'"{shown(uri)}" has a host or a port that cannot be read'
+    return None
+
+
+def slashed(uri: str, known: Container[str]) -> str | None:
+    """``s3://b/k`` of ``s3:/b/k`` and ``s3:b/k``: what was meant, where that is one of the known schemes."""
+    found = _SLIP.fullmatch(uri)
+    return f"{found[1]}://{found[2]}" if found and found[1].lower() in known else None
 
 
 def bucket_and_key(uri: str) -> tuple[str, str]:

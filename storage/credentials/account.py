@@ -31,6 +31,10 @@ class Account:
         return self.credential is None and not self.config
 
 
+NOBODY = Account("nobody in particular")
+"""Offline the cache is asked alone, and it needs no credential: one that cannot be had is none of its business."""
+
+
 def plain(whose: str, *words: str | None) -> None:
     """Raises StorageError for words that no header can hold: line ends, as an editor leaves them, and the like."""
     if not all(word is None or (word.isascii() and word.isprintable()) for word in words):

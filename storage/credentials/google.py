@@ -31,7 +31,7 @@ _WHO = "the token endpoint of the Google credentials"
 
 
 def account(settings: Settings, emulator: str | None, how: Connection) -> Account:
-    """Asks this machine's metadata server where nothing is set, unless offline.
+    """Asks this machine's metadata server where nothing is set.
 
     An emulator is asked as nobody where no file is named. Raises StorageError for a file that is none of credentials.
     """
@@ -46,7 +46,7 @@ def account(settings: Settings, emulator: str | None, how: Connection) -> Accoun
     if Path(home, _DEFAULT).is_file():
         return _of_file(Path(home, _DEFAULT), "gcloud", how)
     host = settings.get("GCE_METADATA_HOST") or _METADATA
-    if not settings.offline and not settings.says("NO_GCE_CHECK", default=False) and _has_metadata(host, how):
+    if not settings.says("NO_GCE_CHECK", default=False) and _has_metadata(host, how):
         return Account("the machine's service account", partial(of_metadata, host, how))
     return Account("nobody in particular: no credentials are set")
 

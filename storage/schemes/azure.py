@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from storage.connection import RETRIES, connection
+from storage.credentials.account import NOBODY
 from storage.credentials.azure import account
 from storage.errors import StorageError
 from storage.failures import Who
@@ -61,10 +62,10 @@ def open_source(uri: str, settings: Settings) -> Remote:
     if not name and settings.get("AZURITE_BLOB_STORAGE_URL"):
         name = _EMULATED
     if not name:
-        raise StorageError(f"{uri} does not say of which account; set AZURE_STORAGE_ACCOUNT_NAME")
+        raise StorageError(f"{shown(uri)} does not say of which account; set AZURE_STORAGE_ACCOUNT_NAME")
     base = where or f"https://{name}.blob.core.windows.net"
     how = connection(settings, plain=base.startswith("http:"))
-    asks = account(own.sas, settings, connection(settings, plain=False))
+    asks = NOBODY if settings.offline else account(own.sas, settings, connection(settings, plain=False))
     # All that obstore would else take from the process's environment is said.
     config: AzureConfig = {
         "account_name": name, "endpoint": base, "skip_signature": asks.nobody,
@@ -79,7 +80,8 @@ def open_source(uri: str, settings: Settings) -> Remote:
     )
     sas = own.sas if "sig=" in own.sas else ""
     address = partial(_address, f"{base}/{own.container}", sas) if sas or asks.nobody else None
-    who = Who("Azure", shown(uri), asks.tried, _SET, asks.secrets)
+    told = "AZURE_STORAGE_ENDPOINT or AZURITE_BLOB_STORAGE_URL says where it is" if where != own.endpoint else ""
+    who = Who("Azure", shown(uri), asks.tried, _SET, asks.secrets, told)
     return Objects(who, f"{base}/{own.container}/{own.key}", store, own.key, how, address)
 
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from storage.connection import RETRIES, connection
+from storage.credentials.account import NOBODY
 from storage.credentials.google import account
 from storage.failures import Who
 from storage.options import Settings
+from storage.secret import shown
 from storage.source import Remote
 from storage.uri import bucket_and_key
 
@@ -34,7 +36,7 @@ def open_source(uri: str, settings: Settings) -> Remote:
 
     bucket, key = bucket_and_key(uri)
     base = emulator(settings)
-    asks = account(settings, base, connection(settings, plain=False))
+    asks = NOBODY if settings.offline else account(settings, base, connection(settings, plain=False))
     how = connection(settings, plain=bool(base and base.startswith("http:")))
     config: GCSConfig = {"base_url": base or _GOOGLE, "skip_signature": asks.nobody, **asks.config}  # type: ignore[typeddict-item]
     # Where there is neither, obstore must not look for credentials by itself.
@@ -44,7 +46,9 @@ def open_source(uri: str, settings: Settings) -> Remote:
     )
     public = f"{base or _GOOGLE}/{bucket}/" if asks.nobody else None
     address = None if public is None else lambda name: public + quote(name)
-    who = Who("GCS", uri, asks.tried, _SET, asks.secrets)
+    who = Who(
+        "GCS", shown(uri), asks.tried, _SET, asks.secrets, "STORAGE_EMULATOR_HOST says where it is" if base else ""
+    )
     return Objects(who, f"{uri} at {base or 'Google'}", store, key, how, address)
 
 

@@ -6,6 +6,7 @@ from storage.connection import Connection
 from storage.errors import NotThere
 from storage.failures import Who
 from storage.options import Settings
+from storage.secret import shown
 from storage.source import Remote
 from storage.uri import bucket_and_key
 
@@ -26,4 +27,4 @@ def open_source(uri: str, settings: Settings) -> Remote:
         raise NotThere(
             f'there is no store "{name}" for {uri}; give one: Storage({{}}, stores={{"{name}": MemoryStore()}})'
         )
-    return Objects(Who("memory", uri, "everybody", "put it there"), uri, store, key, Connection())
+    return Objects(Who("memory", shown(uri), "everybody", "put it there"), uri, store, key, Connection())

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from storage.connection import RETRIES, connection
+from storage.credentials.account import NOBODY
 from storage.credentials.aws import SET, account, domain, profile
 from storage.errors import StorageError
 from storage.failures import Who
 from storage.options import Settings
+from storage.secret import shown
 from storage.source import Remote
 from storage.uri import bucket_and_key
 
@@ -39,6 +41,8 @@ class Endpoint:
 
 def refusal(uri: str) -> str | None:
     bucket, _ = bucket_and_key(uri)
+    if "@" in bucket:
+        return f'"{uri}" has keys in it; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead'
     return None if _BUCKET.fullmatch(bucket) else f'"{uri}" names no bucket; write s3://BUCKET/PATH'
 
 
@@ -48,12 +52,12 @@ def open_source(uri: str, settings: Settings) -> Remote:
     from storage.objects import Objects  # noqa: PLC0415
 
     bucket, key = bucket_and_key(uri)
-    own = profile(settings)
+    own = {} if settings.offline else profile(settings)
     where = region(settings, own)
     place = endpoint(bucket, settings, where)
     verify = settings.says("S3_VERIFY_SSL", default=True)
     how = connection(settings, plain=place.url.startswith("http:"), verify=verify)
-    asks = account(settings, own, where, connection(settings, plain=False))
+    asks = NOBODY if settings.offline else account(settings, own, where, connection(settings, plain=False))
     # All that obstore would else take from the process's environment is said.
     config: S3Config = {
         "region": where, "endpoint": place.url, "virtual_hosted_style_request": place.virtual,
@@ -63,7 +67,9 @@ def open_source(uri: str, settings: Settings) -> Remote:
         bucket, config=config, client_options=how.options(), retry_config=RETRIES, credential_provider=asks.credential
     )
     address = partial(_address, place, bucket) if asks.nobody else None
-    return Objects(Who("S3", uri, asks.tried, SET, asks.secrets), f"{uri} at {place.name}", store, key, how, address)
+    told = "" if place.name == "AWS" else "AWS_ENDPOINT_URL, S3_ENDPOINT and S3_USE_HTTPS say where it is"
+    who = Who("S3", shown(uri), asks.tried, SET, asks.secrets, told)
+    return Objects(who, f"{uri} at {place.name}", store, key, how, address)
 
 
 def _address(place: Endpoint, bucket: str, key: str) -> str:
@@ -81,11 +87,12 @@ def endpoint(bucket: str, settings: Settings, region: str) -> Endpoint:
     if told and "://" not in told:
         told = f"{'https' if settings.says('S3_USE_HTTPS', default=True) else 'http'}://{told}"
     parts = urlsplit(told)
+    odd = parts.query or "@" in parts.netloc or any(letter.isspace() for letter in told)
     # The second is the SDKs' old default, which sends on to the bucket's region.
     if not told or parts.hostname == "s3.amazonaws.com":
         host = f"s3.{region}.{domain(region)}"
         return Endpoint(f"https://{bucket}.{host}" if virtual else f"https://{host}", virtual)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or "@" in parts.netloc:
+    if parts.scheme not in ("http", "https") or not parts.hostname or odd:
         raise StorageError(
             "the S3 endpoint is http://HOST[:PORT] or https://HOST[:PORT]; look at AWS_ENDPOINT_URL, S3_ENDPOINT"
         )

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from server.pull import Lines, watching
-from server.transfers import amount, far, rate, sentence
-from storage.events import Fetched, Found, Kept, Listed, Moved
 from tests.peers.environment import environment
 from tests.serving import ROOT
 from tests.storage.origin import Fault, serving, slowly
@@ -33,14 +30,12 @@ def start(origin, tmp_path):
     """Starts ``pipeline-serve pull`` with these arguments in the test's folder; bucket ``b`` is the origin's."""
     started = []
 
-    def start(*arguments, **more):
+    def start(*arguments, stderr=subprocess.PIPE, **more):
         env = environment(PYTHONPATH=str(ROOT), HOME=str(tmp_path / "home"), AWS_ENDPOINT_URL=origin.url,
                           awsAnonymousCredential="true", **more)  # fmt: skip
         env.pop("XDG_CACHE_HOME", None)
         command = [sys.executable, "-m", "pipeline_serve", "pull", *map(str, arguments)]
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True)
         started.append(process)
         return process
 
@@ -166,13 +161,30 @@ def test_a_local_path_is_itself_and_in_a_folder_a_link(pulled, tmp_path):
         ([], 2, "Missing argument"),
         (["a", "b", "c"], 2, "several models are URI FOLDER URI FOLDER …, and these are 3 arguments"),
         (["a", "--max-ratio", "0"], 2, "--max-ratio"),
+        (["a", ""], 2, 'a folder has no name; "." is the current one'),
         (["ftp://x/y"], 1, 'no scheme "ftp://" is known'),
+        (["s3:/b/m"], 1, "slashes are missing: write s3://b/m; a path of that name begins with ./"),
+        (["s3://b/m", "/dev/null"], 1, "/dev/null is a file; a model goes into a folder"),
     ],
 )
 def test_mistakes_are_one_line(pulled, arguments, code, says):
     ended, out, err = pulled(*arguments)
     assert (ended, out, err.count("\n")) == (code, "", 1)
     assert says in err
+
+
+def test_the_path_goes_into_a_pipe_also_where_a_terminal_shows_a_bar(start, origin, tmp_path):
+    origin.files = {"/b/m.bin": BIG}
+    main, terminal = os.openpty()
+    process = start("s3://b/m.bin", "--cache-dir", "c", stderr=terminal, TERM="xterm", COLUMNS="80")
+    os.close(terminal)
+    out, _ = process.communicate(timeout=60)
+    shown = os.read(main, 2**16).decode()
+    os.close(main)
+    assert process.returncode == 0
+    assert Path(out.strip()).read_bytes() == BIG
+    assert "downloaded 32.0 MiB in" in shown
+    assert str(tmp_path) not in shown
 
 
 def test_what_an_archive_may_become_is_a_flag(pulled, origin):
@@ -184,48 +196,3 @@ def test_what_an_archive_may_become_is_a_flag(pulled, origin):
     code, _, err = pulled(f"{origin.url}/m.tar", "dest", "--max-members", "1")
     assert code == 1
     assert "m.tar has more than 1 members" in err
-
-
-def test_lines_come_once_a_tenth(capsys):
-    lines = Lines()
-    lines(Listed("s", 1, 1000, 0))
-    for done in range(0, 1001, 5):
-        lines(Moved("s", done, 1000))
-    assert [line.split(" (")[0] for line in capsys.readouterr().err.splitlines()[1:]] == [
-        f"s: {n} %" for n in range(10, 101, 10)
-    ]
-
-
-def test_a_terminal_has_a_bar_that_is_gone_in_the_end(monkeypatch):
-    main, other = os.openpty()
-    with os.fdopen(other, "w") as terminal:
-        monkeypatch.setattr(sys, "stderr", terminal)
-        with watching(terminal=True) as observe:
-            observe(Listed("s3://b/m", 1, 2**30, 0))
-            observe(Moved("s3://b/m", 2**29, 2**30))
-            observe(Fetched("s3://b/m", 2**30, 2.0))
-    shown = os.read(main, 2**16).decode()
-    os.close(main)
-    assert "s3://b/m" in shown
-    assert "GiB" in shown
-    assert "downloaded 1.0 GiB in 2.0 s, 512.0 MiB/s" in shown
-
-
-@pytest.mark.parametrize(
-    ("event", "says"),
-    [
-        (Listed("u", 1, None, 0), "u: 1 file, of unknown size"),
-        (Listed("u", 2, 2048, 1024), "u: 2 files, 2.0 KiB, 1.0 KiB of it are here already"),
-        (Moved("u", 5, 10), "u: 50 % (5 B of 10 B)"),
-        (Moved("u", 5, None), "u: 5 B"),
-        (Found("u", Path("/p")), "u: it is in the cache"),
-        (Found("u", Path("/p"), 0.0), "u: offline, it is as it was listed at 1970-01-01 00:00:00 UTC"),
-        (Kept("u", Path("/p")), "u: what was downloaded is kept for 24 hours in /p; pull it again to go on"),
-    ],
-)
-def test_what_happens_is_a_sentence(event, says):
-    assert sentence(event) == says
-
-
-def test_amounts_have_units_of_1024():
-    assert [amount(2**40 * 3), far(0, 0), rate(2**21, 2)] == ["3.0 TiB", "0 B", "1.0 MiB/s"]

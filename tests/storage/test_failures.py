@@ -5,7 +5,7 @@ import pytest
 from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe
 from storage.failures import Who, by_status, translated
 
-WHO = Who("S3", "s3://b/m", "the access key AKIA…", "set AWS_ACCESS_KEY_ID", ("the-secret",))
+WHO = Who("S3", "s3://b/m", "the access key AKIA…", "set AWS_ACCESS_KEY_ID", ("the-secret",), "look at S3_ENDPOINT")
 
 
 class GenericError(Exception):
@@ -24,13 +24,19 @@ class InvalidPathError(Exception):
     """As obstore names it."""
 
 
+def sending(debug):
+    text = (
+        "Generic S3 error: Error performing HEAD http://u:the-secret@h:1/b/m?sig=1 in 2ms - HTTP error: error sending"
+    )
+    return GenericError(f"{text} request\n\nDebug source:\nkind: Connect, {debug}")
+
+
 def generic(text):
     return GenericError(f"Generic S3 error: {text}\n\nDebug source:\nGeneric {{ secret }}")
 
 
 SAID = "Error performing GET http://h/b/m?X-Amz-Signature=sig in 1ms - Server returned non-2xx status code: "
 LACKED = "The operation lacked valid authentication credentials for path External AWS credential provider: "
-DEBUG = '\n\nDebug source:\nkind: Connect, "dns error", error: "failed to lookup address information: Name or service"'
 
 
 @pytest.mark.parametrize(
@@ -45,8 +51,16 @@ DEBUG = '\n\nDebug source:\nkind: Connect, "dns error", error: "failed to lookup
         (FileNotFoundError(f"Object at location m not found: {SAID}404 Not Found: "), NotThere, "404 Not Found"),
         (PreconditionError(f"Request precondition failure for path m: {SAID}412 Precondition Failed: "), Changed, ""),
         (generic("HTTP error: request or response body error"), Unreachable, "cannot be reached"),
-        (GenericError(f"Generic S3 error: x - HTTP error: error sending request{DEBUG}"), Unreachable,
-         "error sending request (Connect, failed to lookup address information: Name or service)"),
+        (sending('"dns error", error: "failed to lookup address information: Name or service"'), Unreachable,
+         "S3 resource s3://b/m cannot be reached at http://h:1: there is no such host; look at S3_ENDPOINT"),
+        (sending('kind: ConnectionRefused, message: "Connection refused"'), Unreachable, "nobody listens there"),
+        (sending("InvalidMessage(\n InvalidContentType"), Unreachable, "it speaks no TLS"),
+        (sending("InvalidCertificate(\n UnknownIssuer"), Unreachable, "its certificate is not trusted"),
+        (sending("kind: TimedOut"), Unreachable, "it did not answer in time"),
+        (sending("hyper::Error(IncompleteMessage)"), Unreachable, "it closed the connection"),
+        (sending("kind: Unheard"), Unreachable, "at http://h:1: HTTP error: error sending request; look at"),
+        (generic(f"{SAID}403 Forbidden: <Code>No</Code><Message>Not\nRequestId:1\r\nTime: 2\x1b[2J</Message>"), Denied,
+         "No: Not RequestId:1 Time: 2"),
         (generic("Content-Length Header missing from response"), Unranged, "is not given in parts"),
         (generic("Received non-partial response when range requested"), Unranged, "is not given in parts"),
         (NotSupportedError("Operation not supported: Range request not supported by "), Unranged, ""),
@@ -85,4 +99,6 @@ def test_nothing_of_a_secret_comes_through():
     ],
 )
 def test_a_status_alone_says_enough(status, kind):
-    assert type(by_status(status, "it", "said", WHO)) is kind
+    told = by_status(status, "it", "said\x1b[2J", WHO)
+    assert type(told) is kind
+    assert str(told).isprintable()

@@ -35,11 +35,17 @@ BIG = random.Random(7).randbytes(2 * PART + 12345)
             "ftp://x/y",
             'no scheme "ftp://" is known; there are paths and abfs://, abfss://, az://, azure://',
         ),
+        ("s3:/b/m", "slashes are missing: write s3://b/m; a path of that name begins with ./"),
+        ("http:/u:hush-hush@h/m", "slashes are missing: write http://h/m"),
+        ("https://u:hush-hush@h:x/m", '"https://h:x/m" has a host or a port that cannot be read'),
+        ("s3://KEY:hush-hush@b/m", '"s3://b/m" has keys in it; set AWS_ACCESS_KEY_ID'),
+        ("hf://m?token=hush-hush", '"hf://m" is not of the form'),
     ],
 )
 def test_what_can_be_told_without_looking_is_told(uri, says):
     told = Storage({}).refusal(uri)
     assert (told is None) if says is None else str(told).startswith(says)
+    assert "hush-hush" not in str(told)
 
 
 @pytest.mark.parametrize("uri", ["ftp://x/y", "s3:///k", "file://host/x"])
@@ -267,6 +273,29 @@ async def test_offline_the_last_complete_listing_is_served_and_nobody_is_asked(s
     with pytest.raises(Offline, match="s3://b/other was never downloaded"):
         await alone.fetch("s3://b/other", tmp_path)
     assert origin.seen == []
+    alone.cache.close()
+
+
+@pytest.mark.parametrize(
+    ("uri", "place", "lost"),
+    [
+        ("s3://b/m.bin", {"AWS_ENDPOINT_URL": "{}", "awsAnonymousCredential": "true"},
+         {"awsAnonymousCredential": "", "AWS_PROFILE": "gone"}),
+        ("gs://b/m.bin", {"STORAGE_EMULATOR_HOST": "{}"}, {"GOOGLE_APPLICATION_CREDENTIALS": "/gone"}),
+        ("az://b/m.bin", {"AZURE_STORAGE_ENDPOINT": "{}", "AZURE_STORAGE_ACCOUNT_NAME": "a"},
+         {"AZURE_STORAGE_ACCESS_KEY": "no base64"}),
+    ],
+)  # fmt: skip
+async def test_offline_no_credential_is_looked_for(origin, tmp_path, uri, place, lost):
+    origin.files = {"/b/m.bin": b"x"}
+    variables = {name: value.format(origin.url) for name, value in place.items()}
+    there = Storage(variables, cache_dir=tmp_path / "cache")
+    path = await there.fetch(uri, tmp_path)
+    there.cache.close()
+    with pytest.raises(StorageError, match=r"AWS_PROFILE|GOOGLE_APPLICATION_CREDENTIALS|AZURE_STORAGE_ACCESS_KEY"):
+        await Storage(variables | lost, cache_dir=tmp_path / "cache").fetch(uri, tmp_path)
+    alone = Storage(variables | lost, cache_dir=tmp_path / "cache", offline=True)
+    assert await alone.fetch(uri, tmp_path) == path
     alone.cache.close()
 
 
