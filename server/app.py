@@ -1,4 +1,4 @@
-"""The Quart-Trio app: HTTP as Hypercorn brings it, in and out of ``handle``, which answers everything.
+"""The Quart-Trio app, for HTTP/2 and for what a script puts around it: in and out of ``handle``, which answers all.
 
 Quart-Trio runs each request in a nursery beside a watcher of the client; a client that leaves cancels the handler.
 Quart's own routing is never reached: the routes are ours.
@@ -17,6 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
 from server.handle import Service, handle
+from server.head import rooted
 
 if TYPE_CHECKING:
     import trio
@@ -66,7 +67,7 @@ class _Exchange(TrioASGIHTTPConnection):
         headers = _joined(self.scope["headers"])
         # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
         wire = None if request.http_version == "1.0" else _Wire(send)
-        reply = await handle(self._service, request.method, request.path, headers, read_body, wire)
+        reply = await handle(self._service, request.method, self.scope["path"], headers, read_body, wire)
         if wire is None or not wire.begun:
             body = b"".join(reply.body)
             await send(_head(reply.status, _sized(reply, len(body))))
@@ -121,24 +122,13 @@ def _joined(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def path_of(target: str) -> str:
-    """The path that a request target, decoded and without its query, means (RFC 9112, 3.2); pure.
-
-    One without a path of its own (``*``, ``host:port``) is a path that nothing is found under.
-    """
-    if target.startswith("/"):
-        return target
-    _, absolute, rest = target.partition("://")
-    return f"/{rest.partition('/')[2]}" if absolute else f"/{target}"
-
-
 def _rooted(app: ASGIFramework) -> ASGIFramework:
     """The app, given paths that start with a slash: Quart fails at an empty one and at ``http://[``."""
 
-    async def rooted(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def started(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         match scope["type"]:
             case "http" | "websocket":
-                scope["path"] = path_of(scope["path"])
+                scope["path"] = rooted(scope["path"])
         await app(scope, receive, send)
 
-    return rooted
+    return started

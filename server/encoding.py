@@ -13,7 +13,7 @@ from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.tensors.shown import quoted
 from pipeline.wire.binary import MEDIA
 
-Plain = Callable[[bytes], bytes]
+Plain = Callable[[bytes | memoryview], bytes | memoryview]
 """Makes a body plain UTF-8."""
 
 # zlib's window size and format: 15 is its largest window, 16 more asks for gzip's header, a minus for none at all.
@@ -48,7 +48,7 @@ def to_plain(headers: Mapping[str, str], limit: int) -> Plain | None:
     if not undo and name is None:
         return None
 
-    def plain(body: bytes) -> bytes:
+    def plain(body: bytes | memoryview) -> bytes | memoryview:
         text = decoded(body, undo, limit)
         return text if name is None else recoded(text, name)
 
@@ -78,7 +78,7 @@ def _refused(reason: str) -> InferError:
     return InferError(Code.UNSUPPORTED_MEDIA, reason, headers={"accept-encoding": "gzip, deflate"})
 
 
-def decoded(body: bytes, undo: list[str], limit: int) -> bytes:
+def decoded(body: bytes | memoryview, undo: list[str], limit: int) -> bytes | memoryview:
     """The body without its codings, of at most ``limit`` bytes.
 
     Raises InvalidInput for a broken one, InferError (TOO_LARGE) past the limit.
@@ -88,7 +88,7 @@ def decoded(body: bytes, undo: list[str], limit: int) -> bytes:
     return body
 
 
-def _inflated(body: bytes, coding: str, limit: int) -> bytes:
+def _inflated(body: bytes | memoryview, coding: str, limit: int) -> bytes:
     """Several gzip members in a row are one body (RFC 1952, 2.2); deflate is zlib's format, or bare as some send it."""
     window = _FORMATS[coding]
     if window == _ZLIB and body[:1] and (body[0] & 0x0F != zlib.DEFLATED or int.from_bytes(body[:2]) % 31):
@@ -132,10 +132,10 @@ def charset(headers: Mapping[str, str]) -> str | None:
     return _CHARSETS[name]
 
 
-def recoded(body: bytes, name: str) -> bytes:
+def recoded(body: bytes | memoryview, name: str) -> bytes:
     """The text as UTF-8. Raises InvalidInput where it is not in that encoding."""
     try:
-        return body.decode(name).encode()
+        return str(body, name).encode()
     except UnicodeError as error:
         raise InvalidInput(f"the body is no {name}: {error}"[:200]) from None
 

@@ -60,6 +60,7 @@ from server.routes import Match, Routes, wrong_method
 from server.sending import Sending, Wire
 
 ReadBody = Callable[[], Awaitable[bytes | memoryview]]
+"""A view is of what was received, and read-only."""
 Page = Callable[[Mapping[str, str]], Reply | Awaitable[Reply]]
 """What a GET of a path beside the protocols shows, to a caller with these headers; awaited where it takes its time."""
 FindPage = Callable[[str], Page | None]
@@ -292,7 +293,7 @@ async def _read(
 
 def _decoded(match: Match, call: Call, plain: Plain | None, asked: Asked) -> tuple[Command, Any, Event | None]:
     if plain is not None:
-        call = msgspec.structs.replace(call, body=plain(bytes(call.body)))
+        call = msgspec.structs.replace(call, body=plain(call.body))
     call, event = opened(call)
     return *match.codec.decode(call, match.route, *asked), event
 

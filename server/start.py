@@ -15,6 +15,7 @@ from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository, Source
 from pipeline.wire.numbers import quickest
+from server import worker
 from server.config import Config, environment, sender_of
 from server.controls import Controls
 from server.docs import pages
@@ -22,6 +23,7 @@ from server.enclose import enclose_by
 from server.folder import log_strays, names_in
 from server.greeting import Shown, greet
 from server.handle import Service
+from server.lazy_app import lazy_app
 from server.listen import CannotListen, listen
 from server.log import answered, configure, latency, log_pull, observer
 from server.log_config import BadLogConfig
@@ -112,13 +114,10 @@ def serve(
         listening = listen(config.host, config.http_port, secure=config.tls_cert is not None)
     except CannotListen as error:
         return refuse(str(error), _FAILED)
-    # Quart is half of the import time, and no fault of the files or of the port waits for it.
-    from server import worker  # noqa: PLC0415
-    from server.app import make_app  # noqa: PLC0415
-
-    app = make_app(service)
-    with middleware.around(app.asgi_app) as app.asgi_app:  # type: ignore[method-assign,assignment]  # as Quart has it
-        trio.run(worker.serve, service, app, listening, config, partial(greet, listening, shown), controls)
+    app = lazy_app(service)
+    with middleware.around(app) as outermost:
+        apps = worker.Apps(outermost, middleware=outermost is not app)
+        trio.run(worker.serve, service, apps, listening, config, partial(greet, listening, shown), controls)
     return 0
 
 

@@ -1,49 +1,56 @@
 """The process: models, connections, signals; and how it stops.
 
 The nurseries, outermost first: models end last, and then the asyncio loop that any of them started; connections get
-the grace period; accepting is cancelled first. The HTTP side is Hypercorn's trio worker, put together here from its
-parts so that what breaks in one connection stays there.
+the grace period; accepting is cancelled first.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import hypercorn
 import trio
-from hypercorn.trio.lifespan import Lifespan
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import (
-    AppWrapper,
-    ConnectionState,
-    LifespanState,
-)
-from hypercorn.utils import wrap_app
 
 from pipeline.engine.asyncio_loop import asyncio_kept
+from server.accept import accept
 from server.config import Config
-from server.connection import Connection
 from server.controls import Controls
-from server.finish import finishing
+from server.conversation import Conversations, by_app, by_handle
 from server.handle import Service
+from server.head import Head
+from server.leaving import leaving
 from server.listen import Listening
+from server.reaper import patience, reap
+from server.secure import context_of
 from server.stopping import last_resort, signals_heard
 from server.stopping import watch as watch_stop
 
 if TYPE_CHECKING:
-    from quart_trio import QuartTrio
+    from hypercorn.typing import ASGIFramework
+
+    from server.http2 import Http2
 
 _LOG = logging.getLogger("pipeline_serve")
 # Beside the grace period: what closes a step has 5 s, and so has what ends the asyncio loop.
 _CLOSING = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Apps:
+    """What answers besides ``handle``: ``asgi`` for HTTP/2, and for HTTP/1.1 too where it has ``middleware``."""
+
+    asgi: ASGIFramework
+    middleware: bool
+
+
 async def serve(
     service: Service,
-    app: QuartTrio,
+    apps: Apps,
     listening: Listening,
     config: Config,
     announce: Callable[[], None],
@@ -69,7 +76,7 @@ async def serve(
                 stopping = trio.Event()
                 async with controls.taken() as asked, trio.open_nursery() as watch:
                     watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay, on_signal)
-                    deadline = await serve_connections(app, listening, hypercorn_config(config), stopping)
+                    deadline = await serve_connections(service, apps, listening, config, stopping)
                     with trio.move_on_at(deadline) as waiting:
                         # No request is left that could begin one.
                         await service.repository.drained()
@@ -82,81 +89,80 @@ async def serve(
             listening.unix_path.unlink(missing_ok=True)
 
 
-def hypercorn_config(config: Config) -> hypercorn.Config:
-    """Hypercorn's own settings, where they follow ours."""
-    own = hypercorn.Config()
-    own.graceful_timeout = config.grace
-    own.keep_alive_timeout = config.keep_alive
-    # Its default closes a connection after 1,000 requests; nothing here wants that.
-    own.keep_alive_max_requests = 2**62
-    own.errorlog = logging.getLogger("hypercorn.error")
-    own.include_server_header = False
-    if config.tls_cert is not None:
-        own.certfile, own.keyfile = str(config.tls_cert), str(config.tls_key)
-    return own
-
-
 async def serve_connections(
-    app: QuartTrio, listening: Listening, config: hypercorn.Config, stopping: trio.Event
+    service: Service, apps: Apps, listening: Listening, config: Config, stopping: trio.Event
 ) -> float:
     """Accepts and answers until ``stopping``; then closes idle connections and gives the others the grace period.
 
     Returns the end of that period, on trio's clock. Cancelled, every connection is cancelled with what it works on.
     """
-    state: LifespanState = {}
-    wrapped = wrap_app(finishing(app), config.wsgi_max_body_size, "asgi")
-    lifespan = Lifespan(wrapped, config, state)
-    context = WorkerContext(None)
-    handler = partial(_connection, wrapped, config, context, state)
-    async with trio.open_nursery() as lifespans:
-        await lifespans.start(lifespan.handle_lifespan)
-        await lifespan.wait_for_startup()
-        async with trio.open_nursery() as connections:
-            listener = _listener(listening, config)
-            async with trio.open_nursery() as accept:
-                accept.start_soon(partial(trio.serve_listeners, handler, [listener], handler_nursery=connections))
-                await stopping.wait()
-                accept.cancel_scope.cancel()
-            await context.terminated.set()
-            deadline = connections.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
-        if connections.cancel_scope.cancelled_caught:
-            _LOG.warning("the grace period is over; what was still running is cancelled")
-        await lifespan.wait_for_shutdown()
-        lifespans.cancel_scope.cancel()
+    async with _living(apps) as state:
+        http2 = _Http2(apps.asgi, state, config)
+        with leaving() as clients:
+            conversations = Conversations(
+                by_app(apps.asgi, state) if apps.middleware else by_handle(service),
+                http2.serve,
+                clients,
+                most=service.max_body,
+                secure=None
+                if config.tls_cert is None or config.tls_key is None
+                else context_of(config.tls_cert, config.tls_key),
+            )
+            async with trio.open_nursery() as watchers:
+                watchers.start_soon(clients.watch)
+                watchers.start_soon(reap, conversations.connections, patience(config.keep_alive))
+                async with trio.open_nursery() as connections:
+                    async with trio.open_nursery() as accepting:
+
+                        def take(accepted: socket.socket) -> None:
+                            connections.start_soon(conversations.serve, accepted)
+
+                        accepting.start_soon(accept, listening.socket, take)
+                        await stopping.wait()
+                        accepting.cancel_scope.cancel()
+                    listening.socket.close()
+                    conversations.stop()
+                    await http2.stop()
+                    deadline = connections.cancel_scope.deadline = trio.current_time() + config.grace
+                if connections.cancel_scope.cancelled_caught:
+                    _LOG.warning("the grace period is over; what was still running is cancelled")
+                watchers.cancel_scope.cancel()
     return deadline
 
 
-def _listener(listening: Listening, config: hypercorn.Config) -> trio.abc.Listener[trio.abc.Stream]:
-    plain = trio.SocketListener(trio.socket.from_stdlib_socket(listening.socket))
-    context = config.create_ssl_context()
-    if context is None:
-        return plain
-    return trio.SSLListener(plain, context, https_compatible=True)
+@asynccontextmanager
+async def _living(apps: Apps) -> AsyncIterator[dict[str, Any]]:
+    """The lifespan of what a script puts around the server, which may wait for its begin and its end."""
+    if not apps.middleware:
+        yield {}
+        return
+    from server.lifespan import living  # noqa: PLC0415  # with Hypercorn, for who needs it
+
+    async with living(apps.asgi) as state:
+        yield state
 
 
-async def _connection(
-    app: AppWrapper,
-    config: hypercorn.Config,
-    context: WorkerContext,
-    state: LifespanState,
-    stream: trio.abc.Stream,
-) -> None:
-    """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else.
+class _Http2:
+    """HTTP/2, whose libraries are loaded for the first connection that speaks it."""
 
-    That is a client's doing: what goes wrong in the app is a reply. So it is a line, and the traceback only for who
-    asks for it.
-    """
-    try:
-        await Connection(app, config, context, ConnectionState(state.copy()), stream)  # type: ignore[arg-type]
-    except* Exception as broken:  # noqa: BLE001  # a broken connection must never take the others with it
-        causes = ", ".join(sorted({type(error).__name__ for error in _leaves(broken)}))
-        _LOG.warning("a connection broke: its client sent what HTTP does not know (%s)", causes)
-        _LOG.debug("the connection that broke", exc_info=broken)
+    def __init__(self, app: ASGIFramework, state: dict[str, Any], config: Config) -> None:
+        self._make = partial(_http2, app, state, config.grace, config.keep_alive)
+        self._made: Http2 | None = None
+        self._turn = trio.Lock()
+
+    async def serve(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None:
+        if self._made is None:
+            async with self._turn:
+                if self._made is None:
+                    self._made = await trio.to_thread.run_sync(self._make, limiter=trio.CapacityLimiter(1))
+        await self._made.serve(stream, data, asked)
+
+    async def stop(self) -> None:
+        if self._made is not None:
+            await self._made.stop()
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _http2(app: ASGIFramework, state: dict[str, Any], grace: float, keep_alive: float) -> Http2:
+    from server.http2 import Http2  # noqa: PLC0415
+
+    return Http2(app, state, grace=grace, keep_alive=keep_alive)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
 from pipeline_serve import Pipeline, Step
-from server.app import make_app, path_of
+from server.app import make_app
 from server.handle import Service
 
 
@@ -59,21 +59,3 @@ async def test_a_body_may_be_as_large_as_max_body_and_not_a_byte_more(client, le
     assert reply.status_code == status
     said = b'{"predictions":1}' if status == 200 else b'{"error":"the body is larger than 1000 bytes (--max-body)"}'
     assert await reply.get_data() == said
-
-
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        ("/v2/x", "/v2/x"),
-        ("//h/x", "//h/x"),
-        ("/a://b/c", "/a://b/c"),
-        ("http://h:1/v2/x", "/v2/x"),
-        ("http://h", "/"),
-        ("http://[::1/x", "/x"),
-        ("", "/"),
-        ("*", "/*"),
-        ("h:80", "/h:80"),
-    ],
-)
-def test_a_path_starts_with_a_slash_whatever_form_the_target_has(target, path):
-    assert path_of(target) == path

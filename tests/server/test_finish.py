@@ -56,25 +56,6 @@ async def test_a_body_that_nobody_reads_is_read_at_the_end(autojump_clock, arriv
 
 
 @pytest.mark.parametrize(
-    ("head", "version", "closes"),
-    [
-        ([(b"content-length", b"1048576")], "1.1", False),
-        ([(b"content-length", b"1048577")], "1.1", True),
-        ([(b"transfer-encoding", b"chunked")], "1.1", True),
-        ([(b"content-length", b"1048577")], "2", False),
-        ([], "1.1", False),
-        # Who stands between may have read the other of the two lengths.
-        ([(b"content-length", b"3"), (b"transfer-encoding", b"chunked")], "1.1", True),
-    ],
-)
-async def test_only_a_body_that_is_too_long_to_wait_for_closes_the_connection_and_says_so(
-    autojump_clock, head, version, closes
-):
-    (_, first), *_ = await run(head, 1, version)
-    assert first["headers"] == [(b"a", b"b")] + [(b"connection", b"close")] * closes
-
-
-@pytest.mark.parametrize(
     ("length", "seconds", "sent"),
     [
         (True, 0.5, ["start", "body"]),

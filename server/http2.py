@@ -1,46 +1,86 @@
-"""One connection: Hypercorn's parts, put together so that what a client sends breaks at most its own connection.
+"""HTTP/2: Hypercorn's parts, put together so that what a client sends breaks at most its own connection.
 
 Hypercorn knows no HTTP/2 request that it cannot read, forgets replies that wait for a client that has left, and shields
 what it writes, from the end of a request's time too; it starts no idle time where HTTP/2 begins, or ends a stream,
-without a reply; and it speaks websockets, which nothing here answers. The rest is Hypercorn's.
+without a reply. The rest is Hypercorn's.
 """
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
-import h11
+import hypercorn
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
-from hypercorn.utils import parse_socket_addr
+from hypercorn.utils import parse_socket_addr, wrap_app
+
+from server.finish import finishing
+from server.head import Head
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
 
 _GOODBYE = 1.0
 """Seconds in which a client may take the last frame; one that does not read is not waited for."""
 
 
+class Http2:
+    """HTTP/2 for the connections of a worker, answered by one ASGI app."""
+
+    def __init__(self, app: ASGIFramework, state: dict[str, Any], *, grace: float, keep_alive: float) -> None:
+        """``state``: of the app's lifespan. Times in seconds."""
+        self._config = hypercorn.Config()
+        self._config.graceful_timeout = grace
+        self._config.keep_alive_timeout = keep_alive
+        # Its default closes a connection after 1,000 requests; nothing here wants that.
+        self._config.keep_alive_max_requests = 2**62
+        self._config.errorlog = logging.getLogger("hypercorn.error")
+        self._config.include_server_header = False
+        self._app = wrap_app(finishing(app), self._config.wsgi_max_body_size, "asgi")
+        self._context = WorkerContext(None)
+        self._state = state
+
+    async def serve(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None:
+        """One connection, until it ends. ``data`` has come of it already; ``asked`` for it, where it was an upgrade.
+
+        Cancelled, its requests are cancelled and its stream is closed at once.
+        """
+        parts = self._app, self._config, self._context, ConnectionState(self._state.copy()), stream
+        await Connection(*parts, data=data, asked=asked)
+
+    async def stop(self) -> None:
+        """Idle connections end, the others with their last stream."""
+        await self._context.terminated.set()
+
+
 class Connection(TCPServer):
-    """A client's connection. Awaited, it is served until it ends.
+    """A client's connection, which speaks HTTP/2 from the bytes on that have come already. Awaited, it is served.
 
     Cancelled, its requests are cancelled and its stream is closed at once, whatever is still being written.
     """
 
-    _spoken: _Protocol | None = None
+    _spoken: _Http2 | None = None
     _left = False
     _idle = True
-    _torn = False
+
+    def __init__(self, *parts: Any, data: bytes = b"", asked: Head | None = None) -> None:
+        """``parts``: Hypercorn's. ``asked``: the request that asked for the upgrade, which is stream 1 then."""
+        super().__init__(*parts)
+        self._data = data
+        self._asked = asked
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -56,27 +96,25 @@ class Connection(TCPServer):
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self.stream)
                 if self._spoken is not None:
+                    # Replies that wait for the client's window wait no longer.
                     await self._spoken.give_up()
 
     async def _serve(self) -> None:
         secure = isinstance(self.stream, trio.SSLStream)
         plain = self.stream.transport_stream if secure else self.stream
-        if secure and not await self._shaken():
-            return
         try:
             family, socket = plain.socket.family, plain.socket
             client, server = (parse_socket_addr(family, name) for name in (socket.getpeername(), socket.getsockname()))
             async with TaskGroup() as tasks:
                 self._task_group = tasks
-                alpn = self.stream.selected_alpn_protocol() if secure else None
                 state = ConnectionState(self.state)
-                self.protocol = self._spoken = _Protocol(
-                    self.app, self.config, self.context, tasks, state, secure, client, server, self.protocol_send, alpn
+                self._spoken = _Http2(
+                    self.app, self.config, self.context, tasks, state, secure, client, server, self.protocol_send
                 )
-                await self.protocol.initiate()
+                self.protocol = self._spoken  # type: ignore[assignment]  # of the wrapper only this much is used
                 await self.idle_task.restart(tasks, self._idle_timeout)
-                with self._spoken.reading:
-                    await self._read_data()
+                await self._begin(self._spoken)
+                await self._read_data()
                 # A client that has left takes its connection along, which Hypercorn would hold for the idle time.
                 self._left = True
                 await self.idle_task.stop()
@@ -85,21 +123,13 @@ class Connection(TCPServer):
         finally:
             await self._close()
 
-    async def _shaken(self) -> bool:
-        """Whether TLS came about, in its time and before a stop: a client that says nothing must not hold that up."""
-        done = False
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = trio.current_time() + self.config.ssl_handshake_timeout
-            nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
-            with suppress(trio.BrokenResourceError):
-                await self.stream.do_handshake()
-                done = True
-            nursery.cancel_scope.cancel()
-        return done
-
-    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
-        await self.context.terminated.wait()
-        scope.cancel()
+    async def _begin(self, spoken: _Http2) -> None:
+        if self._asked is None:
+            await spoken.initiate()
+        else:
+            await spoken.initiate(*_as_stream(self._asked))
+        if self._data:
+            await spoken.handle(RawData(self._data))
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
@@ -108,26 +138,7 @@ class Connection(TCPServer):
             if event.idle == self._idle:
                 return  # what is no request, a PING, does not start it anew
             self._idle = event.idle
-        if isinstance(event, RawData) and self._spoken is not None and self._spoken.is_the_replys:
-            await self._write(event.data)
-        else:
-            await super().protocol_send(event)
-
-    async def _write(self, data: bytes) -> None:
-        """Cancelled, it is the last that is written, for nobody can tell how much of it has gone out.
-
-        Not closed here, which would be taken for the client's doing: the reply has no end, and so closes it.
-        """
-        async with self.send_lock:
-            if self._torn:
-                return
-            try:
-                await self.stream.send_all(data)
-            except trio.Cancelled:
-                self._torn = True
-                raise
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                await self.protocol.handle(Closed())
+        await super().protocol_send(event)
 
     async def _close(self) -> None:
         """Without Hypercorn's end of file before it, beside which a reply on its way out fails as the app's fault."""
@@ -149,66 +160,12 @@ class Connection(TCPServer):
         await self._close()
 
 
-class _Protocol(ProtocolWrapper):
-    """HTTP/1.1 until the client asks for HTTP/2: by ALPN, by starting with it, or by an upgrade."""
-
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        *self._parts, alpn = parts
-        self.protocol = _Http2(*self._parts) if alpn == "h2" else _Http1(*self._parts)
-        self.reading = trio.CancelScope()
-
-    async def handle(self, event: Event) -> None:
-        try:
-            await self.protocol.handle(event)
-            if isinstance(event, Closed):
-                # Where the reply before a pipelined request cannot be sent, reading would wait for its end for good.
-                self.reading.cancel()
-        except H2ProtocolAssumedError as error:
-            await self._upgrade(error.data)
-        except H2CProtocolRequiredError as error:
-            await self._upgrade(error.data, error.headers, error.settings)
-
-    async def _upgrade(
-        self, data: bytes, headers: list[tuple[bytes, bytes]] | None = None, settings: bytes | None = None
-    ) -> None:
-        self.protocol = _Http2(*self._parts)
-        await self.protocol.initiate(headers, settings)
-        if data:
-            await self.protocol.handle(RawData(data))
-
-    def goodbye(self) -> bytes:
-        """What a client is told before its idle connection is closed: GOAWAY in HTTP/2, nothing in HTTP/1.1."""
-        return self.protocol.goodbye() if isinstance(self.protocol, _Http2) else b""
-
-    @property
-    def is_the_replys(self) -> bool:
-        """Whether what is written is of one reply, by the task that makes it; in HTTP/2 it may be of many."""
-        return isinstance(self.protocol, _Http1)
-
-    async def give_up(self) -> None:
-        """Replies that wait for the client's window wait no longer."""
-        if isinstance(self.protocol, _Http2):
-            await self.protocol.give_up()
-
-
-class _Http1(H11Protocol):
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """An upgrade to h2c names itself in ``Connection`` and has one ``HTTP2-Settings`` (RFC 7540, 3.2.1)."""
-        names = [name for name, _ in event.headers]
-        options = b",".join(value for name, value in event.headers if name == b"connection").lower().split(b",")
-        asks = names.count(b"http2-settings") == 1 and b"upgrade" in (option.strip() for option in options)
-        if asks or b"upgrade" not in names:
-            await super()._check_protocol(event)
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        """An upgrade that a server does not know it ignores (RFC 9110, 7.8), websockets here."""
-        if any(name == b"upgrade" for name, _ in request.headers):
-            kept = [field for field in request.headers if field[0] != b"upgrade"]
-            request = h11.Request(
-                method=request.method, target=request.target, headers=kept, http_version=request.http_version
-            )
-        await super()._create_stream(request)
+def _as_stream(asked: Head) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """(fields, settings) of the stream that a request becomes which asked for HTTP/2 (RFC 7540, 3.2)."""
+    fields = [(name.encode(), text.encode("latin-1")) for name, text in asked.headers.items()]
+    pseudo = [(b":method", asked.method.encode()), (b":path", asked.target.encode())]
+    authority = [(b":authority", text) for name, text in fields if name == b"host"]
+    return [*pseudo, *authority, *fields], dict(fields)[b"http2-settings"]
 
 
 class _Http2(H2Protocol):

@@ -1,0 +1,83 @@
+"""A connection as others see it: what it is at, since when, and how it is ended.
+
+Who watches clients and who watches the clock look at every connection of a worker; the connection's own task does not
+wait for them, and tells them what it is at by plain attributes, which cost a request nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import trio
+
+
+class Phase(enum.Enum):
+    """What a connection is at."""
+
+    SHAKE = "TLS comes about"
+    IDLE = "nothing was asked, or all is answered"
+    HEAD = "a head is coming"
+    BODY = "a body is coming"
+    WORK = "an answer is being made"
+    SEND = "a reply is being sent"
+    LINGER = "what a client still sends is dropped"
+    OTHER = "another protocol has its own clock"
+
+
+class Moving(Protocol):
+    """What counts the bytes that move."""
+
+    received: int
+    sent: int
+
+
+class Connected:
+    """One connection. ``scope`` holds all that it does, and is cancelled when its client has left."""
+
+    __slots__ = ("body", "done_sending", "look", "moved", "moving", "overdue", "phase", "scope", "since")
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.phase = Phase.IDLE
+        self.since: float | None = None
+        """When the phase was seen first, by who watches the clock; None where it was not seen yet."""
+        self.moving: Moving | None = None
+        self.moved = 0
+        """The bytes that had moved by then."""
+        self.body: trio.CancelScope | None = None
+        """Holds what waits for a body, while something does."""
+        self.overdue = False
+        self.done_sending = False
+        self.look: Look | None = None
+
+    def enter(self, phase: Phase) -> None:
+        self.phase, self.since = phase, None
+
+    def expire(self) -> None:
+        """The time of its phase is over. A body that is waited for ends with a reply, all else with the connection."""
+        self.overdue = True
+        (self.body or self.scope).cancel()
+
+    def told(self, *, gone: bool) -> None:
+        """Its client sends no more; ``gone``: and reads no more, or the connection is broken."""
+        if gone:
+            self.scope.cancel()
+            return
+        self.done_sending = True
+        if self.phase is Phase.WORK:
+            self.look_for_client()
+
+    def look_for_client(self) -> None:
+        """The client may have left, or may wait for its answer: what is asked shows it."""
+        if self.look is not None:
+            try:
+                self.look()
+            except OSError:
+                self.scope.cancel()
+
+
+class Look(Protocol):
+    """Sends what a client that has left answers with a reset. Raises OSError where it is known already."""
+
+    def __call__(self) -> None: ...

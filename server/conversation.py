@@ -1,0 +1,179 @@
+"""One client's connection, from being accepted to its end: TLS, which HTTP it is, and what breaks stays in it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from pipeline.errors import Code, InferError
+from pipeline.wire.codec import Reply
+from pipeline.wire.statuses import error_reply
+from server import asgi
+from server.body import Body
+from server.connected import Connected, Phase
+from server.handle import Service, handle
+from server.head import Head
+from server.http1 import Answer, Http1
+from server.leaving import Leaving
+from server.outgoing import Outgoing
+from server.reply_head import Today, reply_head
+from server.secure import Secure
+from server.transport import Plain, Transport
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
+_LOG = logging.getLogger("pipeline_serve")
+_QUIET = (Phase.SHAKE, Phase.IDLE, Phase.LINGER)
+
+
+class Http2(Protocol):
+    """What goes on with a client that speaks HTTP/2, from the bytes on that have come, or the request that asked."""
+
+    async def __call__(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None: ...
+
+
+Answering = Callable[[socket.socket, str], Answer]
+"""What answers the requests of a connection of that scheme."""
+
+
+def by_handle(service: Service) -> Answering:
+    """Everything is answered by ``handle``, in the task of its connection."""
+
+    def answer(head: Head, body: Body, outgoing: Outgoing) -> Awaitable[Reply]:
+        # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
+        wire = outgoing if head.minor else None
+        return handle(service, head.method, head.path, head.headers, body.whole, wire)
+
+    return lambda _socket, _scheme: answer
+
+
+def by_app(app: ASGIFramework, state: dict[str, Any]) -> Answering:
+    """Everything is answered by an ASGI application; ``state``: of its lifespan."""
+
+    def answering(accepted: socket.socket, scheme: str) -> Answer:
+        about = {"scheme": scheme, "state": state.copy(), **asgi.addresses(accepted)}
+        return functools.partial(asgi.ask, app, about=about)
+
+    return answering
+
+
+class Conversations:
+    """Those of a worker. ``connections``: what each of them is at."""
+
+    def __init__(
+        self,
+        answering: Answering,
+        http2: Http2,
+        leaving: Leaving,
+        *,
+        most: int,
+        secure: ssl.SSLContext | None,
+    ) -> None:
+        """``most``: bytes of a body."""
+        self.connections: set[Connected] = set()
+        self._answering = answering
+        self._http2 = http2
+        self._leaving = leaving
+        self._most = most
+        self._secure = secure
+        self._today = Today()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Ends those in which nothing is asked; the others end with their next reply."""
+        self._stopping = True
+        for own in self.connections:
+            if own.phase in _QUIET:
+                own.scope.cancel()
+
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    async def serve(self, accepted: socket.socket) -> None:
+        """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else.
+
+        That is a client's doing: what goes wrong in the app is a reply. So it is a line, and the traceback only for who
+        asks for it. Cancelled, what it works on is cancelled, and it is closed at once.
+        """
+        own = Connected()
+        self.connections.add(own)
+        try:
+            with own.scope:
+                accepted.setblocking(False)
+                self._leaving.add(accepted.fileno(), own)
+                await self._speak(accepted, own)
+            if own.overdue and own.phase is Phase.HEAD and self._secure is None:
+                with contextlib.suppress(OSError):
+                    accepted.send(self._too_slow())
+        except* Exception as broken:  # noqa: BLE001  # a broken connection must never take the others with it
+            causes = ", ".join(sorted({type(error).__name__ for error in _leaves(broken)}))
+            _LOG.warning("a connection broke: its client sent what HTTP does not know (%s)", causes)
+            _LOG.debug("the connection that broke", exc_info=broken)
+        finally:
+            self.connections.discard(own)
+            if accepted.fileno() >= 0:
+                self._leaving.discard(accepted.fileno())
+            accepted.close()
+
+    async def _speak(self, accepted: socket.socket, own: Connected) -> None:
+        if self._secure is not None:
+            await self._speak_securely(accepted, own, self._secure)
+            return
+        if accepted.family != socket.AF_UNIX:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        http1 = self._http1(Plain(accepted), accepted, own)
+        handover = await http1.converse(may_upgrade=True)
+        if handover is not None:
+            self._leave_to_other(accepted, own)
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+            await self._http2(stream, handover.data, handover.head)
+
+    async def _speak_securely(self, accepted: socket.socket, own: Connected, context: ssl.SSLContext) -> None:
+        plain = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+        stream = trio.SSLStream(plain, context, server_side=True, https_compatible=True)
+        own.enter(Phase.SHAKE)
+        try:
+            await stream.do_handshake()
+        except trio.BrokenResourceError:
+            return
+        if stream.selected_alpn_protocol() == "h2":
+            self._leave_to_other(accepted, own)
+            await self._http2(stream)
+            return
+        transport = Secure(stream)
+        try:
+            await self._http1(transport, accepted, own).converse(may_upgrade=False)
+        finally:
+            self._leave_to_other(accepted, own)
+            await transport.close()
+
+    def _http1(self, transport: Transport, accepted: socket.socket, own: Connected) -> Http1:
+        own.moving = transport
+        answer = self._answering(accepted, "http" if self._secure is None else "https")
+        return Http1(transport, own, answer, self._today.line, self._most, self.is_stopping)
+
+    def _leave_to_other(self, accepted: socket.socket, own: Connected) -> None:
+        self._leaving.discard(accepted.fileno())
+        own.enter(Phase.OTHER)
+
+    def _too_slow(self) -> bytes:
+        reply = error_reply(InferError(Code.INVALID_ARGUMENT, "the header comes too slowly", status=408))
+        body = b"".join(reply.body)
+        framing = f"content-length: {len(body)}\r\nconnection: close\r\n"
+        return reply_head(reply.status, reply.headers.items(), self._today.line(), framing=framing) + body
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

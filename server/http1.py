@@ -1,0 +1,161 @@
+"""HTTP/1.1 over one connection: request after request, each read, answered and sent by one task.
+
+Nothing here is made per request that can be made per connection: no task, no scope, no timer. The client's leaving and
+the clock are looked after by who sees all connections.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from pipeline.errors import Code, InferError
+from pipeline.wire.codec import Reply
+from pipeline.wire.statuses import error_reply
+from server.body import Body
+from server.connected import Connected, Phase
+from server.head import Head, Refused, asks_for_http2, read_head, require_promising
+from server.outgoing import Outgoing
+from server.transport import Transport
+
+Answer = Callable[[Head, Body, Outgoing], Awaitable[Reply | None]]
+"""Makes the reply to a request. Where it is sent in parts, or None, there is nothing left to send."""
+
+_LOG = logging.getLogger("pipeline_serve")
+_END = b"\r\n\r\n"
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\n"
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+# Seconds for a client to stop sending, so that no reset takes the last reply from it: nginx's.
+_LINGER_PART, _LINGER = 5.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The client goes on in HTTP/2. ``data`` has come of it already; ``head``: the request that asked for it."""
+
+    data: bytes
+    head: Head | None = None
+
+
+class Http1:
+    """One connection, from its first byte."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        state: Connected,
+        answer: Answer,
+        date: Callable[[], str],
+        most: int,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        """``most``: bytes of a body."""
+        self._transport = transport
+        self._state = state
+        self._answer = answer
+        self._body = Body(transport, state, most)
+        self._outgoing = Outgoing(transport, state, date, self._must_close)
+        self._is_stopping = is_stopping
+        self._keeps = True
+        state.look = self._outgoing.look
+
+    async def converse(self, *, may_upgrade: bool) -> Handover | None:
+        """Answers until the client is done, or cannot be followed, or goes on in HTTP/2, which it may without TLS.
+
+        Cancelled, the request under way is cancelled.
+        """
+        data = b""
+        try:
+            while True:
+                if data:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    self._state.enter(Phase.IDLE)
+                    data = await self._transport.receive()
+                end = data.find(_END)
+                if end < 0 or data.startswith(b"\r\n"):
+                    data = await self._whole_head(data)
+                    if not data:
+                        return None
+                    end = data.find(_END)
+                if may_upgrade and data.startswith(_HTTP2):
+                    return Handover(data)
+                head = read_head(data[:end])
+                end += len(_END)
+                if may_upgrade and "upgrade" in head.headers and asks_for_http2(head):
+                    await self._transport.send([_SWITCHING])
+                    return Handover(data[end:], head)
+                follows = await self._exchange(head, data, end)
+                if follows is None:
+                    return None
+                data = follows
+        except Refused as refused:
+            await self._refuse(refused, data)
+        except OSError:  # the client is gone
+            return None
+        return None
+
+    async def _exchange(self, head: Head, data: bytes, at: int) -> bytes | None:
+        """Answers one request, whose body begins in ``data`` at ``at``. What follows it, None where nothing can."""
+        state, body, outgoing = self._state, self._body, self._outgoing
+        state.phase = Phase.WORK
+        self._keeps = head.keeps
+        body.begin(head, data, at)
+        outgoing.expect(head.method, old=not head.minor)
+        if state.done_sending:
+            state.look_for_client()
+        reply = await self._answer(head, body, outgoing)
+        if reply is not None and not outgoing.begun:
+            await outgoing.whole(reply.status, reply.headers.items(), reply.body)
+        elif not outgoing.ended:
+            return None  # without its end, so that the client sees that something is missing
+        if outgoing.closes or not (body.ended or await body.drop()):
+            if not body.ended or body.follows:
+                await self._linger()
+            return None
+        return body.follows
+
+    def _must_close(self) -> bool:
+        return not self._keeps or self._is_stopping() or self._body.outlasts
+
+    async def _whole_head(self, data: bytes) -> bytes:
+        """What begins with a whole head, empty lines before it left out (RFC 9112, 2.2). Empty where none comes."""
+        seen = 0
+        while True:
+            if data.startswith(b"\r\n"):
+                data, seen = data[_EMPTY_LINES.match(data).end() :], 0  # type: ignore[union-attr]  # it matches
+            if data.find(_END, max(0, seen - len(_END) + 1)) >= 0:
+                return data
+            require_promising(data, seen)
+            seen = len(data)
+            if self._state.phase is not Phase.HEAD:
+                self._state.enter(Phase.HEAD)
+            more = await self._transport.receive()
+            if not more:
+                return b""
+            data += more
+
+    async def _refuse(self, refused: Refused, data: bytes) -> None:
+        _LOG.debug("refused with %d: %s", refused.status, refused.reason)
+        self._keeps = False
+        self._outgoing.expect(data[:5].decode("latin-1").rstrip(), old=False)
+        reply = error_reply(InferError(Code.INVALID_ARGUMENT, refused.reason, status=refused.status))
+        await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """What the client still sends would reset the connection, and take the reply from it."""
+        self._state.enter(Phase.LINGER)
+        await self._transport.end()
+        with trio.move_on_after(_LINGER):
+            while True:
+                with trio.move_on_after(_LINGER_PART) as quiet:
+                    if not await self._transport.receive():
+                        return
+                if quiet.cancelled_caught:
+                    return

@@ -1,0 +1,37 @@
+"""The head of an HTTP/1.1 reply, as bytes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_NOT_MODIFIED = 304
+
+
+class Today:
+    """The ``date`` of replies (RFC 9110, 6.6.1), written anew once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._line = ""
+
+    def line(self) -> str:
+        now = int(time.time())
+        if now != self._second:
+            self._second, self._line = now, f"date: {formatdate(now, usegmt=True)}\r\n"
+        return self._line
+
+
+def reply_head(status: int, fields: Iterable[tuple[str, str]], date: str, *, framing: str) -> bytes:
+    """``framing``: the lines that say how the body ends, and whether the connection does.
+
+    A 304 has no body whose length and type it could tell: they would be those of what it stands for (RFC 9110, 8.6).
+    """
+    if status == _NOT_MODIFIED:
+        fields = [field for field in fields if field[0] != "content-type"]
+        framing = "".join(line for line in framing.splitlines(keepends=True) if not line.startswith("content-length"))
+    lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
+    return f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{lines}{framing}{date}\r\n".encode("latin-1")
