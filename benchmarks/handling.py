@@ -27,8 +27,8 @@ from server.handle import Service, handle
 from server.log import observer
 from server.metrics import Metrics
 
-ROUNDS = 12
-CALLS = 1000
+ROUNDS = 60
+CALLS = 300
 _ROW = [5.1, 3.5, 1.4, 0.2]
 _V2 = orjson.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": _ROW}]})
 _V1 = orjson.dumps({"instances": [_ROW]})

@@ -28,8 +28,10 @@ def walls(spans: Sequence[Span]) -> dict[str, tuple[float, float]]:
     """Phase → when its first step began and its last one ended."""
     found: dict[str, tuple[float, float]] = {}
     for span in spans:
-        start, end = found.get(span.phase, (span.start, span.end))
-        found[span.phase] = min(start, span.start), max(end, span.end)
+        first = found.get(span.phase)
+        found[span.phase] = (
+            (span.start, span.end) if first is None else (min(first[0], span.start), max(first[1], span.end))
+        )
     return found
 
 

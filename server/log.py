@@ -132,6 +132,9 @@ def latency(event: Event) -> None:
 def observer(event: Event) -> None:
     """Writes what happens to models; requests have their access line."""
     match event:
+        case RequestDone():
+            # First, as most events are this one.
+            return
         case ModelFailed():
             _tell_failure(event)
         case ModelLoaded(model, version, seconds):
@@ -146,8 +149,6 @@ def observer(event: Event) -> None:
             _tell_turned(event)
         case DetachedDone():
             log_detached(event)
-        case RequestDone():
-            return
 
 
 def _tell_of_step(event: LimitReached | StepWarmed) -> None:

@@ -25,6 +25,7 @@ _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post
 # Of several processes these are no sums: a bound that each of them has, and when the first one began.
 _LEAST = frozenset({"process_max_fds", "process_start_time_seconds"})
 _CPU = "process_cpu_seconds"
+_NO_TIME = (0.0, 0.0)
 
 
 class Metrics:
@@ -69,14 +70,14 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case RequestDone(model, _, verb, code=code, spans=spans):
-                wall = walls(spans)
+            case RequestDone():
+                wall, labels = walls(event.spans), (event.model,)
                 # As in KServe an answered request passed all three hooks, one that has no such step in no time; one
                 # that failed passed those that began.
-                passed = (*PHASES, verb) if verb == "explain" else PHASES
-                for phase in passed if code is None else wall:
-                    start, end = wall.get(phase, (0.0, 0.0))
-                    self._phases[phase].observe(end - start, (model,))
+                passed = (*PHASES, "explain") if event.verb == "explain" else PHASES
+                for phase in passed if event.code is None else wall:
+                    start, end = wall.get(phase, _NO_TIME)
+                    self._phases[phase].observe(end - start, labels)
             case ModelUnloaded(model, replaced=False):
                 self.unloaded(model)
 
