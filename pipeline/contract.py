@@ -41,6 +41,7 @@ class Contract:
         self._reads = request_reads(graph, interfaces)
         self._parameters = request_parameters(graph, interfaces)
         self._bfloat16 = {name for name, spec in graph.spec.outputs.items() if spec.datatype is Datatype.BF16}
+        self._givers = {verb: frozenset(own.source for own in wanted) for verb, wanted in graph.output.items()}
         self._readers = [step for step in graph.planned if any(own.source == REQUEST for own in step.references)]
 
     def signature(self, learned: Learned) -> Signature:
@@ -105,14 +106,14 @@ class Contract:
 
     def steps_for(self, verb: Verb, outputs: Sequence[str]) -> frozenset[str]:
         """The output steps that can give these tensors; all of them where that cannot be told, or none is named."""
-        steps = [reference.source for reference in self._graph.output[verb]]
+        steps = self._givers[verb]
         if len(steps) == 1 or not outputs:
-            return frozenset(steps)
+            return steps
         found: set[str] = set()
         for name in outputs:
             givers = [step for step in steps if name == step or name in (self._interfaces[step].gives or ())]
             if not givers:
-                return frozenset(steps)
+                return steps
             found.update(givers)
         return frozenset(found)
 

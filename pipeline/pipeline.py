@@ -27,14 +27,12 @@ from pipeline.engine.execute import execute
 from pipeline.engine.limit import Limit
 from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
-from pipeline.engine.step import Context, OpenStep, ThreadStep
+from pipeline.engine.step import Context, OpenStep
 from pipeline.engine.stream import watched, whole
-from pipeline.engine.summary import handle_calls, spans
+from pipeline.engine.summary import spans
 from pipeline.engine.visits import Visits
 from pipeline.errors import Code, InferError, ModelNotReady
 from pipeline.graph.edges import sees_all
-from pipeline.graph.phases import phases
-from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.loading import Loading
 from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
 from pipeline.reason import reason_of
@@ -42,12 +40,10 @@ from pipeline.steps.catalog import Storage, harmless
 from pipeline.steps.readiness import Readiness, Standing
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
+from pipeline.ways import Way, Ways
 
 if TYPE_CHECKING:
     import networkx as nx
-
-# Plans are compiled per set of outputs asked for; callers choose the sets, so the store of them is bounded.
-_PLANS = 64
 
 
 class State(enum.Enum):
@@ -104,11 +100,10 @@ class Pipeline:
         self._contract = Contract(spec.name, drawn.graph, drawn.interfaces)
         self.expectation = self._contract.expectation({})
         """What a codec may know before it reads a request; opening the models adds what they tell of themselves."""
-        self._phases = phases(drawn.graph)
         self._opened: dict[str, OpenStep] = {}
         self._standing = Standing()
         self._threads = trio.CapacityLimiter(math.inf)
-        self._plan = functools.lru_cache(maxsize=_PLANS)(self._compiled)
+        self._ways = Ways(drawn, self._opened)
         self._told_waiting: set[str] = set()
         self._opening = Opening(drawn.graph, drawn.interfaces, self._opened, self._threads, self._waits)
         see_all = {step.name for step in drawn.graph.steps if sees_all(step, drawn.interfaces[step.name])}
@@ -157,6 +152,7 @@ class Pipeline:
                 self._detached.opened(await stack.enter_async_context(trio.open_nursery()))
             self._stack = stack.pop_all()
         self.expectation = self._contract.expectation(loading.learned)
+        self._ways.forget()
         self.state = State.READY
         self.loaded_once = self.loaded_once or self._standing.is_there
         self.tell(ModelLoaded(self.name, self.version, time.perf_counter() - start))
@@ -177,6 +173,7 @@ class Pipeline:
         finally:
             self._closing = False
         self._opened.clear()
+        self._ways.forget()
 
     def _fail(self, error: Exception) -> None:
         self.state = State.FAILED
@@ -302,14 +299,13 @@ class Pipeline:
             raise ModelNotReady(self.name, "It was closed while the request waited.")
         self.require(verb)
         self._contract.check(request)
-        plan = self._plan(verb, self._contract.steps_for(verb, request.outputs))
-        steps = [self._opened[step.name] for step in plan.steps]
-        run, context = Run(plan, request), Context(request, allowance.deadline, verb)
-        ended = functools.partial(self._ended, context, allowance, plan, run, time.perf_counter())
+        way = self._ways.to(verb, self._contract.steps_for(verb, request.outputs))
+        run, context = Run(way.plan, request), Context(request, allowance.deadline, verb)
+        ended = functools.partial(self._ended, context, allowance, way, run, time.perf_counter())
         code: Code | None = Code.INTERNAL
         streams = False
         try:
-            values = await execute(plan, steps, run, context, self._threads, self._detached.start)
+            values = await execute(way.plan, way.steps, run, context, self._threads, self._detached.start)
             given = self._contract.answer(verb, values, request.outputs)
             outputs = watched(given, ended)
             code, streams = None, outputs is not given
@@ -318,31 +314,22 @@ class Pipeline:
             raise
         except trio.Cancelled:
             code = Code.CANCELLED
-            allowance.where = whereabouts(run, steps)
+            allowance.where = whereabouts(run, way.steps)
             raise
         finally:
             if not streams:
                 ended(code)
         allowance.where = "while its answer was sent" if streams else "after its last step"
-        answer = InferResponse(model=self.name, outputs=outputs, id=request.id, version=self.version)
-        return context.answer.added_to(answer)
-
-    def _compiled(self, verb: Verb, outputs: frozenset[str]) -> Plan:
-        manners = {
-            name: Manner(threaded=isinstance(step, ThreadStep), alone=bool(step.timeout or step.handles))
-            for name, step in self._opened.items()
-        }
-        wanted = [reference for reference in self._graph.output[verb] if reference.source in outputs]
-        return compile_plan(self._graph, self.blueprint.interfaces, manners, wanted)
+        return context.answer.response(self.name, self.version, request, outputs)
 
     def _ended(  # what a summary is made of
-        self, context: Context, allowance: Allowance, plan: Plan, run: Run, start: float, code: Code | None
+        self, context: Context, allowance: Allowance, way: Way, run: Run, start: float, code: Code | None
     ) -> None:
         """Tells the observers of a request that has left the graph, its last part sent where its answer is a stream."""
         if not self.observers:
             return
         if code is Code.CANCELLED and trio.current_time() >= allowance.deadline:
             code = Code.DEADLINE_EXCEEDED
-        took, calls = spans(plan, run, self._phases, context), handle_calls(context)
+        took, calls = spans(run, way.parts, context), context.tally.calls()
         seconds = time.perf_counter() - start
         self.tell(RequestDone(self.name, self.version, context.verb, context.id, seconds, code, took, calls))

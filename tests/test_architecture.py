@@ -24,7 +24,7 @@ MAY_IMPORT = {
 PIPELINE = (
     "plugins", "errors", "observe", "threads", "tensors", "wire", "network", "transport", "exchange", "graph",
     "drawing", "asking", "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps",
-    "warmup", "blueprint", "reason", "loading", "pipeline", "held", "served", "availability", "turns", "loads",
+    "warmup", "blueprint", "reason", "loading", "ways", "pipeline", "held", "served", "availability", "turns", "loads",
     "refused", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {

@@ -55,9 +55,7 @@ async def execute(  # a request is all of this
 class _Driver:
     """The tasks of one request over one run."""
 
-    __slots__ = (
-        "_context", "_detach", "_detached", "_plan", "_run", "_siblings", "_steps", "_threads"
-    )  # fmt: skip
+    __slots__ = ("_context", "_detach", "_detached", "_plan", "_run", "_steps", "_threads")
 
     def __init__(  # as execute
         self,
@@ -75,32 +73,33 @@ class _Driver:
         self._threads = threads
         self._detach = detach
         self._detached = list(plan.detached) if detach else []
-        self._siblings = Siblings()
 
     async def fork(self) -> None:
-        await self._siblings.run(partial(self._branches, self._run.start()))
+        siblings = Siblings()
+        await siblings.run(partial(self._branches, siblings, self._run.start()))
 
-    async def _branches(self, stages: Sequence[int]) -> None:
+    async def _branches(self, siblings: Siblings, stages: Sequence[int]) -> None:
         """The first of these stages and what follows it, in this task; the others in tasks of their own."""
         while stages:
             stage, *others = stages
             for other in others:
-                self._siblings.nursery.start_soon(self._branches, (other,))
+                siblings.nursery.start_soon(self._branches, siblings, (other,))
             try:
-                await self.stage(stage)
+                await self.stage(stage, siblings)
             except trio.Cancelled:
                 raise
             except BaseException as error:  # noqa: BLE001  # fork raises it, once the siblings have ended
-                await self._siblings.fail(stage, error)
+                await siblings.fail(stage, error)
                 return
             stages = self._run.done(stage)
 
-    async def stage(self, stage: int) -> None:
+    async def stage(self, stage: int, siblings: Siblings | None = None) -> None:
+        """``siblings``: what runs beside it, where the plan forks."""
         for hop in self._plan.stages[stage].hops:
             # No step starts once the request is cancelled or a stage before this one has failed.
-            if self._siblings.bars(stage):
+            if siblings is not None and siblings.bars(stage):
                 await trio.sleep_forever()
-            if not self._siblings.has_failed:
+            if siblings is None or not siblings.has_failed:
                 await trio.lowlevel.checkpoint_if_cancelled()
             number = hop[0]
             step = self._steps[number]
@@ -123,7 +122,7 @@ class _Driver:
 
     def detach(self) -> None:
         """Starts the detached steps whose inputs exist, and which have not been started."""
-        if self._detach is None:
+        if self._detach is None or not self._detached:
             return
         for number in tuple(self._detached):
             if self._run.has(self._plan.sources[number]):

@@ -71,7 +71,7 @@ class Run:
         """The step ended well; ``start`` and ``end`` in seconds of the driver's clock."""
         self._values[step] = outputs
         self._progress[step] = _DONE
-        self.ended(step, start, end)
+        self.spans.append((step, start, end))
 
     def ended(self, step: int, start: float, end: float) -> None:
         """The step failed or was cancelled: it has no outputs, and took its time all the same."""

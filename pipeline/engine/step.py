@@ -15,7 +15,7 @@ import trio
 
 from pipeline.engine.limit import Limit
 from pipeline.graph.words import listed
-from pipeline.observe import Span
+from pipeline.observe import HandleCalls, Span
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.tensor import Value
@@ -25,25 +25,25 @@ Place = Literal["loop", "thread", "asyncio"]
 _NONE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 
-class Answering:
+class Answering(msgspec.Struct, eq=False):
     """What the steps of a request add to its reply, beside the outputs; of two under one name the later stays.
 
     ``headers`` are the transport's, names in lower case; ``output_parameters`` are by the name of their output. ``id``
     stands in the place of the request's, where it is not empty.
     """
 
-    __slots__ = ("headers", "id", "output_parameters", "parameters")
+    id: str = ""
+    headers: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
+    output_parameters: dict[str, Mapping[str, Any]] = {}
 
-    def __init__(self) -> None:
-        self.id = ""
-        self.headers: dict[str, str] = {}
-        self.parameters: dict[str, Any] = {}
-        self.output_parameters: dict[str, Mapping[str, Any]] = {}
-
-    def added_to(self, response: InferResponse) -> InferResponse:
-        return msgspec.structs.replace(
-            response,
-            id=self.id or response.id,
+    def response(self, model: str, version: str, request: InferRequest, outputs: Mapping[str, Value]) -> InferResponse:
+        """The answer of that model to the request."""
+        return InferResponse(
+            model=model,
+            outputs=outputs,
+            id=self.id or request.id,
+            version=version,
             headers=self.headers,
             parameters=self.parameters,
             output_parameters=self.output_parameters,
@@ -155,15 +155,17 @@ class Tally:
         """A hook of the step ran, which is a phase of its own. In any thread."""
         self._hooks.setdefault(step, []).append(Span(f"{step}.{hook}", hook, start, end))
 
-    def spans(self, step: str, phase: str, start: float, end: float) -> Sequence[Span]:
-        """The step as the hooks that ran in it, or as one where it has none."""
-        return self._hooks.get(step) or (Span(step, phase, start, end),)
+    def told(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """The spans of steps; of one in which hooks ran, the hooks."""
+        if not self._hooks:
+            return spans
+        return [own for span in spans for own in self._hooks.get(span.step, (span,))]
 
-    @property
-    def calls(self) -> Mapping[tuple[str, str], tuple[int, float]]:
-        """(owner, target) → (how often, seconds in all)"""
+    def calls(self) -> Sequence[HandleCalls]:
+        if not self._calls:
+            return ()
         with self._lock:
-            return dict(self._calls)
+            return [HandleCalls(*who, *how_often) for who, how_often in self._calls.items()]
 
 
 class AsyncCall(Protocol):

@@ -1,24 +1,17 @@
-"""What is told of one request that has left its graph: which steps ran, how long, and what they called; pure."""
+"""What is told of one request that has left its graph: which steps ran, and how long; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context
-from pipeline.graph.plan import Plan
-from pipeline.observe import HandleCalls, Span
+from pipeline.observe import Span
+
+Part = tuple[str, str]
+"""A step's name, and the part it plays."""
 
 
-def spans(plan: Plan, run: Run, phases: Mapping[str, str], context: Context) -> Sequence[Span]:
-    """``phases``: step name → the part it plays. What has hooks is told as these."""
-    names = [step.name for step in plan.steps]
-    return [
-        span
-        for number, began, ended in run.spans
-        for span in context.tally.spans(names[number], phases[names[number]], began, ended)
-    ]
-
-
-def handle_calls(context: Context) -> Sequence[HandleCalls]:
-    return [HandleCalls(*who, *how_often) for who, how_often in context.tally.calls.items()]
+def spans(run: Run, parts: Sequence[Part], context: Context) -> Sequence[Span]:
+    """``parts``: those of the plan's steps, in its order. What has hooks is told as these."""
+    return context.tally.told([Span(*parts[step], began, ended) for step, began, ended in run.spans])

@@ -73,7 +73,7 @@ async def test_a_timeout_and_the_loop_stand_between_and_a_limit_does_not(steps, 
         return x
 
     async with pipeline({name: Step(run=work, **keys) for name, keys in steps.items()}) as built:
-        (stage,) = built._compiled("predict", frozenset({"c"})).stages
+        (stage,) = built._ways.to("predict", frozenset({"c"})).plan.stages
         names = list(steps)
         assert tuple(tuple(names[number] for number in hop) for hop in stage.hops) == hops
         assert (await built.infer(ONE))["c"].shape == (1,)
