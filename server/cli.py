@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.graph.words import VERBS, later, near
-from server.flags import KserveSpelling, pull_flags, serve_flags
+from server.flags import KserveSpelling, cache_flags, pull_flags, serve_flags
 
 if TYPE_CHECKING:
     from pipeline.tensors.message import Verb
@@ -97,15 +97,17 @@ def check(graphs: tuple[Path | str, ...], remotes: bool) -> None:
 @click.argument("graph", type=_Given(), metavar="GRAPH.yaml|MODEL")
 @click.argument("request", type=click.Path(path_type=Path, allow_dash=True), metavar="REQUEST.json")
 @click.option("--verb", type=click.Choice(VERBS), default="predict", help="What to ask.")
-def run(graph: Path | str, request: Path, verb: Verb) -> None:
+@cache_flags
+def run(graph: Path | str, request: Path, verb: Verb, **flags: Any) -> None:
     """Answer one request without a port.
 
     The answer goes to stdout, step timings to stderr. "-" reads the request from stdin. Exit code 0 answered, 1 the
     request failed, 2 a file has faults.
     """
+    from server.config import CacheConfig  # noqa: PLC0415
     from server.once import run_once  # noqa: PLC0415
 
-    sys.exit(run_once(graph, request, verb))
+    sys.exit(run_once(graph, request, verb, CacheConfig(**flags)))
 
 
 @cli.command()

@@ -44,6 +44,15 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheConfig:
+    """What a command that needs models was told of their cache. Sizes in bytes."""
+
+    cache_dir: Path | None = None
+    cache_size: int | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullConfig:
     """What ``pull`` was told. Sizes in bytes; ``max_ratio`` is of an archive unpacked to itself."""
 

@@ -172,6 +172,13 @@ def _storage_options() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any
     )  # fmt: skip
 
 
+def cache_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the flags of the cache to a command."""
+    for option in reversed(_storage_options()):
+        command = option(command)
+    return command
+
+
 def pull_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the flags of ``pull`` to a command."""
     options = (

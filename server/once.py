@@ -18,19 +18,30 @@ from pipeline.wire.json_tensors import parse
 from pipeline.wire.media import is_json, media_of
 from pipeline.wire.openapi import descriptions
 from pipeline.wire.written import written_in
+from server.config import CacheConfig, environment
 from server.examples import path_of
 from server.handle import Service, handle
 from server.log import configure, observer
+from server.progress import Display, display
 from server.report import FAULTS, blueprints
 from server.version import NAME, own_version
+from storage import Storage
+from storage.pull import Order
 
 _FAILED = 1
 _OK = 200
 
 
-def run_once(graph: Path | str, request: Path, verb: Verb) -> int:
-    """The exit code: 0 answered, 1 the request failed (its error is on stdout), 2 the graph or the file has faults."""
-    drawn = blueprints([graph])
+def run_once(graph: Path | str, request: Path, verb: Verb, cache: CacheConfig | None = None) -> int:
+    """The exit code: 0 answered, 1 the request failed (its error is on stdout), 2 the graph or the file has faults.
+
+    How its models' downloads get on is shown on stderr.
+    """
+    told = cache or CacheConfig()
+    shown = display(terminal=sys.stderr.isatty())
+    order = Order(observe=shown)
+    storage = Storage(environment(), told.cache_dir, told.cache_size, told.offline or None, order)
+    drawn = blueprints([graph], storage)
     if drawn is None:
         return FAULTS
     try:
@@ -39,10 +50,10 @@ def run_once(graph: Path | str, request: Path, verb: Verb) -> int:
         print(f"{request}: cannot be read: {error.strerror or error}", file=sys.stderr)  # noqa: T201
         return FAULTS
     configure("warning", "text")
-    return trio.run(partial(_answer, Pipeline.from_blueprint(drawn[0]), body, verb))
+    return trio.run(partial(_answer, Pipeline.from_blueprint(drawn[0]), body, verb, shown))
 
 
-async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
+async def _answer(pipeline: Pipeline, body: bytes, verb: Verb, shown: Display) -> int:
     pipeline.observers.append(_print_timings)
     service = Service(Repository([pipeline]), ready="all", name=NAME, version=own_version())
 
@@ -51,7 +62,7 @@ async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
 
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(pipeline)
+            await _opened(pipeline, stack, shown)
         except Exception as error:  # noqa: BLE001  # a model that does not load; its own reason is what the user needs
             print(f'model "{pipeline.name}" cannot be loaded: {text_of(error)}', file=sys.stderr)  # noqa: T201
             return _FAILED
@@ -62,6 +73,13 @@ async def _answer(pipeline: Pipeline, body: bytes, verb: Verb) -> int:
         # Detached steps may take longer than anybody waits for an answer.
         sys.stdout.flush()
     return 0 if reply.status == _OK else _FAILED
+
+
+async def _opened(pipeline: Pipeline, stack: AsyncExitStack, shown: Display) -> None:
+    try:
+        await stack.enter_async_context(pipeline)
+    finally:
+        shown.rest()
 
 
 def _path(model: str, body: bytes, verb: Verb) -> str:

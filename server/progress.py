@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +19,7 @@ _STEPS = 10
 
 
 class Display(Protocol):
-    """Who shows what happens; an Observer of the pulls, which come one after the other."""
+    """Who shows what happens; an Observer of pulls, each known by its source."""
 
     def __call__(self, event: Event, /) -> None: ...
 
@@ -52,19 +53,19 @@ class _Pace:
 class Lines:
     """A line when a download begins, at each tenth of it, and when it has ended."""
 
-    _tenth: int = 0
-    _pace: _Pace = field(default_factory=_Pace)
+    _tenths: dict[str, int] = field(default_factory=dict)
+    _paces: dict[str, _Pace] = field(default_factory=dict)
 
     def __call__(self, event: Event, /) -> None:
         match event:
-            case Listed(there=there):
-                self._tenth, self._pace = 0, _Pace(there)
+            case Listed(source, there=there):
+                self._tenths[source], self._paces[source] = 0, _Pace(there)
                 say(sentence(event))
             case Moved(source, done, size):
                 tenth = done * _STEPS // size if size else done // 2**30
-                if tenth > self._tenth:
-                    self._tenth = tenth
-                    say(f"{source}: {far(done, size)}, {self._pace.so_far(done)}")
+                if tenth > self._tenths[source]:
+                    self._tenths[source] = tenth
+                    say(f"{source}: {far(done, size)}, {self._paces[source].so_far(done)}")
             case _:
                 say(sentence(event))
 
@@ -74,33 +75,41 @@ class Lines:
 
 @dataclass(slots=True)
 class Bar:
-    """A bar while a download lasts, which is gone before anything else is said."""
+    """A row per download while it lasts, above which the others' ends are said."""
 
     _bars: Progress
-    _task: TaskID | None = None
-    _pace: _Pace = field(default_factory=_Pace)
+    _rows: dict[str, tuple[TaskID, _Pace]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, event: Event, /) -> None:
         match event:
             case Listed(source, _, size, there):
-                self.rest()
-                self._pace = _Pace(there)
-                self._task = self._bars.add_task(legible(source), total=size, completed=there, told="")
-                self._bars.start()
-            case Moved(_, done, size):
-                if self._task is not None:  # a thread that was left behind may tell once more
+                self._end(source)
+                with self._lock:
+                    row = self._bars.add_task(legible(source), total=size, completed=there, told="")
+                    self._rows[source] = row, _Pace(there)
+                    self._bars.start()
+            case Moved(source, done, size):
+                own = self._rows.get(source)
+                if own is not None:  # a thread that was left behind may tell once more
+                    row, pace = own
                     whole = f" of {amount(size)}" if size else ""
-                    told = f"{amount(done)}{whole}, {self._pace.so_far(done)}"
-                    self._bars.update(self._task, completed=done, told=told)
+                    self._bars.update(row, completed=done, told=f"{amount(done)}{whole}, {pace.so_far(done)}")
             case _:
-                self.rest()
-                say(sentence(event))
+                self._end(event.source)
+                self._bars.console.print(legible(sentence(event)), markup=False, highlight=False, soft_wrap=True)
 
     def rest(self) -> None:
-        self._bars.stop()
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
+        for source in list(self._rows):
+            self._end(source)
+
+    def _end(self, source: str) -> None:
+        with self._lock:
+            own = self._rows.pop(source, None)
+            if not self._rows:
+                self._bars.stop()
+            if own is not None:
+                self._bars.remove_task(own[0])
 
 
 def _bars() -> Progress:

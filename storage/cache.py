@@ -7,6 +7,7 @@ that uses it holds a lock on. ``refs/KEY.json`` is the last complete listing of 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from storage.errors import StorageError
 from storage.events import KEPT_SECONDS
 from storage.locks import freed, hold
 from storage.work import wipe
@@ -59,6 +61,18 @@ class Cache:
 
     def work(self, key: str) -> Path:
         return self.root / "work" / key
+
+    def ready(self) -> None:
+        """Makes its folder. Raises StorageError where that cannot be, or nothing can be written to it."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            wrong = None if os.access(self.root, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+        except OSError as error:
+            wrong = error.strerror
+        if wrong is not None:
+            raise StorageError(
+                f"the cache {self.root} cannot be written: {wrong}; PIPELINE_SERVE_CACHE_DIR names another folder"
+            )
 
     def find(self, identity: str) -> Entry | None:
         """The model of that identity, from now on in use by this process; None where it is not there, or is damaged."""

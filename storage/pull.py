@@ -55,6 +55,7 @@ def to_cache(source: Remote, cache: Cache, order: Order, *, offline: bool = Fals
     key = _key(source, order)
     if offline:
         return _from_before(source, cache, key, order)
+    cache.ready()
     cache.sweep()
     before = cache.latest(key)
     with locked(cache.lock(key), order.cancel):

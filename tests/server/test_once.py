@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from server.check import check_files
+from server.config import CacheConfig
 from server.draw import draw_file
 from server.once import run_once
 from tests.conformance.zoo import APP, FILES
 from tests.serving import run, write
+from tests.storage.origin import serving
 
 V1 = '{"instances": [[1.0, 2.0]]}'
 V2 = '{"id": "7", "inputs": [{"name": "rows", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}'
@@ -59,6 +62,24 @@ def test_the_exit_code_says_who_is_at_fault(folder, capsys, files, code, out, er
     assert (shown.out == "") == (out == "")
     assert err in shown.err
     assert "Traceback" not in shown.err
+
+
+def test_downloads_are_shown_and_the_cache_is_the_one_that_was_named(tmp_path, capsys):
+    joblib = pytest.importorskip("joblib")
+    linear = pytest.importorskip("sklearn.linear_model")
+    joblib.dump(linear.LinearRegression().fit([[0.0, 1.0], [2.0, 3.0]], [1.0, 5.0]), tmp_path / "sum.joblib")
+    (tmp_path / "v1.json").write_text(V1)
+    cache = CacheConfig(cache_dir=tmp_path / "cache")
+    with serving() as origin:
+        origin.files = {"/sum.joblib": (tmp_path / "sum.joblib").read_bytes()}
+        uri = f"{origin.url}/sum.joblib"
+        assert run_once(uri, tmp_path / "v1.json", "predict", cache) == 0
+        assert f"{uri}: downloaded " in capsys.readouterr().err
+    assert list((tmp_path / "cache/models").iterdir())
+    assert run_once(uri, tmp_path / "v1.json", "predict", replace(cache, offline=True)) == 0
+    assert f"{uri}: offline, it is as it was listed at " in capsys.readouterr().err
+    assert run_once(uri, tmp_path / "v1.json", "predict", CacheConfig(cache_dir=tmp_path / "other", offline=True)) == 1
+    assert "was never downloaded in the cache" in capsys.readouterr().err
 
 
 def test_a_model_alone_answers_and_is_drawn_and_checked(tmp_path, capsys):

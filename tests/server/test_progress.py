@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from server.progress import Lines, display, say
 from storage.events import Fetched, Listed, Moved
 
+LONG = "https://host/a-long/path/to/a/model/of/somebody/model.bin"
+
 
 def test_lines_come_once_a_tenth(capsys):
     lines = Lines()
@@ -57,16 +59,38 @@ def test_a_terminal_has_a_bar_of_one_row_that_is_gone_before_anything_is_said(mo
     monkeypatch.setattr(sys, "stdout", pipe)
     with terminal(monkeypatch) as lines:
         bar = display(terminal=True)
-        bar(Listed("https://host/a-long/path/to/a/model/of/somebody/model.bin", 1, 2**30, 0))
-        bar(Moved("", 2**29, 2**30))
+        bar(Listed(LONG, 1, 2**30, 0))
+        bar(Moved(LONG, 2**29, 2**30))
         print("stdout is not the bar's")
-        bar(Fetched("s3://b/m", 2**30, 2.0))
-        bar(Moved("", 2**30, 2**30))
+        bar(Fetched(LONG, 2**30, 2.0))
+        bar(Moved(LONG, 2**30, 2**30))
         bar.rest()
     assert any(re.search(r"https://host/a-.*… [━╺╸ ]+512\.0 MiB of 1\.0 GiB, .*/s ", line) for line in lines)
-    assert max(map(len, lines)) <= 80
-    assert lines[-1] == "s3://b/m: downloaded 1.0 GiB in 2.0 s, 512.0 MiB/s"
+    assert max(len(line) for line in lines[:-1]) <= 80
+    assert lines[-1] == f"{LONG}: downloaded 1.0 GiB in 2.0 s, 512.0 MiB/s"
     assert pipe.getvalue() == "stdout is not the bar's\n"
+
+
+def test_two_downloads_at_once_have_a_row_each_and_their_ends_are_said_above(monkeypatch):
+    with terminal(monkeypatch) as lines:
+        bar = display(terminal=True)
+        for name in ("s3://b/one", "s3://b/two"):
+            bar(Listed(name, 1, 100, 0))
+            bar(Moved(name, 50, 100))
+        bar(Fetched("s3://b/one", 100, 1.0))
+        bar(Fetched("s3://b/two", 100, 1.0))
+    assert any(line.startswith("s3://b/one: downloaded") for line in lines)
+    assert any(line.startswith("s3://b/two ") for line in lines)
+    assert lines[-1].startswith("s3://b/two: downloaded")
+
+
+def test_each_download_has_its_own_tenths(capsys):
+    lines = Lines()
+    for name in ("a", "b"):
+        lines(Listed(name, 1, 100, 0))
+    lines(Moved("a", 50, 100))
+    lines(Moved("b", 10, 100))
+    assert [line[:7] for line in capsys.readouterr().err.splitlines()[2:]] == ["a: 50 %", "b: 10 %"]
 
 
 def test_what_fails_on_a_terminal_leaves_no_bar(monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage.cache import Cache, cache_folder
+from storage.errors import StorageError
 from storage.events import KEPT_SECONDS
 
 
@@ -31,6 +32,13 @@ def made(cache, identity, *, single=False, used=None, **files):
     if used is not None:
         os.utime(cache.root / f"manifests/{identity}.json", (used, used))
     return entry
+
+
+def test_a_cache_that_cannot_be_made_says_which_variable_names_another(tmp_path):
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(StorageError, match=r"cannot be written: .*; PIPELINE_SERVE_CACHE_DIR names another folder"):
+            Cache(root).ready()
 
 
 def test_a_model_is_its_folder_or_its_one_file(cache):
