@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +32,9 @@ from pipeline.observe import (
 )
 from server.access import Answered, written
 from server.log_config import configure_by
-from server.transfers import sentence
+from server.transfers import Tenths
 from storage.events import Event as Pulled
-from storage.events import Fetched, Moved
+from storage.events import Fetched
 from storage.secret import scrub
 
 Format = Literal["text", "json"]
@@ -195,14 +196,17 @@ def _tell_failure(failed: ModelFailed) -> None:
             _LOG.error("%s failed to load: %s", model, told(error), exc_info=error)
 
 
-def log_pull(event: Pulled) -> None:
-    """Writes what is downloaded, how fast, and what the cache had."""
-    match event:
-        case Moved():
-            return
-        case _:
+def pull_log() -> Callable[[Pulled], None]:
+    """Writes what is downloaded, how far it is at each tenth, how fast it was, and what the cache had."""
+    tenths = Tenths()
+
+    def tell(event: Pulled) -> None:
+        line = tenths.line(event)
+        if line is not None:
             fields = {"bytes": event.size, "seconds": event.seconds} if isinstance(event, Fetched) else {}
-            _LOG.info("%s", sentence(event), extra={"fields": fields})
+            _LOG.info("%s", line, extra={"fields": fields})
+
+    return tell
 
 
 def _visible(text: str) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from server.transfers import amount, far, rate, sentence
+from server.transfers import Pace, Tenths, amount, sentence
 from storage.events import Event, Listed, Moved
 from storage.secret import legible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-_STEPS = 10
 
 
 class Display(Protocol):
@@ -38,36 +35,16 @@ def say(text: str) -> None:
     print(legible(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
-@dataclass(frozen=True, slots=True)
-class _Pace:
-    """Of a download: what was there, and since when more comes."""
-
-    there: int = 0
-    began: float = field(default_factory=time.monotonic)
-
-    def so_far(self, done: int) -> str:
-        return rate(done - self.there, time.monotonic() - self.began)
-
-
 @dataclass(slots=True)
 class Lines:
     """A line when a download begins, at each tenth of it, and when it has ended."""
 
-    _tenths: dict[str, int] = field(default_factory=dict)
-    _paces: dict[str, _Pace] = field(default_factory=dict)
+    _tenths: Tenths = field(default_factory=Tenths)
 
     def __call__(self, event: Event, /) -> None:
-        match event:
-            case Listed(source, there=there):
-                self._tenths[source], self._paces[source] = 0, _Pace(there)
-                say(sentence(event))
-            case Moved(source, done, size):
-                tenth = done * _STEPS // size if size else done // 2**30
-                if tenth > self._tenths[source]:
-                    self._tenths[source] = tenth
-                    say(f"{source}: {far(done, size)}, {self._paces[source].so_far(done)}")
-            case _:
-                say(sentence(event))
+        line = self._tenths.line(event)
+        if line is not None:
+            say(line)
 
     def rest(self) -> None:
         return
@@ -78,7 +55,7 @@ class Bar:
     """A row per download while it lasts, above which the others' ends are said."""
 
     _bars: Progress
-    _rows: dict[str, tuple[TaskID, _Pace]] = field(default_factory=dict)
+    _rows: dict[str, tuple[TaskID, Pace]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, event: Event, /) -> None:
@@ -87,7 +64,7 @@ class Bar:
                 self._end(source)
                 with self._lock:
                     row = self._bars.add_task(legible(source), total=size, completed=there, told="")
-                    self._rows[source] = row, _Pace(there)
+                    self._rows[source] = row, Pace(there)
                     self._bars.start()
             case Moved(source, done, size):
                 own = self._rows.get(source)

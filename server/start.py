@@ -25,7 +25,7 @@ from server.greeting import Shown, greet
 from server.handle import Service
 from server.lazy_app import lazy_app
 from server.listen import CannotListen, listen
-from server.log import answered, configure, latency, log_pull, observer
+from server.log import answered, configure, latency, observer, pull_log
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
@@ -123,6 +123,8 @@ def serve(
 
 def storage_of(config: Config, metrics: Metrics) -> Storage:
     """Where models come from; what happens on the way is logged and counted."""
+
+    log_pull = pull_log()
 
     def observe(event: Event) -> None:
         log_pull(event)

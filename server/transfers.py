@@ -3,8 +3,46 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 
 from storage.events import Event, Fetched, Found, Kept, Listed, Moved
+
+_STEPS = 10
+_WITHOUT_SIZE = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Of a download: what was there, and since when more comes."""
+
+    there: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def so_far(self, done: int) -> str:
+        return rate(done - self.there, time.monotonic() - self.began)
+
+
+@dataclass(slots=True)
+class Tenths:
+    """Which events are worth a line: all but the bytes, and those at each tenth, or each GiB where nobody knows."""
+
+    _told: dict[str, int] = field(default_factory=dict)
+    _paces: dict[str, Pace] = field(default_factory=dict)
+
+    def line(self, event: Event) -> str | None:
+        match event:
+            case Listed(source, there=there):
+                self._told[source], self._paces[source] = 0, Pace(there)
+            case Moved(source, done, size):
+                tenth = done * _STEPS // size if size else done // _WITHOUT_SIZE
+                told = self._told.get(source)
+                if told is None or tenth <= told:  # a thread that was left behind may tell once more
+                    return None
+                self._told[source] = tenth
+                return f"{sentence(event)}, {self._paces[source].so_far(done)}"
+            case _:
+                self._told.pop(event.source, None)
+        return sentence(event)
 
 
 def sentence(event: Event) -> str:

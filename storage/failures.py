@@ -16,15 +16,17 @@ _NOT_FOR_PARTS = re.compile(r"non-partial response|Header missing|Invalid last m
 # What a credential that we gave to obstore raised: of which kind, and its words.
 _OURS = re.compile(r"External \w+ credential provider: (\w+): (.*)", re.DOTALL)
 _URL = re.compile(r"https?://[^\s/?#]+")
-# What obstore knows of a connection that failed stands in its debug text alone.
+# Of a connection that failed: what obstore's debug text has of it, and what httpx has of the system's.
 _CAUSES = (
-    (re.compile("failed to lookup address"), "there is no such host"),
-    (re.compile("ConnectionRefused"), "nobody listens there"),
-    (re.compile("InvalidContentType|InvalidMessage"), "it speaks no TLS, and https:// was asked for"),
-    (re.compile("InvalidCertificate|invalid peer certificate"), "its certificate is not trusted"),
-    (re.compile("TimedOut|timed out"), "it did not answer in time"),
-    (re.compile("ConnectionReset|IncompleteMessage|UnexpectedEof"), "it closed the connection"),
-)
+    (re.compile(r"failed to lookup address|\[Errno -\d+\]|nodename nor servname"), "there is no such host"),
+    (re.compile("ConnectionRefused|Connection refused"), "nobody listens there"),
+    (re.compile("InvalidContentType|InvalidMessage|WRONG_VERSION_NUMBER"), "it speaks no TLS, as https:// asks"),
+    (re.compile("InvalidCertificate|invalid peer certificate|CERTIFICATE_VERIFY_FAILED"),
+     "its certificate is not trusted; AWS_CA_BUNDLE names more certificates"),
+    (re.compile("TimedOut|timed out|Timeout"), "it did not answer in time"),
+    (re.compile("ConnectionReset|IncompleteMessage|UnexpectedEof|RemoteProtocolError|ReadError"),
+     "it closed the connection"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,17 @@ def translated(error: Exception, who: Who) -> StorageError:
             return Unranged(f"{of} is not given in parts: {said}")
         case "InvalidPathError" | "ValueError":
             return Unsafe(f"{of} has a key that is no file below its folder: {said}")
-    return Unreachable(f"{of} cannot be reached{_why(str(error), said)}{f'; {who.place}' if who.place else ''}")
+    url = _URL.search(text)
+    return unreachable(who, url[0] if url and "://" not in said else "", str(error), said)
+
+
+def unreachable(who: Who, url: str, text: str, said: str) -> Unreachable:
+    """Where it was looked for, what was found there as far as ``text`` tells (else what is said), what to look at."""
+    found = _URL.match(scrub(url))
+    where = f" at {found[0]}" if found else ""
+    cause = next((words for known, words in _CAUSES if known.search(text)), said)
+    set_by = f"; {who.place}" if who.place else ""
+    return Unreachable(f"{who.provider} resource {who.shown} cannot be reached{where}: {cause}{set_by}")
 
 
 def _of_credential(kind: str, said: str, of: str, who: Who) -> StorageError:
@@ -98,11 +110,3 @@ def _said(text: str) -> str:
     text = text.rpartition(" - ")[2] if " - " in text else text
     text = text.removeprefix("Server returned non-2xx status code: ").rstrip(": ")
     return " ".join(text.split())[:_LONGEST]
-
-
-def _why(text: str, said: str) -> str:
-    """Where it was looked for and what was found there, as far as obstore's text and debug text tell."""
-    url = _URL.search(text)
-    where = f" at {scrub(url[0])}" if url and "://" not in said else ""
-    cause = next((words for known, words in _CAUSES if known.search(text)), said)
-    return f"{where}: {cause}"

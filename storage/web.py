@@ -21,10 +21,10 @@ import obstore
 from obstore.store import HTTPStore
 
 from storage.connection import RETRIES, Connection
-from storage.errors import Changed, StorageError, Unranged, Unreachable
-from storage.failures import Who, by_status, translated
+from storage.errors import Changed, StorageError, Unranged
+from storage.failures import Who, by_status, translated, unreachable
 from storage.listing import Item, Listing, single
-from storage.secret import scrub
+from storage.secret import legible, scrub
 from storage.source import CHUNK
 
 # The content codings that httpx undoes with what Python has.
@@ -135,8 +135,8 @@ def answer(
                 raise by_status(reply.status_code, f"{who.provider} resource {who.shown}", said, who)
             yield reply
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        told = scrub(f"{type(error).__name__}: {error}", who.secrets)
-        raise Unreachable(f"{who.shown} cannot be reached, or not to the end: {told}") from None
+        told = f"{type(error).__name__}: {error}"
+        raise unreachable(who, url, told, legible(scrub(told, who.secrets))) from None
 
 
 def _redirected(asking: httpx.Client, request: httpx.Request) -> httpx.Response:

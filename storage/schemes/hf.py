@@ -39,6 +39,7 @@ def open_source(uri: str, settings: Settings) -> Remote:
     who = Who(
         "HuggingFace", uri, f"the token of {named_by}" if own else "nobody in particular: no token is set",
         "set HF_TOKEN, and accept the model's terms on its page where it has some", (own,) if own else (),
+        "" if endpoint == _HUB else "HF_ENDPOINT says where it is",
     )  # fmt: skip
     how = connection(settings, plain=endpoint.startswith("http:"), headers=headers)
     return Hub(who, f"{uri} at {endpoint}", endpoint, f"{found[1]}/{found[2]}", found[3] or "main", how)

@@ -44,8 +44,11 @@ def open_source(uri: str, settings: Settings) -> Remote:
     from storage.web import WebFile  # noqa: PLC0415  # what it imports is slow, and `check` downloads nothing
 
     host = host_of(uri)
-    headers = {**sign_in(uri), **headers_for(host, settings)}
-    tried = "nobody in particular" if not headers else f"who sends {', '.join(sorted(headers))}"
+    user, more = sign_in(uri), headers_for(host, settings)
+    headers = {**user, **more}
+    known = ["the user in the URL"] if user else []
+    known += [f"{host}-headers ({', '.join(sorted(more))})"] if more else []
+    tried = " with ".join(known) or "nobody in particular"
     who = Who(
         "HTTP", shown(uri), tried, f'set {host}-headers to a JSON object, {{"Authorization": "Bearer …"}}',
         tuple(headers.values()),

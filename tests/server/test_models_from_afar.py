@@ -36,6 +36,7 @@ def test_it_is_downloaded_once_counted_logged_and_then_served_offline(origin, tm
     env = variables(origin)
     with serving(tmp_path, FILES, "--cache-dir", "cache", env=env) as server:
         assert server.post("/v1/models/far:predict", ASK).json() == {"predictions": [[6.0]]}
+        assert "s3://b/m.pkl: 100 % (28 B of 28 B), " in server.stderr
         assert "s3://b/m.pkl: downloaded 28 B in" in server.stderr
         assert f'model_download_bytes_total{{scheme="s3"}} {len(PICKLE)}.0' in server.get("/metrics").text
         assert SECRET not in server.output

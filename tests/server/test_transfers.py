@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.transfers import amount, far, rate, sentence
+from server.transfers import Tenths, amount, far, rate, sentence
 from storage.events import Found, Kept, Listed, Moved
 
 
@@ -22,6 +22,22 @@ from storage.events import Found, Kept, Listed, Moved
 )
 def test_what_happens_is_a_sentence(event, says):
     assert sentence(event) == says
+
+
+def test_bytes_are_worth_a_line_at_each_tenth_and_without_a_size_at_each_gibibyte():
+    tenths = Tenths()
+    assert tenths.line(Listed("u", 1, 10, 0)) == "u: 1 file, 10 B"
+    told = [tenths.line(Moved("u", done, 10)) for done in (0, 1, 1, 2, 5, 9, 10)]
+    assert [line and line.split(" (")[0] for line in told] == [
+        None,
+        "u: 10 %",
+        None,
+        *(f"u: {n}0 %" for n in (2, 5, 9, 10)),
+    ]
+    assert tenths.line(Kept("u", Path("/p"))) is not None
+    assert tenths.line(Moved("u", 10, 10)) is None, "it has ended"
+    tenths.line(Listed("v", 1, None, 0))
+    assert [bool(tenths.line(Moved("v", n * 2**29, None))) for n in range(5)] == [False, False, True, False, True]
 
 
 def test_amounts_have_units_of_1024():

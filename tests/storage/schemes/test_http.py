@@ -1,12 +1,14 @@
 """``http(s)://``: what of a URI is sent, what is kept, and what can be told without looking."""
 
+import re
+import socket
 from pathlib import Path
 
 import pytest
 
-from storage.errors import StorageError
+from storage.errors import StorageError, Unreachable
 from storage.options import Settings
-from storage.schemes.http import file_called, headers_for, lasting, refusal, sign_in
+from storage.schemes.http import file_called, headers_for, lasting, open_source, refusal, sign_in
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,26 @@ def test_headers_come_from_kserves_variable_and_what_is_wrong_with_it_is_not_rep
 )
 def test_two_signatures_of_one_file_are_one_file_in_the_cache(url, kept):
     assert lasting(url) == kept
+
+
+@pytest.mark.parametrize(
+    ("uri", "headers", "tried"),
+    [
+        ("https://h/m", None, "nobody in particular"),
+        ("https://me:secret@h/m", None, "the user in the URL"),
+        ("https://h:1/m", '{"X-B": "hush", "X-A": "hush"}', "h-headers (X-A, X-B)"),
+        ("https://me:secret@h/m", '{"X-A": "hush"}', "the user in the URL with h-headers (X-A)"),
+    ],
+)
+def test_who_asks_is_called_by_where_it_was_told(uri, headers, tried):
+    who = open_source(uri, Settings({"h-headers": headers} if headers else {}, Path())).who
+    assert who.tried == tried
+    assert who.set.startswith("set h-headers to a JSON object")
+
+
+def test_a_server_that_is_not_there_is_named_with_what_is_wrong():
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        base = f"http://127.0.0.1:{there.getsockname()[1]}"
+    told = f"HTTP resource {base}/m cannot be reached at {base}: nobody listens there"
+    with pytest.raises(Unreachable, match=f"^{re.escape(told)}$"):
+        open_source(f"{base}/m?sig=hush", Settings({}, Path())).listing()
