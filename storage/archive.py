@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import gzip
+import io
 import lzma
 import os
 import posixpath
@@ -20,19 +20,27 @@ from typing import IO
 
 from storage.errors import Cancelled, Corrupt, Unsafe
 from storage.listing import unsafe
+from storage.transfer import cancellable
+from storage.undone import Undone
 from storage.work import room_or, wipe
 
 _ZIP = (".zip",)
 _TAR = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _CHUNK = 2**20
+# Of bzip2 and LZMA a zip file's reader undoes as much at once as it is asked for, and 4 KiB become 80 MiB at most.
+_SMALL_CHUNK = 2**12
 _LONGEST_LINK = 4096
+# What a tar file may have before a member, and a zip file in its index for one.
+_HEADERS = 2**20
+_INDEXED = 100
+_BLOCK = 512
 # Below it a ratio says nothing: a page of zeros is no bomb.
 _RATIO_FROM = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an archive may become: bytes in all, members, and bytes per byte of the archive (from 64 MiB on)."""
+    """What an archive may become: bytes in all, files and folders, bytes per byte of the archive (from 64 MiB on)."""
 
     total: int = 2**40
     members: int = 1_000_000
@@ -44,18 +52,21 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(_ZIP + _TAR)
 
 
-def unpack(archive: Path, folder: Path, limits: Limits, cancel: Event) -> None:
-    """Unpacks into ``folder``, which must not exist; an archive within is a file.
+def unpack(archive: Path, folder: Path, limits: Limits, cancel: Event, *, durable: bool = False) -> None:
+    """Unpacks into ``folder``, which must not exist; an archive within is a file. ``durable``: each file is synced.
 
     Raises Unsafe for a member that would land elsewhere or is no file, and for what exceeds the limits; Corrupt for
-    what is no archive; NoSpace; Cancelled. The folder is then gone again.
+    what is no archive, or only the beginning of one; NoSpace; the folder is then gone again. After Cancelled it is not:
+    a million files are removed by whoever has the time.
     """
-    taking = _Taking(archive.name, archive.stat().st_size, folder, limits, cancel)
+    taking = _Taking(archive.name, archive.stat().st_size, folder, limits, cancel, durable)
     folder.mkdir()
     try:
         with _readable(archive.name):
             _from_zip(archive, taking) if archive.name.lower().endswith(_ZIP) else _from_tar(archive, taking)
             taking.link()
+    except Cancelled:
+        raise
     except OSError as error:
         wipe(folder)
         raise room_or(error, folder.parent) from None
@@ -70,7 +81,7 @@ def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except (
-        tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile,
+        tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
         EOFError, NotImplementedError, RuntimeError, ValueError,
     ) as error:  # fmt: skip
         raise Corrupt(f"{name} is named like an archive and cannot be unpacked: {error}") from None
@@ -80,34 +91,65 @@ def _readable(name: str) -> Iterator[None]:
         raise
 
 
+class _Indexed(io.FileIO):
+    """A file of which at most ``most`` bytes are read at once: zipfile reads the index whole, however large it says."""
+
+    most = _CHUNK
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.most:
+            raise Unsafe(f"{Path(str(self.name)).name} has an index of {size:,} bytes, too many for its members")
+        return super().read(size)
+
+
 def _from_zip(archive: Path, taking: _Taking) -> None:
-    with zipfile.ZipFile(archive) as read:
-        for member in read.infolist():
-            mode = member.external_attr >> 16
-            if member.is_dir():
-                taking.directory(member.filename)
-            elif stat.S_ISLNK(mode):
-                with read.open(member) as file:
-                    taking.symbolic(member.filename, file.read(_LONGEST_LINK).decode("utf-8", "surrogateescape"))
-            else:
-                with read.open(member) as file:
-                    taking.file(member.filename, file, mode)
+    with _Indexed(archive) as file:
+        file.most = max(_CHUNK, taking.limits.members * _INDEXED)
+        with cancellable(lambda: zipfile.ZipFile(file), taking.cancel) as read:
+            for member in read.infolist():
+                mode = member.external_attr >> 16
+                chunk = _CHUNK if member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else _SMALL_CHUNK
+                if member.is_dir():
+                    taking.directory(member.filename)
+                elif stat.S_ISLNK(mode):
+                    with read.open(member) as link:
+                        taking.symbolic(member.filename, link.read(_LONGEST_LINK).decode("utf-8", "surrogateescape"))
+                else:
+                    with read.open(member) as content:
+                        taking.file(member.filename, content, mode, chunk)
 
 
 def _from_tar(archive: Path, taking: _Taking) -> None:
-    with tarfile.open(archive, "r:*") as read:
-        for member in read:
-            read.members.clear()  # type: ignore[attr-defined]  # it would remember a million of them
+    with archive.open("rb", buffering=0) as file:
+        undone = Undone(file, archive.name, taking.grow)
+        for member, content in _members(undone):
             if member.isdir():
                 taking.directory(member.name)
             elif member.issym():
                 taking.symbolic(member.name, member.linkname)
             elif member.islnk():
                 taking.hard(member.name, member.linkname)
-            elif member.isreg() and (file := read.extractfile(member)) is not None:
-                taking.file(member.name, file, member.mode)
+            elif content is not None:
+                taking.file(member.name, content, member.mode, _CHUNK)
             else:
                 raise Unsafe(f"{archive.name} has {member.name!r}, which is neither file nor folder nor link")
+
+
+def _members(undone: Undone) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+    """Of a tar file, each with what is in it where it is a file. Raises ValueError for one that ends before its end."""
+    undone.room = _HEADERS
+    with tarfile.TarFile(fileobj=undone, mode="r") as read:  # type: ignore[arg-type]  # what it reads a stream by
+        while (member := read.next()) is not None:
+            # It would remember a million of them.
+            read.members.clear()  # type: ignore[attr-defined]
+            read.pax_headers.clear()  # type: ignore[attr-defined]
+            undone.room = None
+            yield member, read.extractfile(member) if member.isreg() else None
+            undone.room = _HEADERS
+    if undone.last != bytes(_BLOCK):  # what cannot be read as a header is an end to the library
+        raise ValueError("a member's header is damaged, or the rest is missing")
+    undone.room = None
+    undone.drain()
 
 
 @dataclass(slots=True)
@@ -119,32 +161,36 @@ class _Taking:
     folder: Path
     limits: Limits
     cancel: Event
+    durable: bool
     members: int = 0
     total: int = 0
+    folders: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
 
     def directory(self, name: str) -> None:
         safe = self._safe(name)
         if safe:
-            (self.folder / safe).mkdir(parents=True, exist_ok=True)
+            self._make(safe, name)
 
-    def file(self, name: str, read: IO[bytes], mode: int) -> None:
+    def file(self, name: str, read: IO[bytes], mode: int, chunk: int) -> None:
         safe = self._safe(name)
+        self._make(posixpath.dirname(safe), name)
         path = self.folder / safe
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             # A name that comes twice is an archive that was appended to: the last one counts. No link exists yet.
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(path, flags, 0o644 | (mode & 0o111))
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise Unsafe(f"{self.archive} has {name!r} both as a file and as a folder") from None
+        except (NotADirectoryError, IsADirectoryError):
+            raise self._both(name) from None
         with os.fdopen(descriptor, "wb", buffering=0) as out:
-            while piece := read.read(_CHUNK):
-                self._grow(len(piece))
+            while piece := read.read(chunk):
+                self.grow(len(piece))
                 view = memoryview(piece)
                 while view:
                     view = view[out.write(view) or 0 :]
+            if self.durable:
+                os.fsync(out.fileno())
         self.files.add(safe)
         self.links.pop(safe, None)
 
@@ -166,10 +212,14 @@ class _Taking:
                 target = self.links[target]  # noqa: PLW2901  # to its end
             if target not in self.files:
                 raise Unsafe(f"{self.archive} has the link {name!r}, which leads to no file in it")
+            self._make(posixpath.dirname(name), name)
             path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if name in self.folders:
+                raise self._both(name)
             path.unlink(missing_ok=True)
             os.link(self.folder / target, path)
+        if not self.files:
+            raise Corrupt(f"{self.archive} has no file in it")
 
     def _link(self, safe: str, name: str, target: str, where: str) -> None:
         resolved = posixpath.normpath(where)
@@ -178,13 +228,33 @@ class _Taking:
         self.files.discard(safe)
         self.links[safe] = resolved
 
-    def _safe(self, name: str) -> str:
-        """The name without ``./`` before and ``/`` behind it; "" for the folder itself."""
+    def _make(self, folder: str, name: str) -> None:
+        """Makes that folder, and those above it, which count as members too: one name may stand for a hundred."""
+        above, at = [], folder
+        while at and at not in self.folders:
+            above.append(at)
+            at = posixpath.dirname(at)
+        for own in reversed(above):
+            self._count()
+            try:
+                (self.folder / own).mkdir()
+            except FileExistsError:
+                raise self._both(name) from None
+            self.folders.add(own)
+
+    def _both(self, name: str) -> Unsafe:
+        return Unsafe(f"{self.archive} has {name!r} both as a file and as a folder")
+
+    def _count(self) -> None:
         self.members += 1
         if self.members > self.limits.members:
             raise Unsafe(f"{self.archive} has more than {self.limits.members:,} members")
         if self.cancel.is_set():
             raise Cancelled
+
+    def _safe(self, name: str) -> str:
+        """The name without ``./`` before and ``/`` behind it; "" for the folder itself."""
+        self._count()
         plain = name.rstrip("/") if name.strip("/") else name
         while plain.startswith("./"):
             plain = plain[2:]
@@ -195,7 +265,8 @@ class _Taking:
             raise Unsafe(f"{self.archive} has {name!r}, which is no file below its folder: {reason}")
         return plain
 
-    def _grow(self, size: int) -> None:
+    def grow(self, size: int) -> None:
+        """So many bytes more have come out of it."""
         if self.cancel.is_set():
             raise Cancelled
         self.total += size

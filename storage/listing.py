@@ -13,6 +13,8 @@ from storage.errors import NotThere, StorageError, Unsafe
 
 # NAME_MAX of every file system that people keep models on.
 _LONGEST = 255
+# PATH_MAX is 4096 bytes, and the model's folder has a name too. No honest model is deeper than some ten folders.
+_LONGEST_NAME, _DEEPEST = 3000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +150,22 @@ def unsafe(name: str) -> str | None:
         return "it is absolute"
     if any(letter < " " or letter in "\x7f\\" for letter in name):
         return "it has a backslash or a control character"
-    for segment in name.split("/"):
+    try:
+        if len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
+            return f"it is longer than {_LONGEST_NAME:,} bytes"
+    except UnicodeEncodeError:
+        return "it has half a character"
+    segments = name.split("/")
+    if len(segments) > _DEEPEST:
+        return f"it is deeper than {_DEEPEST} folders"
+    for segment in segments:
         if segment in ("", ".", ".."):
             return {"": "an empty segment (//)", ".": 'a segment "."', "..": 'a segment ".."'}[segment]
-        if len(segment.encode("utf-8", "surrogatepass")) > _LONGEST:
+        if len(segment.encode("utf-8", "surrogateescape")) > _LONGEST:
             return f"a segment of more than {_LONGEST} bytes"
     return None
 
 
 def _quoted(key: str) -> str:
+    key = key if len(key) <= _LONGEST else f"{key[:_LONGEST]}…"
     return f'"{key}"' if key.isprintable() else repr(key)

@@ -12,7 +12,7 @@ from threading import Event
 
 from storage.archive import Limits, is_archive, unpack
 from storage.cache import Cache, Entry, fresh
-from storage.errors import Changed, Corrupt, NotThere, Offline, Unranged, Unsafe
+from storage.errors import Cancelled, Changed, Corrupt, NoSpace, NotThere, Offline, Unranged, Unsafe
 from storage.events import Fetched, Found, Kept, Listed, Moved, Observer
 from storage.listing import Listing, chosen, expected, fits, identity, request_key
 from storage.locks import locked
@@ -158,12 +158,18 @@ def _linked(entry: Entry, place: Path, order: Order) -> Path:
 
 
 def _brought(source: Remote, listing: Listing, folder: Path, order: Order, *, durable: bool) -> tuple[Path, Listing]:
-    """The folder with the model's files, below ``folder``, and the listing they are of."""
+    """The folder with the model's files, below ``folder``, and the listing they are of.
+
+    A full disk gets back what was taken of it; so does what cannot be gone on with.
+    """
     with _keeping(source, folder, order):
         for _ in range(_AGAIN):
             try:
                 _moved(source, listing, folder, order, durable=durable)
                 break
+            except NoSpace:
+                wipe(folder)
+                raise
             except Unranged:
                 listing = listing.unranged()
             except Changed:
@@ -180,8 +186,8 @@ def _brought(source: Remote, listing: Listing, folder: Path, order: Order, *, du
                 return files, listing
             tree = folder / "unpacked"
             wipe(tree)
-            unpack(files / listing.items[0].name, tree, order.limits, order.cancel)
-        except (Corrupt, Unsafe):
+            unpack(files / listing.items[0].name, tree, order.limits, order.cancel, durable=durable)
+        except (Corrupt, NoSpace, Unsafe):
             wipe(folder)
             raise
         return tree, listing
@@ -209,9 +215,13 @@ def _moved(source: Remote, listing: Listing, folder: Path, order: Order, *, dura
 
 @contextmanager
 def _gone_unless_begun(place: Path) -> Iterator[None]:
-    """Afterwards there is no working folder, but for what the next pull can go on with."""
+    """Afterwards there is no working folder, but for what the next pull can go on with, or is quicker to remove."""
     try:
         yield
+    except Cancelled:
+        if not any((place / own).exists() for own in ("pull/journal", "unpacked")):
+            wipe(place)
+        raise
     except BaseException:
         if not (place / "pull/journal").exists():
             wipe(place)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 
 import pytest
@@ -228,6 +230,81 @@ def test_a_damaged_archive_is_corrupt_or_unsafe_or_what_it_was(tmp_path_factory,
     assert {path.name for path in folder.iterdir()} <= {name, "out"}
 
 
+def header(name, size=0, kind=tarfile.REGTYPE):
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("harm", ["cut after a member", "cut in a header", "damaged"])
+def test_the_beginning_of_a_tar_is_none(tmp_path, harm):
+    """To the library each of them is the end of an archive with one member."""
+    first, second, end = header("a"), header("b"), bytes(1024)
+    path = tmp_path / "m.tar"
+    match harm:
+        case "cut after a member":
+            path.write_bytes(first)
+        case "cut in a header":
+            path.write_bytes(first + second[:100])
+        case "damaged":
+            path.write_bytes(first + b"c" + second[1:] + end)
+    with pytest.raises(Corrupt, match="a member's header is damaged, or the rest is missing"):
+        taken(path, tmp_path / "out")
+    path.write_bytes(first + second + end)
+    assert set(taken(path, tmp_path / "out")) == {"a", "b"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_of_gibibytes_is_not_read(tmp_path, kind):
+    path = tmp_path / "m.tar"
+    path.write_bytes(header("long", 8 * 2**30, kind) + header("a") + bytes(1024))
+    with pytest.raises(Unsafe, match=r"m\.tar has a header of a size that no honest one has"):
+        taken(path, tmp_path / "out")
+
+
+def test_what_a_zip_has_packed_as_tightly_as_can_be_is_undone_little_by_little(tmp_path):
+    path, size = tmp_path / "m.zip", 64 * 2**20
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("zeros", bytes(size))
+    tracemalloc.start()
+    try:
+        unpack(path, tmp_path / "out", Limits(), threading.Event())
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_index_of_a_zip_is_not_read_where_it_has_too_many_members(tmp_path):
+    names = (f"{number:0200}" for number in range(5000))
+    path = zipped(tmp_path / "m.zip", *((name, b"") for name in names))
+    with pytest.raises(Unsafe, match=r"m\.zip has an index of 1,230,000 bytes, too many for its members"):
+        taken(path, tmp_path / "out", Limits(members=4000))
+
+
+@pytest.mark.parametrize("make", [tar, zipped])
+def test_the_folders_of_a_name_count_as_members(tmp_path, make):
+    path = make(tmp_path / f"m.{'tar' if make is tar else 'zip'}", *((f"{number}/b/c/d", b"xx") for number in range(5)))
+    assert len(taken(path, tmp_path / "out", Limits(members=20))) == 5
+    with pytest.raises(Unsafe, match="has more than 19 members"):
+        taken(path, tmp_path / "no", Limits(members=19))
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_what_is_to_last_is_synced_file_by_file(tmp_path, monkeypatch, durable):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size) or fsync(descriptor)
+    )
+    path = tar(tmp_path / "m.tar", *FILES.items())
+    unpack(path, tmp_path / "out", Limits(), threading.Event(), durable=durable)
+    assert synced == ([3, 3000, 0] if durable else [])
+
+
+def test_an_archive_of_folders_is_no_model(tmp_path):
+    with pytest.raises(Corrupt, match=r"m\.tar has no file in it"):
+        taken(tar(tmp_path / "m.tar", ("sub", tarfile.DIRTYPE)), tmp_path / "out")
+
+
 def test_a_password_is_no_secret_to_be_guessed(tmp_path):
     path = zipped(tmp_path / "m.zip", ("a", b"xx"))
     content = bytearray(path.read_bytes())
@@ -243,7 +320,8 @@ def test_it_can_be_cancelled(tmp_path):
     cancel.set()
     with pytest.raises(Cancelled):
         taken(tar(tmp_path / "m.tar", *FILES.items()), tmp_path / "out", cancel=cancel)
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(Cancelled):
+        taken(zipped(tmp_path / "m.zip", *FILES.items()), tmp_path / "other", cancel=cancel)
 
 
 def test_what_can_be_run_still_can(tmp_path):

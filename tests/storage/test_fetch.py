@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import random
 import sys
+import tarfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +16,11 @@ import pytest
 import trio
 
 from storage import Storage
-from storage.errors import Changed, Corrupt, Denied, NotThere, Offline, StorageError, Unsafe
+from storage.errors import Cancelled, Changed, Corrupt, Denied, NoSpace, NotThere, Offline, StorageError, Unsafe
 from storage.events import Fetched, Found, Kept, Listed
 from storage.journal import spans
 from storage.parts import PART
-from storage.pull import Order
+from storage.pull import Order, local_to_folder
 from tests.storage.origin import Fault, slowly
 
 BIG = random.Random(7).randbytes(2 * PART + 12345)
@@ -230,6 +233,43 @@ async def test_three_at_once_download_once_also_to_folders_through_the_cache(sto
     assert len({path.stat().st_ino for path in files}) == 1, "hard links"
     assert files[0].read_bytes() == BIG
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "one", "two"]
+
+
+@pytest.mark.parametrize("name", ["m.bin", "m.tar"])
+async def test_a_full_disk_gets_back_what_was_taken_of_it(storage, origin, tmp_path, monkeypatch, name):
+    """No length, so that no room is looked for; or an archive that is larger than it looks."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    origin.files = {f"/{name}": packed.getvalue()}
+    origin.decide = lambda seen: Fault(no_length=True, no_ranges=True)
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "")
+
+    if name == "m.bin":
+        monkeypatch.setattr("os.pwrite", full)
+    else:
+        monkeypatch.setattr("os.fdopen", full)
+    with pytest.raises(NoSpace):
+        await storage.fetch(f"{origin.url}/{name}", tmp_path)
+    with pytest.raises(NoSpace):
+        await Storage(storage.environment).place(f"{origin.url}/{name}", tmp_path / "dest", tmp_path)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "locks"] == []
+    assert (await storage.fetch(f"{origin.url}/{name}", tmp_path)).exists()
+
+
+def test_a_cancelled_unpacking_leaves_what_the_next_one_removes(tmp_path):
+    with tarfile.open(tmp_path / "m.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    order = Order()
+    order.cancel.set()
+    with pytest.raises(Cancelled):
+        local_to_folder(tmp_path / "m.tar", tmp_path / "dest", order)
+    assert not (tmp_path / "dest").exists()
+    local_to_folder(tmp_path / "m.tar", tmp_path / "dest", Order())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dest", "m.tar"]
 
 
 async def test_a_clock_that_was_ahead_hides_no_new_version(storage, origin, tmp_path):

@@ -42,8 +42,9 @@ def test_nothing_below_a_prefix_is_an_error(keys):
 
 
 @pytest.mark.parametrize(
-    "key", ["../x", "a/../b", "./x", "a/./b", "/x", "a//b", "a/", "", "a\0b", "a\nb", "a\\b", "a" * 256]
-)
+    "key", ["../x", "a/../b", "./x", "a/./b", "/x", "a//b", "a/", "", "a\0b", "a\nb", "a\\b", "a" * 256,
+            "a/" * 100 + "a", "a" * 200 + ("/" + "a" * 200) * 15, "\ud800"]
+)  # fmt: skip
 def test_what_is_no_name_below_a_folder_is_refused_with_its_key(key):
     with pytest.raises((Unsafe, NotThere)) as caught:
         laid_out("m", f"m/{key}")
