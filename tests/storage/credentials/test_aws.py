@@ -67,8 +67,11 @@ def test_keys_are_given_as_they_are_set_without_the_line_end_of_a_file():
     [
         ({"AWS_ACCESS_KEY_ID": "K"}, {}, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together"),
         ({**KEYS, "AWS_SESSION_TOKEN": "to\nken"}, {}, r"access key AKIA… \(AWS_ACCESS_KEY_ID\) has a line end in it"),
-        ({"AWS_PROFILE": "dev"}, {"role_arn": "arn:r", "source_profile": "base"},
-         "profile dev has role_arn, which is not followed here; run aws configure export-credentials --profile dev"),
+        ({}, {"role_arn": "arn:r"}, "the AWS profile default takes on a role, and has neither a source_profile"),
+        ({}, {"role_arn": "arn:r", "credential_source": "Environment"}, "nor a credential_source .* that gives some"),
+        ({}, {"role_arn": "arn:r", "source_profile": "gone"}, r"there is no AWS profile gone \(source_profile\)"),
+        ({"AWS_PROFILE": "dev"}, {"role_arn": "arn:r", "mfa_serial": "arn:m"},
+         "profile dev has mfa_serial, which is not followed here; run aws configure export-credentials --profile dev"),
         ({}, {"credential_process": "/bin/keys"}, "the AWS profile default has credential_process"),
         ({}, {"sso_account_id": "1"}, "the AWS profile default has sso_account_id"),
         ({"AWS_EC2_METADATA_DISABLED": "true"}, {}, "there are no credentials for S3, .*; set AWS_ACCESS_KEY_ID"),

@@ -119,12 +119,16 @@ SETUP = """
 import json, sys, boto3
 how = dict(endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
 iam = boto3.client("iam", **how)
-iam.create_user(UserName="u")
+user = iam.create_user(UserName="u")["User"]["Arn"]
 allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(allow))
 key = iam.create_access_key(UserName="u")["AccessKey"]
+who = {"Effect": "Allow", "Principal": {"AWS": user}, "Action": "sts:AssumeRole"}
+trust = {"Version": "2012-10-17", "Statement": [who]}
+role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps(allow))
 boto3.client("s3", **how).create_bucket(Bucket="bkt")
-print(json.dumps([key["AccessKeyId"], key["SecretAccessKey"]]))
+print(json.dumps([key["AccessKeyId"], key["SecretAccessKey"], role]))
 """
 
 
@@ -133,6 +137,7 @@ class Moto:
     url: str
     key: str
     secret: str
+    role: str
 
     def variables(self, **more: str) -> dict[str, str]:
         keys = {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret}
@@ -157,8 +162,8 @@ def moto() -> Iterator[Moto]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    # The first four calls are those of SETUP; from then on moto checks keys and policies.
-    env = environment.environment(INITIAL_NO_AUTH_ACTION_COUNT="4")
+    # The first six calls are those of SETUP; from then on moto checks keys and policies.
+    env = environment.environment(INITIAL_NO_AUTH_ACTION_COUNT="6")
     command = [interpreter, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -220,6 +225,25 @@ async def test_who_may_not_is_told_which_credential_was_tried_and_what_to_set(mo
     with pytest.raises(Denied, match=says) as caught:
         await Storage(moto.variables(**more), cache_dir=tmp_path / "cache").fetch("s3://bkt/private", tmp_path)
     assert moto.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["good", "wrong"])
+async def test_a_role_is_taken_on_by_the_keys_of_another_profile(moto, tmp_path, secret):
+    moto.put(**{"role/a": b"x"})
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text(
+        f"[profile reader]\nrole_arn = {moto.role}\nsource_profile = default\nregion = us-east-1\n"
+        f"[default]\naws_access_key_id = {moto.key}\n"
+        f"aws_secret_access_key = {moto.secret if secret == 'good' else 'a-wrong-secret'}\n"
+    )
+    variables = {"AWS_PROFILE": "reader", "AWS_ENDPOINT_URL": moto.url, "AWS_ENDPOINT_URL_STS": moto.url}
+    storage = Storage({**variables, "HOME": str(tmp_path)}, cache_dir=tmp_path / "cache")
+    if secret == "good":
+        assert ((await storage.fetch("s3://bkt/role", tmp_path)) / "a").read_bytes() == b"x"
+        storage.cache.close()
+        return
+    with pytest.raises(Denied, match=r"refused to the profile reader in the role arn:.*\(STS\) gave none: 403"):
+        await storage.fetch("s3://bkt/role", tmp_path)
 
 
 @pytest.fixture
