@@ -64,8 +64,8 @@ def connection(
     if file is None and settings.get("CA_BUNDLE_CONFIGMAP_NAME"):
         file = f"{settings.get('CA_BUNDLE_VOLUME_MOUNT_POINT') or _CA_FOLDER}/cabundle.crt"
     return Connection(
-        connect=settings.number("S3_CONNECT_TIMEOUT", 15),
-        read=settings.number("S3_READ_TIMEOUT", 30),
+        connect=settings.seconds("S3_CONNECT_TIMEOUT", 15),
+        read=settings.seconds("S3_READ_TIMEOUT", 30),
         certificates=None if file is None else _certificates(Path(file)),
         verify=verify,
         plain=plain,

@@ -79,6 +79,12 @@ def unreachable(who: Who, url: str, text: str, said: str) -> Unreachable:
     return Unreachable(f"{who.provider} resource {who.shown} cannot be reached{where}: {cause}{set_by}")
 
 
+def unmade(error: Exception, who: Who) -> StorageError:
+    """The error for settings that obstore can make nothing of: a file of credentials, certificates, a host."""
+    said = legible(scrub(str(error).partition("\n\nDebug source:")[0], who.secrets))[:_LONGEST]
+    return StorageError(f"{who.provider} resource {who.shown} cannot be asked by {who.tried}: {said}; {who.set}")
+
+
 def _of_credential(kind: str, said: str, of: str, who: Who) -> StorageError:
     if kind == Unreachable.__name__:
         return Unreachable(f"{of} cannot be asked by {who.tried}: {said}")

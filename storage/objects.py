@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import obstore
 
 from storage.errors import Changed, Denied, NotThere, StorageError, Unranged
-from storage.failures import Who, translated
+from storage.failures import Who, translated, unmade
 from storage.listing import Item, Listing, single, under
 from storage.source import CHUNK
 
@@ -24,6 +24,14 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE = 1000
 _SIGNED = timedelta(minutes=5)
 _TIME = "modified "
+
+
+def made(who: Who, make: Callable[[], ObjectStore]) -> ObjectStore:
+    """The store that ``make`` makes. Raises StorageError where obstore can make none of what it is told."""
+    try:
+        return make()
+    except (obstore.exceptions.BaseError, ValueError) as error:
+        raise unmade(error, who) from None
 
 
 @dataclass(frozen=True, slots=True)

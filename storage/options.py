@@ -36,6 +36,7 @@ _SAME = {
     # A session's token goes with its own keys alone.
     "AWS_ACCESS_KEY_ID": ("AWS_SESSION_TOKEN", "awsAnonymousCredential"),
 }
+_LONGEST = 1e6
 _NO = frozenset({"0", "false", "no", "off"})
 
 
@@ -57,12 +58,16 @@ class Settings:
         value = self.variables.get(name, "").strip()
         return value.lower() not in _NO if value else default
 
-    def number(self, name: str, default: float) -> float:
-        """A variable as a number. Raises StorageError where it is none."""
+    def seconds(self, name: str, default: float) -> float:
+        """A variable as a time. Raises StorageError where it is none."""
+        told = self.get(name)
         try:
-            return float(self.variables.get(name) or default)
+            read = default if told is None else float(told)
         except ValueError:
-            raise StorageError(f'{name} is a number, not "{self.variables[name]}"') from None
+            read = 0.0
+        if not 0 < read < _LONGEST:
+            raise StorageError(f'{name} is a number of seconds above 0, not "{told}"')
+        return read
 
 
 def variables_for(scheme: str, environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -54,7 +54,7 @@ def open_source(uri: str, settings: Settings) -> Remote:
     """Raises StorageError where nothing names the account."""
     from obstore.store import AzureStore  # noqa: PLC0415  # slow, and `check` downloads nothing
 
-    from storage.objects import Objects  # noqa: PLC0415
+    from storage.objects import Objects, made  # noqa: PLC0415
 
     own = place(uri)
     name = own.account or settings.get("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT") or ""
@@ -71,17 +71,12 @@ def open_source(uri: str, settings: Settings) -> Remote:
         "account_name": name, "endpoint": base, "skip_signature": asks.nobody,
         "use_emulator": False, "use_fabric_endpoint": False,
     }  # fmt: skip
-    store = AzureStore(
-        own.container,
-        config=config,
-        client_options=how.options(),
-        retry_config=RETRIES,
-        credential_provider=asks.credential,
-    )
     sas = own.sas if "sig=" in own.sas else ""
     address = partial(_address, f"{base}/{own.container}", sas) if sas or asks.nobody else None
     told = "AZURE_STORAGE_ENDPOINT or AZURITE_BLOB_STORAGE_URL says where it is" if where != own.endpoint else ""
     who = Who("Azure", shown(uri), asks.tried, _SET, asks.secrets, told)
+    make = partial(AzureStore, own.container, config=config, client_options=how.options(), retry_config=RETRIES)
+    store = made(who, partial(make, credential_provider=asks.credential))
     return Objects(who, f"{base}/{own.container}/{own.key}", store, own.key, how, address)
 
 

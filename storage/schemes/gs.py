@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -32,7 +33,7 @@ def open_source(uri: str, settings: Settings) -> Remote:
     """Asks this machine's metadata server for a token where no credentials are set, unless offline."""
     from obstore.store import GCSStore  # noqa: PLC0415  # slow, and `check` downloads nothing
 
-    from storage.objects import Objects  # noqa: PLC0415
+    from storage.objects import Objects, made  # noqa: PLC0415
 
     bucket, key = bucket_and_key(uri)
     base = emulator(settings)
@@ -41,14 +42,13 @@ def open_source(uri: str, settings: Settings) -> Remote:
     config: GCSConfig = {"base_url": base or _GOOGLE, "skip_signature": asks.nobody, **asks.config}  # type: ignore[typeddict-item]
     # Where there is neither, obstore must not look for credentials by itself.
     token = asks.credential or (None if asks.config else _none)
-    store = GCSStore(
-        bucket, config=config, client_options=how.options(), retry_config=RETRIES, credential_provider=token
-    )
     public = f"{base or _GOOGLE}/{bucket}/" if asks.nobody else None
     address = None if public is None else lambda name: public + quote(name)
     who = Who(
         "GCS", shown(uri), asks.tried, _SET, asks.secrets, "STORAGE_EMULATOR_HOST says where it is" if base else ""
     )
+    make = partial(GCSStore, bucket, config=config, client_options=how.options(), retry_config=RETRIES)
+    store = made(who, partial(make, credential_provider=token))
     return Objects(who, f"{uri} at {base or 'Google'}", store, key, how, address)
 
 

@@ -49,7 +49,7 @@ def refusal(uri: str) -> str | None:
 def open_source(uri: str, settings: Settings) -> Remote:
     from obstore.store import S3Store  # noqa: PLC0415  # slow, and `check` downloads nothing
 
-    from storage.objects import Objects  # noqa: PLC0415
+    from storage.objects import Objects, made  # noqa: PLC0415
 
     bucket, key = bucket_and_key(uri)
     own = {} if settings.offline else profile(settings)
@@ -63,12 +63,11 @@ def open_source(uri: str, settings: Settings) -> Remote:
         "region": where, "endpoint": place.url, "virtual_hosted_style_request": place.virtual,
         "skip_signature": asks.nobody, "request_payer": settings.says("AWS_REQUEST_PAYER", default=False),
     }  # fmt: skip
-    store = S3Store(
-        bucket, config=config, client_options=how.options(), retry_config=RETRIES, credential_provider=asks.credential
-    )
     address = partial(_address, place, bucket) if asks.nobody else None
     told = "" if place.name == "AWS" else "AWS_ENDPOINT_URL, S3_ENDPOINT and S3_USE_HTTPS say where it is"
     who = Who("S3", shown(uri), asks.tried, SET, asks.secrets, told)
+    make = partial(S3Store, bucket, config=config, client_options=how.options(), retry_config=RETRIES)
+    store = made(who, partial(make, credential_provider=asks.credential))
     return Objects(who, f"{uri} at {place.name}", store, key, how, address)
 
 

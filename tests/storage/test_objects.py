@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.errors import StorageError
 from storage.listing import Item
 from storage.options import Settings
 from storage.schemes import azure, gs, s3
@@ -55,3 +56,25 @@ def test_one_that_cannot_sign_is_asked_again_after_our_own_time(origin, tmp_path
     token = json.dumps({"access_token": "t"}).encode()
     origin.decide = lambda seen: Fault(200, body=token) if seen.path == "/token" else Fault(503)
     assert gs.open_source("gs://b/m.bin", Settings(variables, tmp_path)).asked_to_wait(ITEM) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("scheme", "uri", "variables", "says"),
+    [
+        (
+            gs,
+            "gs://b/m",
+            {"GOOGLE_APPLICATION_CREDENTIALS": "{}/sa.json"},
+            "by the service account me@p .*key_id",
+        ),
+        (s3, "s3://b/m", {**KEYS, "AWS_CA_BUNDLE": "{}/sa.json"}, "by the access key AKIA… .*: No certificates found"),
+        (azure, "az://b/m", {"AZURE_STORAGE_ACCOUNT_NAME": "a b"}, "by nobody in particular.*: .*domain name"),
+    ],
+)
+def test_what_no_store_can_be_made_of_is_an_error_that_says_so(tmp_path, scheme, uri, variables, says):
+    told = {"type": "service_account", "client_email": "me@p", "private_key": "the-key"}
+    (tmp_path / "sa.json").write_text(json.dumps(told))
+    given = {name: value.format(tmp_path) for name, value in variables.items()}
+    with pytest.raises(StorageError, match=rf"resource {uri} cannot be asked {says}.*; set ") as caught:
+        scheme.open_source(uri, Settings(given, tmp_path))
+    assert "the-key" not in str(caught.value)

@@ -100,9 +100,10 @@ def test_keys_of_kserves_json_come_without_the_session_of_others():
     assert told == {"AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "S", "AWS_ENDPOINT_URL": "http://h"}
 
 
-def test_a_number_that_is_none_is_named():
-    with pytest.raises(StorageError, match='S3_READ_TIMEOUT is a number, not "soon"'):
-        Settings({"S3_READ_TIMEOUT": "soon"}, Path()).number("S3_READ_TIMEOUT", 30)
+@pytest.mark.parametrize("told", ["soon", "0", "-1", "inf", "nan"])
+def test_a_time_that_is_none_is_named(told):
+    with pytest.raises(StorageError, match=f'S3_READ_TIMEOUT is a number of seconds above 0, not "{told}"'):
+        Settings({"S3_READ_TIMEOUT": told}, Path()).seconds("S3_READ_TIMEOUT", 30)
 
 
 def test_a_steps_options_are_over_the_variables_of_the_same_meaning():

@@ -11,6 +11,7 @@ from storage.connection import Connection
 from storage.credentials.google import account, of_elsewhere, of_person
 from storage.errors import Denied, StorageError
 from storage.options import Settings
+from storage.schemes.gs import open_source
 from tests.storage.origin import Fault
 
 
@@ -108,7 +109,7 @@ def test_the_machines_own_account_is_found_by_its_metadata(guarded, tmp_path):
 
 def test_without_metadata_nobody_asks_and_offline_nobody_looks(origin, tmp_path):
     variables = {"GCE_METADATA_HOST": origin.host, "HOME": str(tmp_path)}
-    assert account(Settings(variables, tmp_path, offline=True), None, Connection()).nobody
+    open_source("gs://b/m.bin", Settings(variables, tmp_path, offline=True))
     assert origin.seen == []
     assert account(Settings(variables, tmp_path), None, Connection()).tried.startswith("nobody in particular")
     assert len(origin.seen) == 1
