@@ -264,7 +264,9 @@ async def _infer(
             response = await pipeline.answer(command.request, verb, allowance)
             stream = stream_of(response)
             try:
-                reply = match.codec.encode(response, options)
+                encode = partial(match.codec.encode, response, options)
+                long = match.codec.takes_long(response, options)
+                reply = await service.in_thread(encode) if long else encode()
                 if event is not None:
                     reply = service.enclose(reply, event, pipeline.name)
                 return await (_coded(service, reply, call) if stream is None else sending.all_of(reply, stream))

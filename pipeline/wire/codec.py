@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from pipeline.plugins import plugins
-from pipeline.tensors.message import Command, Result, Verb
+from pipeline.tensors.message import Command, InferResponse, Result, Verb
 from pipeline.tensors.signature import Expectation
 from pipeline.wire.numbers import ReadPieces, with_orjson
 
@@ -104,6 +104,10 @@ class Codec(Protocol):
 
     def encode(self, result: Result, options: Options, /) -> Reply:
         """Server side. Raises InferError where the result cannot be said in the way the caller asked for."""
+        ...
+
+    def takes_long(self, response: InferResponse, options: Options, /) -> bool:
+        """Server side: whether others would notice how long ``encode`` takes for that."""
         ...
 
     def preferring(self, binary: bool, /) -> Options:

@@ -90,10 +90,10 @@ def dump(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     return orjson.dumps(value, default=default, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
 
 
-def dump_answer(value: Any) -> bytes:
+def dump_answer(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """JSON that a step returned. Raises WrongAnswer where it holds what JSON cannot say."""
     try:
-        return dump(value, _plain)
+        return dump(value, default or plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise WrongAnswer(f"the answer is no JSON: {error}") from None
 
@@ -101,12 +101,12 @@ def dump_answer(value: Any) -> bytes:
 def dump_asked(what: str, value: Any) -> bytes:
     """JSON that a caller gave. Raises InvalidInput naming ``what`` holds something that JSON cannot say."""
     try:
-        return dump(value, _plain)
+        return dump(value, plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"{what} is no JSON: {error}") from None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What orjson does not know but steps return: bytes that are text, arrays it cannot walk, tuples' like."""
     match value:
         case bytes() | bytearray():

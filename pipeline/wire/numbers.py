@@ -34,6 +34,7 @@ _MARKS = b"[],"
 _UNMARKED = bytes(byte for byte in range(256) if byte not in _MARKS)
 # Of texts, and of true, false and null: numpy makes numbers of them.
 _TAKEN_FOR_NUMBERS = (b'"', b"u", b"l")
+_SMALLEST = -(2**63)
 _FLOAT, _SIGNED, _UNSIGNED = np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint64)
 
 
@@ -141,9 +142,13 @@ def with_orjson(pieces: Iterable[bytes], dtype: np.dtype[Any]) -> Array | None:
                 elements = list(chain.from_iterable(elements))
             if not elements:
                 return None
-            read.append(np.fromiter(elements, dtype, len(elements)))
+            numbers = np.fromiter(elements, dtype, len(elements))
         except (ValueError, TypeError, OverflowError):
             return None
+        # Integers just below it are floats to orjson, which numpy takes for it.
+        if dtype == _SIGNED and numbers.min() == _SMALLEST:
+            return None
+        read.append(numbers)
     return np.concatenate(read)
 
 

@@ -14,6 +14,7 @@ from pipeline.tensors.message import (
     Availability,
     Command,
     Index,
+    InferResponse,
     Loaded,
     LoadModel,
     ModelState,
@@ -59,6 +60,10 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         told = "a load takes what lies in the repository: put files there, and leave the parameter out"
         raise InvalidInput(f"parameter {quoted(sent[0])}: {told}")
     return LoadModel(model), None
+
+
+def takes_long(_: InferResponse, __: None) -> bool:
+    return False
 
 
 def encode(result: Result, options: None) -> Reply:

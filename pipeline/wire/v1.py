@@ -35,6 +35,7 @@ from pipeline.wire.cloudevents import data_of
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
 from pipeline.wire.json_tensors import dump, dump_answer, dump_asked, parse, parses
 from pipeline.wire.large_json import parse_with_numbers
+from pipeline.wire.long_arrays import any_long, dump_in_parts, in_parts
 from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
 from pipeline.wire.media import FORM, is_json, media_of
 from pipeline.wire.raw import raw_answer, raw_reply, said_inputs, said_outputs
@@ -99,6 +100,10 @@ def _is_json(call: Call) -> bool:
     return parses(call.body) if media == FORM else is_json(media)
 
 
+def takes_long(response: InferResponse, _: Options) -> bool:
+    return any_long(response.outputs)
+
+
 def encode(result: Result, options: Options) -> Reply:
     match result:
         case Live(False) | ModelReady(_, False):
@@ -107,7 +112,7 @@ def encode(result: Result, options: Options) -> Reply:
             return raw_reply(raw, result.headers)
         case InferResponse():
             headers = with_added(JSON, result.headers, TYPE)
-            return Reply(200, headers, (_answer(said_outputs(result.outputs), options),))
+            return Reply(200, headers, _answer(said_outputs(result.outputs), options))
         case Live():
             return Reply(200, JSON, (dump({"status": "alive"}),))
         case Models(names):
@@ -181,16 +186,16 @@ def _unasked(command: Command) -> str:
 # ---- tensors to JSON
 
 
-def _answer(outputs: Mapping[str, Said], options: Options) -> bytes:
+def _answer(outputs: Mapping[str, Said], options: Options) -> Sequence[bytes | memoryview]:
     key = _ANSWERS[options.verb] if options.rows else _OUTPUTS
     match list(outputs.values()):
         case [Json(value)]:
-            return dump_answer(value)
+            return (dump_answer(value),)
         case [only]:
-            return dump({key: _written(only)})
+            return dump_in_parts({key: in_parts(_written(only))})
     if options.rows and (records := _records(outputs)) is not None:
-        return dump_answer({key: records})
-    return dump_answer({_OUTPUTS: {name: _written(value) for name, value in outputs.items()}})
+        return (dump_answer({key: records}),)
+    return dump_in_parts({_OUTPUTS: {name: in_parts(_written(value)) for name, value in outputs.items()}})
 
 
 def _records(outputs: Mapping[str, Said]) -> list[dict[str, Any]] | None:

@@ -38,6 +38,7 @@ from pipeline.wire.entries import parameters_in, parameters_of, places, requeste
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
 from pipeline.wire.large_json import parse_with_numbers
+from pipeline.wire.long_arrays import any_long
 from pipeline.wire.loss import refuse_infinite, refuse_infinity
 from pipeline.wire.media import media_of
 from pipeline.wire.raw import raw_answer, raw_reply, said_inputs
@@ -88,6 +89,13 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         input_parameters=parameters_in(body, "inputs"),
     )
     return Infer(request, route.verb or "predict"), Options(binary, outputs)
+
+
+def takes_long(response: InferResponse, options: Options) -> bool:
+    outputs = response.outputs
+    if options.binary or options.outputs:
+        outputs = {name: value for name, value in outputs.items() if not options.is_binary(name)}
+    return any_long(outputs)
 
 
 def encode(result: Result, options: Options | None) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import threading
 import zlib
 
 import networkx as nx
@@ -20,6 +21,7 @@ from pipeline.observe import ModelLoaded
 from pipeline.pipeline import State
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
+from pipeline.wire.numbers import with_orjson
 from pipeline_serve import Context, Model, Pipeline, Step
 from server.access import Answered
 from server.graphs import graphs
@@ -92,6 +94,29 @@ async def test_what_the_head_decides_never_asks_for_the_body(path, method, heade
         body = Body()
         assert (await ask(own, body, path, method, **headers))[0] == status
         assert not body.asked
+
+
+async def test_a_large_body_is_read_beside_the_loop_by_what_the_server_was_given():
+    loop, threads = threading.get_ident(), []
+
+    def read(pieces, dtype):
+        threads.append(threading.get_ident())
+        return with_orjson(pieces, dtype)
+
+    async def twice(rows: np.ndarray) -> np.ndarray:
+        return rows * 2
+
+    dag = nx.DiGraph()
+    dag.add_node("answer", step=Step(run=twice))
+    pipeline = Pipeline("m", dag)
+    own = Service(Repository([pipeline]), ready="all", name="n", version="9", numbers=read)
+    async with pipeline:
+        small, large = list(range(10)), list(range(100_000))
+        for rows in (small, large):
+            status, body, _ = await ask(own, Body(json.dumps({"instances": rows}).encode()))
+            assert (status, body) == (200, {"predictions": [row * 2 for row in rows]})
+    assert len(threads) == 1
+    assert threads[0] != loop
 
 
 async def test_where_all_of_trios_threads_are_taken_a_model_is_opened_and_large_bodies_are_read_and_coded():
@@ -319,11 +344,11 @@ LARGE = b'{"instances": [' + b"1," * 600_000 + b"1]}"
     ("body", "headers", "threads"),
     [
         (ROWS, {}, 0),
-        (LARGE, {}, 1),
+        (LARGE, {}, 2),
         (gzip.compress(ROWS), {"content-encoding": "gzip"}, 1),
         (ROWS, {"content-type": "application/json; charset=iso-8859-1"}, 1),
         (ROWS, {"content-type": "application/json; charset=utf-8"}, 0),
-        (LARGE, {"accept-encoding": "gzip"}, 2),
+        (LARGE, {"accept-encoding": "gzip"}, 3),
         (b'{"instances": [' + b"1," * 2_000 + b"1]}", {"accept-encoding": "gzip"}, 0),
     ],
     ids=["short", "large", "gzip", "latin-1", "utf-8", "large to gzip", "short to gzip"],
