@@ -116,8 +116,9 @@ def run(graph: Path | str, request: Path, verb: Verb, **flags: Any) -> None:
 def pull(places: tuple[str, ...], **flags: Any) -> None:
     """Download models: one into the cache, or each into its folder.
 
-    Prints the local path, or the folders. Exit code 0 all are there, 1 one failed. What was interrupted goes on at the
-    next pull.
+    A URI is file, pvc, http(s), s3, gs, az, abfs(s), hf or webhdfs; endpoints and credentials are those of each cloud's
+    own variables. Prints the local path, or the folders. Exit code 0 all are there, 1 one failed. What was interrupted
+    goes on at the next pull.
     """
     from server.config import PullConfig  # noqa: PLC0415
     from server.pull import pull as bring  # noqa: PLC0415

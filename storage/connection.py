@@ -75,6 +75,9 @@ def connection(
 
 def _certificates(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        told = file.read_bytes()
     except OSError as error:
         raise StorageError(f"the CA bundle {file} cannot be read: {error.strerror}") from None
+    if b"-----BEGIN CERTIFICATE-----" not in told:
+        raise StorageError(f"the CA bundle {file} has no certificates in it (PEM: -----BEGIN CERTIFICATE-----)")
+    return told

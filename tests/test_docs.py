@@ -63,7 +63,7 @@ def test_the_commands_print_what_their_page_shows(tmp_path):
     shim.chmod(0o755)
     env = environment(PATH=f"{shim.parent}:{os.environ['PATH']}")
     shown = conversations(DOCS / "commands.md")
-    assert {command.split()[1] for command, _ in shown} == {"init", "check", "run", "draw", "schema", "pull"}
+    assert {command.split()[1] for command, _ in shown} == {"init", "check", "run", "draw", "schema"}
     folder = tmp_path
     for command, answer in shown:
         ended = subprocess.run(

@@ -26,15 +26,21 @@ def test_times_are_kserves_variables():
     assert told["timeout"] == "24h", "a body takes as long as it takes"
 
 
+PEM = "-----BEGIN CERTIFICATE-----"
+
+
 def test_certificates_are_files_of_variables_in_this_order(tmp_path):
     for name in ("aws.pem", "requests.pem", "cabundle.crt"):
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text(f"{PEM}{name}")
     kserve = {"CA_BUNDLE_CONFIGMAP_NAME": "x", "CA_BUNDLE_VOLUME_MOUNT_POINT": str(tmp_path)}
     requests = {"REQUESTS_CA_BUNDLE": f"{tmp_path}/requests.pem", **kserve}
-    assert made(AWS_CA_BUNDLE=f"{tmp_path}/aws.pem", **requests).certificates == b"aws.pem"
-    assert made(**requests).certificates == b"requests.pem"
-    assert made(**kserve).certificates == b"cabundle.crt"
+    assert made(AWS_CA_BUNDLE=f"{tmp_path}/aws.pem", **requests).certificates == f"{PEM}aws.pem".encode()
+    assert made(**requests).certificates == f"{PEM}requests.pem".encode()
+    assert made(**kserve).certificates == f"{PEM}cabundle.crt".encode()
     assert made().certificates is None
+    (tmp_path / "aws.pem").write_text("aws.pem")
+    with pytest.raises(StorageError, match=r"the CA bundle .*/aws\.pem has no certificates in it \(PEM: "):
+        made(AWS_CA_BUNDLE=f"{tmp_path}/aws.pem")
     with pytest.raises(StorageError, match="the CA bundle /no/such/file cannot be read: No such file"):
         made(AWS_CA_BUNDLE="/no/such/file")
     with pytest.raises(StorageError, match=r"the CA bundle /etc/ssl/custom-certs/cabundle.crt cannot be read"):
