@@ -5,17 +5,17 @@ https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.ht
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from storage.connection import Connection
-from storage.errors import Changed, StorageError
+from storage.errors import Changed, StorageError, Unsafe
 from storage.failures import Who
-from storage.listing import Item, Listing, single, under
+from storage.listing import MOST, Item, Listing, single, under, unsafe
 from storage.source import CHUNK
-from storage.web import answer, client, wait_of
+from storage.web import answer, client, json_of, wait_of
 
 if TYPE_CHECKING:
     import httpx
@@ -43,21 +43,8 @@ class Hdfs:
         with client(self.connection) as asking:
             told = self._status(asking, self.path)
             if told.get("type") == "FILE":
-                return single(self.shown, _item(told, self.path, self.path.rpartition("/")[2]))
-            found: list[Item] = []
-            folders = [""]
-            while folders:
-                folder = folders.pop()
-                for own in self._list(asking, f"{self.path}/{folder}".rstrip("/")):
-                    name = f"{folder}/{own.get('pathSuffix')}".lstrip("/")
-                    match own.get("type"):
-                        case "DIRECTORY":
-                            folders.append(name)
-                        case "FILE":
-                            found.append(_item(own, f"{self.path}/{name}", name))
-                        case kind:
-                            raise StorageError(f"{self.shown} has {name}, which is a {kind} and no file")
-            return under(self.shown, "", found)
+                return single(self.shown, self._item(told, self.path, self.path.rpartition("/")[2]))
+            return under(self.shown, "", self._below(asking))
 
     def read(self, item: Item, start: int, stop: int | None) -> Generator[bytes, None, None]:
         more = {} if stop is None else {"length": str(stop - start)}
@@ -72,21 +59,42 @@ class Hdfs:
     def asked_to_wait(self, item: Item | None) -> float:
         return wait_of(self._url(self.path if item is None else item.key, "GETFILESTATUS"), self.connection)
 
+    def _below(self, asking: httpx.Client) -> Iterator[Item]:
+        folders, left = [""], MOST
+        while folders:
+            folder = folders.pop()
+            for own in self._list(asking, f"{self.path}/{folder}".rstrip("/")):
+                suffix = self._well(own.get("pathSuffix"), isinstance(own.get("pathSuffix"), str))
+                name = f"{folder}/{suffix}".removeprefix("/")
+                match own.get("type"):
+                    case "DIRECTORY":
+                        left -= 1
+                        # Folders that are in themselves would be listed for ever.
+                        if unsafe(name) is not None or not left:
+                            raise Unsafe(f"{self.shown} has a folder that is none below it, or no end of them")
+                        folders.append(name)
+                    case "FILE":
+                        yield self._item(own, f"{self.path}/{name}", name)
+                    case kind:
+                        raise StorageError(f"{self.shown} has {name!r}, which is no file but {kind!r}")
+
+    def _item(self, told: Mapping[str, Any], path: str, name: str) -> Item:
+        size = told.get("length")
+        return Item(name, path, self._well(size, isinstance(size, int) and size >= 0), _version(told))
+
     def _status(self, asking: httpx.Client, path: str) -> Mapping[str, Any]:
         told = self._json(asking, self._url(path, "GETFILESTATUS")).get("FileStatus")
         return self._well(told, isinstance(told, dict))  # type: ignore[no-any-return]
 
     def _list(self, asking: httpx.Client, path: str) -> list[Mapping[str, Any]]:
-        told = (self._json(asking, self._url(path, "LISTSTATUS")).get("FileStatuses") or {}).get("FileStatus")
-        return self._well(told, isinstance(told, list))  # type: ignore[no-any-return]
+        told = self._json(asking, self._url(path, "LISTSTATUS")).get("FileStatuses")
+        listed = told.get("FileStatus") if isinstance(told, dict) else None
+        good = isinstance(listed, list) and all(isinstance(own, dict) for own in listed)
+        return self._well(listed, good)  # type: ignore[no-any-return]
 
     def _json(self, asking: httpx.Client, url: str) -> dict[str, Any]:
         with answer(asking, url, self.who) as reply:
-            reply.read()
-            try:
-                told = reply.json()
-            except ValueError:
-                told = None
+            told = json_of(reply)
         return self._well(told, isinstance(told, dict))  # type: ignore[no-any-return]
 
     def _well(self, told: Any, good: bool) -> Any:
@@ -97,10 +105,6 @@ class Hdfs:
     def _url(self, path: str, operation: str, **more: str) -> str:
         asked = {"op": operation, **more, **self.asks}
         return f"{self.node}{_ROOT}{quote(path)}?{urlencode(asked)}"
-
-
-def _item(told: Mapping[str, Any], path: str, name: str) -> Item:
-    return Item(name, path, int(told["length"]), _version(told))
 
 
 def _version(told: Mapping[str, Any]) -> str:

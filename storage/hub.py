@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,9 @@ from storage.errors import StorageError
 from storage.failures import Who
 from storage.listing import Item, Listing, under
 from storage.source import CHUNK
-from storage.web import answer, client, part_of, wait_of
+from storage.web import answer, client, json_of, part_of, wait_of
+
+_HEX = re.compile(r"[0-9a-fA-F]{7,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,11 @@ class Hub:
     def listing(self) -> Listing:
         """The files of the commit that the revision names now, each with the digest that the hub tells of it."""
         with client(self.connection) as asking, answer(asking, self._api(), self.who) as reply:
-            reply.read()
             try:
-                told = reply.json()
-                commit, files = str(told["sha"]), list(told["siblings"])
-                return under(self.shown, "", [_item(file, commit) for file in files])
-            except (ValueError, KeyError, TypeError):
+                told = json_of(reply)
+                commit = _hexadecimal(told["sha"])
+                return under(self.shown, "", [_item(file, commit) for file in told["siblings"]])
+            except (ValueError, LookupError, TypeError, AttributeError):
                 raise StorageError(f"{self.endpoint} did not answer as a hub does about {self.shown}") from None
 
     def read(self, item: Item, start: int, stop: int | None) -> Generator[bytes, None, None]:
@@ -60,8 +62,17 @@ class Hub:
 
 
 def _item(file: Any, commit: str) -> Item:
-    name = str(file["rfilename"])
-    large = file.get("lfs")
-    digest = f"sha256:{large['sha256']}" if large else f"git-sha1:{file['blobId']}"
-    size = int(large["size"] if large else file["size"])
+    """Raises ValueError, TypeError, LookupError or AttributeError where it is no file of a hub."""
+    name, large = str(file["rfilename"]), file.get("lfs")
+    size = (large or file)["size"]
+    if not isinstance(size, int) or size < 0:
+        raise ValueError(size)
+    digest = f"sha256:{_hexadecimal(large['sha256'])}" if large else f"git-sha1:{_hexadecimal(file['blobId'])}"
     return Item(name, f"{commit}/{quote(name)}", size, digest, digest)
+
+
+def _hexadecimal(told: Any) -> str:
+    """A commit or a digest, which end up in URLs and in messages."""
+    if not _HEX.fullmatch(told):
+        raise ValueError(told)
+    return str(told)

@@ -15,6 +15,8 @@ from storage.errors import NotThere, StorageError, Unsafe
 _LONGEST = 255
 # PATH_MAX is 4096 bytes, and the model's folder has a name too. No honest model is deeper than some ten folders.
 _LONGEST_NAME, _DEEPEST = 3000, 100
+MOST = 1_000_000
+"""Files of a model: as many as an archive may have members. A listing that goes on has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,20 @@ def under(source: str, prefix: str, found: Iterable[Item]) -> Listing:
     left, Unsafe for keys that are no file name below the folder, and for a key that is both a file and a folder.
     """
     start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    items = [replace(item, name=item.name.removeprefix(start)) for item in found if item.name.startswith(start)]
+    items: list[Item] = []
+    names: set[str] = set()
+    for item in found:
+        if item.name in names or len(names) == MOST:
+            raise Unsafe(f"{source} lists {_quoted(item.key)} a second time, or more than {MOST:,} files")
+        names.add(item.name)
+        if item.name.startswith(start):
+            items.append(replace(item, name=item.name.removeprefix(start)))
     folders = {parent for item in items for parent in _parents(item.name)}
     kept = [item for item in items if item.name and not (item.size == 0 and item.name in folders)]
-    seen: set[str] = set()
     for item in kept:
         _check(source, item.name, item.key)
-        if item.name in folders or item.name in seen:
+        if item.name in folders:
             raise Unsafe(f'{source} has "{item.key}" both as a file and as a folder; ignore one of them by a pattern')
-        seen.add(item.name)
     if not kept:
         raise NotThere(f"there is no model at {source}: no object has that name, and none lies under it")
     return Listing(tuple(sorted(kept, key=lambda item: item.name)))

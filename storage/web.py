@@ -7,6 +7,7 @@ is read through obstore, in parts; any other in one stream.
 from __future__ import annotations
 
 import email.utils
+import json
 import ssl
 import tempfile
 import time
@@ -15,6 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import obstore
@@ -32,6 +34,8 @@ _UNDONE = ("gzip", "deflate")
 # Of 2**64, which no file reaches.
 _DIGITS = 19
 _REDIRECTS = 20
+# Bytes of a listing: of a million files.
+_LISTING = 2**28
 # Headers that tell nobody anything of us.
 _ANYWHERE = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
 
@@ -120,6 +124,19 @@ def part_of(
         raise
     except (obstore.exceptions.BaseError, ValueError, FileNotFoundError) as error:
         raise translated(error, who) from None
+
+
+def json_of(reply: httpx.Response) -> Any:
+    """What a reply says; None where it is no JSON, or more of it than any listing has."""
+    body = bytearray()
+    for piece in reply.iter_bytes(CHUNK):
+        body += piece
+        if len(body) > _LISTING:
+            return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 @contextmanager

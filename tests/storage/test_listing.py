@@ -1,5 +1,6 @@
 """Keys become names below a folder, or are refused; the layout is KServe's, bounded by slashes."""
 
+from itertools import count
 from pathlib import PurePosixPath
 
 import pytest
@@ -65,6 +66,19 @@ def test_a_name_that_is_not_refused_stays_below_its_folder(name):
 def test_a_key_that_is_file_and_folder_is_refused():
     with pytest.raises(Unsafe, match='has "m/a" both as a file and as a folder'):
         laid_out("m", "m/a", "m/a/b")
+
+
+def test_a_listing_that_begins_again_is_not_read_to_an_end_that_it_has_not():
+    again = (Item(f"m/{number % 3}", f"m/{number % 3}", 1) for number in count())
+    with pytest.raises(Unsafe, match='s3://b/x lists "m/0" a second time'):
+        under("s3://b/x", "m", again)
+
+
+def test_nor_is_one_that_goes_on(monkeypatch):
+    monkeypatch.setattr("storage.listing.MOST", 1000)
+    ever = (Item(f"m/{number}", f"m/{number}", 1) for number in count())
+    with pytest.raises(Unsafe, match="or more than 1,000 files"):
+        under("s3://b/x", "m", ever)
 
 
 @pytest.mark.parametrize(

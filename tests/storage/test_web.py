@@ -11,8 +11,9 @@ import pytest
 from storage import Storage
 from storage.connection import Connection
 from storage.errors import Changed, StorageError
+from storage.failures import Who
 from storage.parts import PART
-from storage.web import client
+from storage.web import answer, client, json_of
 from tests.storage.origin import Fault, etag, serving
 
 SIZE = 2 * PART + 5
@@ -89,6 +90,16 @@ async def test_a_content_coding_that_is_not_undone_is_refused(storage, origin, t
     origin.decide = lambda seen: Fault(headers={"content-encoding": coding})
     with pytest.raises(StorageError, match=r"m\.bin comes in the content coding '(gzip, gzip|br|zstd|x\\x1bz)'"):
         await storage.fetch(f"{origin.url}/m.bin", tmp_path)
+
+
+async def test_an_answer_without_an_end_is_not_kept(origin, monkeypatch):
+    monkeypatch.setattr("storage.web._LISTING", 1000)
+    origin.files = {"/small": b"[1]", "/large": b"[" + b" " * 2000 + b"]"}
+    who = Who("HTTP", "u", "nobody", "nothing")
+    with client(Connection()) as asking:
+        for path, told in (("/small", [1]), ("/large", None)):
+            with answer(asking, origin.url + path, who) as reply:
+                assert json_of(reply) == told
 
 
 async def test_a_size_that_no_file_has_is_none(storage, origin, tmp_path):

@@ -110,9 +110,21 @@ async def test_who_may_not_is_told_what_to_set(hub, storage, tmp_path, status):
     assert "thetoken" not in repr(open_source("hf://me/m", Settings(storage.environment, tmp_path)))
 
 
+def answered(commit=COMMIT, **file):
+    told = {"rfilename": "a", "size": 5, "blobId": COMMIT, **file}
+    return json.dumps({"sha": commit, "siblings": [told]}).encode()
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"sha": "x", "siblings": [1]}', b'{"sha": "x", "siblings": [{}]}']
-)
+    "body",
+    [
+        b"", b"[]", b"{}", b"[" * 100_000,
+        json.dumps({"sha": COMMIT, "siblings": [1]}).encode(), json.dumps({"sha": COMMIT, "siblings": [{}]}).encode(),
+        answered("../../../other?x"), answered("c0ffee\r\nx: y"), answered(size=-5), answered(size=5.5),
+        answered(size=float("inf")), answered(size=None), answered(blobId="\x1b[2J"), answered(lfs="x"),
+        answered(lfs={"sha256": 1, "size": 5}), answered(size=5).replace(b" 5,", b"9" * 5000 + b","),
+    ],
+)  # fmt: skip
 async def test_what_is_no_hub_says_so(hub, storage, tmp_path, body):
     hub.decide = lambda seen: Fault(200, body=body)
     with pytest.raises(StorageError, match="did not answer as a hub does about hf://me/m"):

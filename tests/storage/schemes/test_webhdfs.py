@@ -100,7 +100,35 @@ async def test_what_is_not_there_and_what_may_not_be_read(nodes, storage, tmp_pa
         await storage.fetch(f"webhdfs://me@{nodes.host}/models/m", tmp_path)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"FileStatus": 1}'])
+FILE = {"type": "FILE", "pathSuffix": "a", "length": 5}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [1], ["a"], {"FileStatus": [1]}, {"FileStatus": ["a"]}, {"FileStatus": FILE},
+        *({"FileStatus": [{**FILE, **wrong}]} for wrong in (
+            {"length": -1}, {"length": "abc"}, {"length": None}, {"pathSuffix": None}, {"pathSuffix": 1},
+        )),
+    ],
+)  # fmt: skip
+async def test_what_is_no_listing_of_a_name_node_says_so(nodes, storage, tmp_path, listed):
+    told = {"FileStatus": {"type": "DIRECTORY"}, "FileStatuses": listed}
+    nodes.decide = lambda seen: Fault(200, body=json.dumps(told).encode())
+    with pytest.raises(StorageError, match="did not answer as a name node does"):
+        await storage.fetch(f"webhdfs://{nodes.host}/models/m", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "a/../..", "d", "\ud800"])
+async def test_a_folder_that_is_in_itself_is_not_listed_for_ever(nodes, storage, tmp_path, name):
+    told = {"FileStatuses": {"FileStatus": [{"type": "DIRECTORY", "pathSuffix": name}]}, "FileStatus": {"type": "x"}}
+    nodes.decide = lambda seen: Fault(200, body=json.dumps(told).encode())
+    with pytest.raises(Unsafe, match="has a folder that is none below it, or no end of them"):
+        await storage.fetch(f"webhdfs://{nodes.host}/models/m", tmp_path)
+    assert len(nodes.seen) <= 102
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"FileStatus": 1}', b"[" * 100_000])
 async def test_what_is_no_name_node_says_so(nodes, storage, tmp_path, body):
     nodes.decide = lambda seen: Fault(200, body=body)
     with pytest.raises(StorageError, match="did not answer as a name node does"):
