@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from storage.events import Event, Fetched, Found, Kept, Listed, Moved
+from storage.events import Event, Fetched, Found, Kept, Listed, Moved, Unpacking
 
 _STEPS = 10
 _WITHOUT_SIZE = 2**30
@@ -55,6 +55,8 @@ def sentence(event: Event) -> str:
             return f"{source}: {far(done, size)}"
         case Fetched(source, size, seconds):
             return f"{source}: downloaded {amount(size)} in {seconds:.1f} s, {rate(size, seconds)}"
+        case Unpacking(source, archive):
+            return f"{source}: unpacking {archive}"
         case Found(source, _, None):
             return f"{source}: it is in the cache"
         case Found(source, _, float(listed)):

@@ -36,6 +36,14 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpacking:
+    """It is downloaded, and its one file is an ``archive``, whose files are on their way."""
+
+    source: str
+    archive: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The cache had it. ``listed``: of when its listing is, in seconds since 1970, where the source was not asked."""
 
@@ -52,7 +60,7 @@ class Kept:
     folder: Path
 
 
-Event = Listed | Moved | Fetched | Found | Kept
+Event = Listed | Moved | Fetched | Unpacking | Found | Kept
 Observer = Callable[[Event], None]
 """Called by the thread that pulls; must not block."""
 KEPT_SECONDS = 24 * 3600.0

@@ -13,7 +13,7 @@ from threading import Event
 from storage.archive import Limits, is_archive, unpack
 from storage.cache import Cache, Entry, fresh
 from storage.errors import Cancelled, Changed, Corrupt, NoSpace, NotThere, Offline, Unranged, Unsafe
-from storage.events import Fetched, Found, Kept, Listed, Moved, Observer
+from storage.events import Fetched, Found, Kept, Listed, Moved, Observer, Unpacking
 from storage.listing import Listing, chosen, expected, fits, identity, request_key
 from storage.locks import locked
 from storage.parts import have, parts
@@ -104,6 +104,7 @@ def local_to_folder(path: Path, folder: Path, order: Order) -> None:
             place = workplace(folder, request_key(str(path), (), ()))
             with locked(place / "lock", order.cancel), _gone_unless_begun(place):
                 wipe(place / "unpacked")
+                order.observe(Unpacking(str(path), own.name))
                 unpack(own, place / "unpacked", order.limits, order.cancel)
                 deliver(place / "unpacked", folder)
         case _:
@@ -186,6 +187,7 @@ def _brought(source: Remote, listing: Listing, folder: Path, order: Order, *, du
                 return files, listing
             tree = folder / "unpacked"
             wipe(tree)
+            order.observe(Unpacking(source.shown, listing.items[0].name))
             unpack(files / listing.items[0].name, tree, order.limits, order.cancel, durable=durable)
         except (Corrupt, NoSpace, Unsafe):
             wipe(folder)

@@ -83,6 +83,7 @@ def test_folders_are_filled_by_turns_one_that_fails_is_a_line_and_the_others_go_
     origin.files = {"/b/m/a/x": b"x", "/m.tar.gz": packed.getvalue()}
     code, out, err = pulled("s3://b/m", "one", "s3://b/gone", "two", f"{origin.url}/m.tar.gz", "three")
     assert (code, out) == (1, "one\nthree\n")
+    assert f"{origin.url}/m.tar.gz: unpacking m.tar.gz" in err
     assert [line for line in err.splitlines() if line.startswith("pipeline-serve: ")] == [
         "pipeline-serve: there is no model at s3://b/gone: no object has that name, and none lies under it"
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.transfers import Tenths, amount, far, rate, sentence
-from storage.events import Found, Kept, Listed, Moved
+from storage.events import Found, Kept, Listed, Moved, Unpacking
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from storage.events import Found, Kept, Listed, Moved
         (Listed("u", 2, 2048, 1024), "u: 2 files, 2.0 KiB, 1.0 KiB of it are here already"),
         (Moved("u", 5, 10), "u: 50 % (5 B of 10 B)"),
         (Moved("u", 5, None), "u: 5 B"),
+        (Unpacking("u", "m.zip"), "u: unpacking m.zip"),
         (Found("u", Path("/p")), "u: it is in the cache"),
         (Found("u", Path("/p"), 0.0), "u: offline, it is as it was listed at 1970-01-01 00:00:00 UTC"),
         (Kept("u", Path("/p")), "u: what was downloaded is kept for 24 hours in /p; pull it again to go on"),
