@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from typing import Protocol
 
 import trio
 
 from pipeline.availability import state_of, unopened
 from pipeline.engine.failure import bare
 from pipeline.errors import Code, ModelNotFound, ModelNotReady, ServerNotReady, retold
+from pipeline.finding import Find, Source, found
 from pipeline.graph.fields import is_model_name
 from pipeline.held import Held
 from pipeline.loads import Load, Loads
@@ -27,29 +27,8 @@ from pipeline.threads import in_own_thread
 from pipeline.turns import Turns
 
 
-class Source(Protocol):
-    """Where models are found by name. Of one name, one thing at a time is asked."""
-
-    def names(self) -> Collection[str]:
-        """What could be loaded, as far as that can be listed. Called in a thread: it may read a folder."""
-        ...
-
-    async def find(self, name: str, /) -> Sequence[Pipeline]:
-        """All versions to serve of that model, not open. One that is served already, and given again, is kept.
-
-        Raises ModelNotFound, or whatever says why it cannot be. Cancelled, nothing comes of it.
-        """
-        ...
-
-    async def unloaded(self, name: str, /) -> None:
-        """That name has been unloaded, and all of it is closed; a load may find it again. Raises nothing.
-
-        Cancelled, the server stops.
-        """
-        ...
-
-
-_Find = Callable[[], Awaitable[Sequence[Pipeline]]]
+async def _at_once() -> None:
+    """Who changes its models alone asks nobody."""
 
 
 class Repository:
@@ -70,6 +49,9 @@ class Repository:
         # Why what was to be loaded could not be; and of the names of the start those that are still to be.
         self._reasons = Refused()
         self._awaited: set[str] = set()
+        self._left_out: frozenset[str] = frozenset()
+        self.settled = trio.Event()
+        """Set once each model of the start is open, or could not be."""
         self._listing = trio.CapacityLimiter(1)  # one that hangs is the only one
         for pipeline in pipelines:
             self._served.add(self._held(pipeline))
@@ -123,22 +105,33 @@ class Repository:
 
         Started, it takes loads. A model that cannot be opened tells its observers why; the others are served.
         """
-        self._awaited = set(await self._listed()) - set(self._served.names())
+        self._awaited = set(await self._listed()) - {*self._served.names(), *self._left_out}
         try:
             async with trio.open_nursery() as self._nursery:
-                self._begin(self._nursery)
+                await self._nursery.start(self._begin, self._nursery)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
             self._nursery = None
 
-    def _begin(self, nursery: trio.Nursery) -> None:
+    async def _begin(
+        self, nursery: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Apart from ``serve``, whose variables would keep the last of them for as long as it serves."""
-        for name in self._served.names():
-            for held in self._served.of(name):
-                nursery.start_soon(self._hold_alone, held)
-        for name in sorted(self._awaited):
-            nursery.start_soon(self._load, self._loads.ask(name))
+        async with trio.open_nursery() as opening:
+            for name in self._served.names():
+                for held in self._served.of(name):
+                    opening.start_soon(self._hold_alone, held, nursery)
+            for name in sorted(self._awaited):
+                opening.start_soon(self._load, self._loads.ask(name))
+            task_status.started()
+        self.settled.set()
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Before it serves: those that are not to be there at the start."""
+        self._left_out = frozenset(names)
+        for name in self._left_out:
+            self._served.forget(name)
 
     async def drained(self) -> None:
         """Returns once no request is inside any model, and no detached step runs. Cancelled, they run on."""
@@ -163,10 +156,11 @@ class Repository:
 
     # ---- changing what is served
 
-    async def load(self, name: str) -> None:
+    async def load(self, name: str, agreed: Callable[[], Awaitable[None]] = _at_once) -> None:
         """Opens what the source has under that name now, and puts it in the place of what was served under it.
 
         That ends after its last request, which is not waited for. One load of a name at a time, in order of asking.
+        ``agreed`` is awaited when all is open, before any of it is served; where it raises, nothing has changed.
         Raises ModelNotFound, or ModelNotReady with the reason; then the older one serves on. Cancelled before its turn
         has come, nothing happens; from then on it goes on to its end, whether its caller waits or not.
         """
@@ -174,7 +168,7 @@ class Repository:
         if not is_model_name(name) and name not in self._awaited:
             raise ModelNotFound(name)
         load = self._loads.ask(name)
-        nursery.start_soon(self._load, load)
+        nursery.start_soon(self._load, load, agreed)
         try:
             await load.answered.wait()
         except trio.Cancelled:
@@ -190,12 +184,12 @@ class Repository:
         Raises what opening it raises, and ModelNotReady; then nothing has changed. Cancelled, too.
         """
 
-        async def found() -> Sequence[Pipeline]:
+        async def beside() -> Sequence[Pipeline]:
             others = (held.pipeline for held in self._served.of(pipeline.name))
             return [*(own for own in others if own.version != pipeline.version), pipeline]
 
         self._serving()
-        await self._replace(self._loads.ask(pipeline.name), found)
+        await self._replace(self._loads.ask(pipeline.name), beside)
 
     async def unload(self, name: str) -> None:
         """From now on the name is gone, in all versions; the loads of it that were asked for end.
@@ -225,11 +219,11 @@ class Repository:
         finally:
             gone.set()
 
-    async def _load(self, load: Load) -> None:
+    async def _load(self, load: Load, agreed: Callable[[], Awaitable[None]] = _at_once) -> None:
         """Answers who asked, and raises nothing."""
         name = load.name
 
-        async def found() -> Sequence[Pipeline]:
+        async def sought() -> Sequence[Pipeline]:
             if self._source is not None:
                 return await self._source.find(name)
             if name not in self._served:
@@ -237,7 +231,7 @@ class Repository:
             return [held.pipeline for held in self._served.of(name)]
 
         try:
-            for pipeline in await self._replace(load, found):
+            for pipeline in await self._replace(load, sought, agreed):
                 await pipeline.look_ready()
             load.error = None
         except ModelNotFound as error:
@@ -250,28 +244,27 @@ class Repository:
         finally:
             load.answered.set()
 
-    async def _replace(self, load: Load, find: _Find) -> Sequence[Pipeline]:
+    async def _replace(
+        self, load: Load, find: Find, agreed: Callable[[], Awaitable[None]] = _at_once
+    ) -> Sequence[Pipeline]:
         """Serves what is found, and nothing else, under the load's name. Raises why it cannot be; cancelled, all is
         undone.
 
         What is open and not ready does not replace what is; in the place of what is not either, it is waited for.
         """
         async with self._loads.turn(load):
-            found = await self._found(load.name, find)
+            sought = await self._found(load.name, find)
             known = kept(self._served.of(load.name))
-            new = [known.get(pipeline) or self._held(pipeline) for pipeline in found]
+            new = [known.get(pipeline) or self._held(pipeline) for pipeline in sought]
             fresh = [held for held in new if held.pipeline not in known]
-            await self._open(fresh, ready=any(own.is_ready for own in known))
+            await self._open(fresh, agreed, ready=any(own.is_ready for own in known))
             self._forget(load.name)
             self._served.replace(load.name, new)
         return [held.pipeline for held in new]
 
-    async def _found(self, name: str, find: _Find) -> Sequence[Pipeline]:
+    async def _found(self, name: str, find: Find) -> Sequence[Pipeline]:
         try:
-            found = await find()
-            versions = [own.version for own in found]
-            if not found or any(own.name != name for own in found) or len(set(versions)) < len(versions):
-                raise ValueError(f'"{name}" was found as {", ".join(map(repr, found)) or "nothing"}')
+            return await found(name, find)
         except ModelNotFound:
             raise
         except Exception as error:
@@ -279,10 +272,9 @@ class Repository:
             for tell in self._observers:
                 tell(ModelFailed(name, "", error))
             raise
-        return found
 
-    async def _open(self, fresh: Sequence[Held], *, ready: bool) -> None:
-        """Opens them beside each other; ``ready``: they are to be that too.
+    async def _open(self, fresh: Sequence[Held], agreed: Callable[[], Awaitable[None]], *, ready: bool) -> None:
+        """Opens them beside each other, and has that ``agreed``; ``ready``: they are to be that too.
 
         Raises the first failure, with all of them closed; so does a cancellation.
         """
@@ -293,6 +285,7 @@ class Repository:
                     opening.start_soon(nursery.start, self._hold, held)
             for held in fresh if ready else ():
                 await held.pipeline.look_ready()
+            await agreed()
             # Whoever unloads it from here on finds it served.
             await trio.lowlevel.checkpoint_if_cancelled()
         except BaseException as error:  # noqa: BLE001  # it is raised again, without the nursery's group around it
@@ -309,10 +302,10 @@ class Repository:
         finally:
             self._served.closed(held)
 
-    async def _hold_alone(self, held: Held) -> None:
+    async def _hold_alone(self, held: Held, nursery: trio.Nursery) -> None:
         """As one that was there at the start: where it cannot be opened, it tells its observers and those who ask."""
         with contextlib.suppress(Exception):
-            await self._hold(held)
+            await nursery.start(self._hold, held)
 
     def _held(self, pipeline: Pipeline) -> Held:
         if pipeline in self._served.leaving:

@@ -83,6 +83,10 @@ class Served:
         self._models.pop(name, None)
         return self._leaving_of(name)
 
+    def forget(self, name: str) -> None:
+        """What is served under it, none of which is open."""
+        self._models.pop(name, None)
+
     def is_over(self, name: str) -> bool:
         """Whether nothing of that name is served, or leaves: what came and went after an unload is another one's."""
         return name not in self._models and not self._leaving_of(name)

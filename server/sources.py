@@ -12,8 +12,8 @@ from pathlib import Path
 from pipeline.blueprint import Blueprint
 from pipeline.code.load import forget
 from pipeline.errors import ModelNotFound
+from pipeline.finding import Source
 from pipeline.pipeline import Pipeline
-from pipeline.repository import Source
 from pipeline.threads import in_own_thread
 from server.folder import names_in, versions_in
 

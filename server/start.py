@@ -11,9 +11,10 @@ from pathlib import Path
 import trio
 
 from pipeline.blueprint import Blueprint, from_given
+from pipeline.finding import Source
 from pipeline.graph.fields import NAME_RULE, is_model_name
 from pipeline.pipeline import Pipeline
-from pipeline.repository import Repository, Source
+from pipeline.repository import Repository
 from pipeline.wire.numbers import quickest
 from server import worker
 from server.config import Config, environment, sender_of

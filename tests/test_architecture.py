@@ -24,8 +24,8 @@ MAY_IMPORT = {
 PIPELINE = (
     "plugins", "errors", "observe", "threads", "tensors", "wire", "network", "transport", "exchange", "graph",
     "drawing", "asking", "contract", "engine", "hooks", "predictor_config", "model", "code", "runtimes", "steps",
-    "warmup", "blueprint", "reason", "loading", "ways", "pipeline", "held", "served", "availability", "turns", "loads",
-    "refused", "repository", "blocking", "blocking_pipeline", "client",
+    "warmup", "blueprint", "reason", "loading", "ways", "pipeline", "finding", "held", "served", "availability",
+    "turns", "loads", "refused", "repository", "blocking", "blocking_pipeline", "client",
 )  # fmt: skip
 BLIND = {
     "pipeline/warmup.py": "zeros may be anything to a model, and what they do to it is told",

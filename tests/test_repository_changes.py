@@ -636,3 +636,62 @@ async def test_whatever_happens_in_whatever_order_no_request_is_lost_and_nothing
     assert crowd.loaded > 10
     closed = crowd.kitchen.closed
     assert len(closed) == len(set(closed)) >= crowd.loaded, "each is closed, and once"
+
+
+# ---- beside other repositories of the same models
+
+
+async def test_a_load_is_served_once_it_is_agreed_and_until_then_the_old_one_is(nursery, passing_time):
+    kitchen = Kitchen()
+    repository = await started(nursery, kitchen.repository())
+    agreed = trio.Event()
+    nursery.start_soon(repository.load, "m", agreed.wait)
+    await quiet()
+    assert kitchen.generation == 2, "it is open"
+    assert await ask(repository) == 1
+    agreed.set()
+    await quiet()
+    assert await ask(repository) == 2
+    assert kitchen.closed == [1]
+
+
+async def test_what_is_not_agreed_is_closed_and_changes_nothing(nursery, passing_time):
+    kitchen = Kitchen()
+    repository = await started(nursery, kitchen.repository())
+
+    async def refused():
+        raise ModelNotReady("m", "Another could not open it.")
+
+    with pytest.raises(ModelNotReady, match="Another could not open it"):
+        await repository.load("m", refused)
+    assert (await ask(repository), kitchen.closed) == (1, [2])
+    failures = []
+    nursery.start_soon(failing, lambda name: repository.load(name, trio.sleep_forever), "m", failures)
+    await quiet()
+    await repository.unload("m")
+    await quiet()
+    assert failures == ["Model with name m is not ready. It was unloaded while it was loading."]
+    assert repository.names() == ()
+
+
+async def test_it_is_settled_once_each_model_of_the_start_is_open_or_could_not_be(nursery, passing_time):
+    slow = trio.Event()
+    kitchen = Kitchen(broken=ValueError("no such step"), slow=lambda: [kitchen.model("slow", load=slow.wait)])
+    repository = kitchen.repository(kitchen.model("given", load=broken))
+    await started(nursery, repository)
+    assert not repository.settled.is_set()
+    slow.set()
+    await quiet()
+    assert repository.settled.is_set()
+
+
+async def test_what_is_left_out_is_not_there_at_the_start_and_can_be_loaded(nursery, passing_time):
+    kitchen = Kitchen(other=None)
+    repository = kitchen.repository(kitchen.model("given"), kitchen.model("more"))
+    repository.leave_out(["m", "given"])
+    await started(nursery, repository)
+    assert set(repository.names()) == {"other", "more"}
+    with pytest.raises(ModelNotFound):
+        repository.get("m")
+    await repository.load("m")
+    assert set(repository.names()) == {"other", "more", "m"}
