@@ -22,6 +22,7 @@ class Config:
     graphs: tuple[Path | str, ...]
     host: str
     http_port: int
+    workers: int
     grace: float
     drain_delay: float
     keep_alive: float

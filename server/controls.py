@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +25,9 @@ class _Serving:
     """What a server that runs is reached by."""
 
     nursery: trio.Nursery
+    stop: trio.Event
+    on_stop: Callable[[], None]
     token: trio.lowlevel.TrioToken = field(default_factory=trio.lowlevel.current_trio_token)
-    stop: trio.Event = field(default_factory=trio.Event)
 
 
 class Controls:
@@ -36,6 +37,7 @@ class Controls:
         self._asked = False
         self._serving: _Serving | None = None
         self._over = False
+        self._elsewhere: Callable[[], None] | None = None
         self._early: list[_Call] = []
         self._lock = threading.Lock()
 
@@ -44,10 +46,12 @@ class Controls:
         # No lock: a handler interrupts whoever holds it. Set first, and looked at last: whichever way two threads run,
         # it is seen.
         self._asked = True
-        serving = self._serving
+        serving, elsewhere = self._serving, self._elsewhere
         if serving is not None:
             with contextlib.suppress(trio.RunFinishedError):
-                serving.token.run_sync_soon(serving.stop.set)
+                serving.token.run_sync_soon(serving.on_stop)
+        elif elsewhere is not None:
+            elsewhere()
 
     def call(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Runs it in the server's loop. From a thread it is waited for, and raises what it raises.
@@ -58,6 +62,8 @@ class Controls:
         call = functools.partial(function, *args)
         with self._lock:
             serving = self._serving
+            if self._elsewhere is not None:
+                raise RuntimeError("this process only starts the workers, and a running one is reached by none of it")
             if serving is None and not self._over:
                 self._early.append(call)
                 return
@@ -71,19 +77,35 @@ class Controls:
         except (trio.RunFinishedError, trio.Cancelled):
             raise _stopped() from None
 
+    @contextlib.contextmanager
+    def elsewhere(self, on_stop: Callable[[], None]) -> Iterator[None]:
+        """The server runs in other processes: ``on_stop`` is called for a stop, wherever that is asked for.
+
+        Nothing else can be asked of it here: RuntimeError.
+        """
+        self._elsewhere = on_stop
+        if self._asked:
+            on_stop()
+        try:
+            yield
+        finally:
+            self._elsewhere = None
+
     @contextlib.asynccontextmanager
-    async def taken(self) -> AsyncIterator[trio.Event]:
+    async def taken(self, on_stop: Callable[[], None] | None = None) -> AsyncIterator[trio.Event]:
         """The event of a stop that is asked for, while the server runs: once. In trio's loop.
 
-        What is called meanwhile runs within, and is cancelled at the end. Cancelled, the same.
+        ``on_stop`` is called there instead of setting the event. What is called meanwhile runs within, and is cancelled
+        at the end. Cancelled, the same.
         """
         async with trio.open_nursery() as nursery:
-            serving = _Serving(nursery)
+            stop = trio.Event()
+            serving = _Serving(nursery, stop, on_stop or stop.set)
             with self._lock:
                 self._serving = serving
                 early, self._early = self._early, []
             if self._asked:
-                serving.stop.set()
+                serving.on_stop()
             for call in early:
                 self._begin(call)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ _IN_SECONDS = frozenset({"timeout-keep-alive"})  # where KServe counts in bare n
 # Where KServe takes a word that says yes or no (its strtobool), and we have a pair of flags.
 _SWITCHES = {"enable-docs-url": "ui", "enable-latency-logging": "latency-log"}
 _LAST_PORT = 65535
+# Some mean memory by it, or a port.
+_MOST_WORKERS = 512
 
 
 class KserveSpelling(click.Command):
@@ -68,6 +71,16 @@ def _switch(flag: str, name: str, word: str) -> str:
         return f"--{name}" if is_yes(word) else f"--no-{name}"
     except ValueError as error:
         raise click.UsageError(f"--{flag} {error}") from None
+
+
+def workers(value: Any) -> int:
+    """How many worker processes. Raises ValueError for what is no such number, and where there cannot be several."""
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= _MOST_WORKERS):
+        raise ValueError(f"{shown(text)} is no number of worker processes: 1 to {_MOST_WORKERS}")
+    if int(text) > 1 and not hasattr(os, "fork"):
+        raise ValueError("several workers need fork, which this system has not")
+    return int(text)
 
 
 def is_yes(word: str) -> bool:
@@ -147,15 +160,16 @@ class LineForm(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
-class OneWorker(click.ParamType[int]):
-    """The worker count, of which only 1 is built."""
+class Workers(click.ParamType[int]):
+    """How many worker processes."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if str(value) != "1":
-            self.fail(later("more than one worker"), param, ctx)
-        return 1
+        try:
+            return workers(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -197,7 +211,7 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         _option("--host", default="0.0.0.0", help="Address, IPv6 address, or unix:PATH."),  # noqa: S104  # as KServe
         _option("--http-port", type=Port(), default=8080, help="Port; 0 takes a free one."),
-        _option("--workers", type=OneWorker(), default="1", expose_value=False, help="Worker processes."),
+        _option("--workers", type=Workers(), default=1, help="Processes, each with all models, on one port."),
         _option("--grace", type=Duration(), default="30s", help="What requests in flight get when the server stops."),
         _option("--drain-delay", type=Duration(), default="0s", help="Not ready for so long before the port closes."),
         _option("--keep-alive", type=Duration(), default="65s", help="Idle connections are closed after it."),

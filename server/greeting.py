@@ -18,8 +18,10 @@ Shown = tuple[Pipeline, Path | str]
 """A model, and what it was made of, beside which its requests lie; a text is no file."""
 
 
-def greet(listening: Listening, models: Iterable[Shown]) -> None:
+def greet(listening: Listening, models: Iterable[Shown], workers: int = 1) -> None:
     print(f"serving on {listening.url}", flush=True)  # noqa: T201
+    if workers > 1:
+        print(f"  by {workers} workers", flush=True)  # noqa: T201
     for pipeline, given in models:
         print(f"  {_curl(listening, pipeline, given)}", flush=True)  # noqa: T201
 

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import trio
@@ -59,6 +59,9 @@ from server.log import begin, end, failed, failed_because
 from server.routes import Match, Routes, wrong_method
 from server.sending import Sending, Wire
 
+if TYPE_CHECKING:
+    from server.fleet import Fleet
+
 ReadBody = Callable[[], Awaitable[bytes | memoryview]]
 """A view is of what was received, and read-only."""
 Page = Callable[[Mapping[str, str]], Reply | Awaitable[Reply]]
@@ -105,6 +108,10 @@ class Service:
         self.owns_interrupts = False
         """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt here is a step's own, and fails its request."""
         self.on_answer: list[Callable[[Answered], None]] = []
+        self.changes: Repository | Fleet = repository
+        """What loads and unloads: alone, or with others that serve the same."""
+        self.together: Callable[[], bool] = lambda: True
+        """Whether those others have been ready, too."""
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """What the work on a body gives, in a thread of the server's own: no code that hangs takes one of those.
@@ -119,9 +126,13 @@ class Service:
 
     def require_ready(self) -> None:
         self.require_going_on()
-        loaded = self.repository.ready("all" if self.ready == "now" else self.ready)
-        if not loaded or (self.ready == "now" and not all(pipeline.is_ready for pipeline in self.repository)):
+        if not self.together() or not self.is_ready():
             raise ServerNotReady
+
+    def is_ready(self) -> bool:
+        """Whether its models are what is asked of them, whoever else there is."""
+        loaded = self.repository.ready("all" if self.ready == "now" else self.ready)
+        return loaded and (self.ready != "now" or all(pipeline.is_ready for pipeline in self.repository))
 
 
 async def handle(  # a call is all of this
@@ -229,10 +240,10 @@ async def _executed(service: Service, command: Command, patience: float) -> Resu
             return Index(await _within(patience, repository.index(ready=ready)))
         case LoadModel(model):
             service.require_going_on()
-            await _within(patience, repository.load(model), _GOES_ON)
+            await _within(patience, service.changes.load(model), _GOES_ON)
             return Loaded(model)
         case UnloadModel(model):
-            await _within(patience, repository.unload(model), _GOES_ON)
+            await _within(patience, service.changes.unload(model), _GOES_ON)
             return Unloaded(model)
         case Infer():
             raise AssertionError("an inference request is run, not asked")

@@ -47,13 +47,15 @@ _LONGEST_PATH = 256
 _REQUEST: ContextVar[str] = ContextVar("request", default="")
 
 
-def configure(level: str, form: Format, file: Path | None = None) -> None:
+def configure(level: str, form: Format, file: Path | None = None, *, several: bool = False) -> None:
     """Sets up the process's logging: ours, the libraries' and the user's, in one form; then as the user's file says.
+
+    ``several``: it is one of several, and its lines say which.
 
     Raises BadLogConfig.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    handler.setFormatter(_JsonFormatter(several) if form == "json" else _TextFormatter(several))
     handler.addFilter(_with_request)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # It has a line for every call and for every probe of a server that a model counts on.
@@ -231,15 +233,24 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 class _TextFormatter(logging.Formatter):
+    def __init__(self, several: bool) -> None:
+        super().__init__()
+        self._several = several
+
     def format(self, record: logging.LogRecord) -> str:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         request = getattr(record, "request_id", None)
         tail = f" [{request}]" if request else ""
-        line = f"{when}.{int(record.msecs):03d} {record.levelname:7} {record.name}: {record.getMessage()}{tail}"
+        who = f"{record.process} {record.name}" if self._several else record.name
+        line = f"{when}.{int(record.msecs):03d} {record.levelname:7} {who}: {record.getMessage()}{tail}"
         return _block(f"{line}\n{_traceback(record)}")
 
 
 class _JsonFormatter(logging.Formatter):
+    def __init__(self, several: bool) -> None:
+        super().__init__()
+        self._several = several
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
@@ -247,6 +258,8 @@ class _JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self._several:
+            line["process"] = record.process
         if request := getattr(record, "request_id", None):
             line["request_id"] = request
         line |= getattr(record, "fields", {})

@@ -100,11 +100,11 @@ class Metrics:
         """So many take requests now."""
         self._workers.set(workers)
 
-    def ended(self, worker: int, cpu: float) -> None:
-        """A worker has ended, having used so many seconds of CPU; it is replaced."""
+    def ended(self, worker: int, cpu: float, *, replaced: bool) -> None:
+        """The worker of that place has ended, having used so many seconds of CPU; ``replaced``: another is to come."""
         self.tally.left(worker)
         self._ended.add(by=cpu)
-        self._restarts.add()
+        self._restarts.add(by=replaced)
 
     def page(self, headers: Mapping[str, str]) -> Reply:
         """In the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""

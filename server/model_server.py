@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,6 @@ import trio
 from pipeline import blueprint
 from pipeline.errors import NoModelReady
 from pipeline.graph.fields import is_model_name
-from pipeline.graph.words import later
 from pipeline.model import Model
 from pipeline.pipeline import Pipeline
 from pipeline.predictor_config import PredictorConfig
@@ -27,6 +27,7 @@ from server.beginning import Beginning
 from server.config import environment
 from server.controls import Controls
 from server.flags import port
+from server.flags import workers as workers_of
 from server.log import configure
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
@@ -69,7 +70,8 @@ class ModelServer:
         """
         flags = parse(sys.argv[1:], environment())
         for argument, given_port in (("http_port", http_port), ("grpc_port", grpc_port)):
-            _require_port(argument, given_port)
+            _require(argument, port, given_port)
+        _require("workers", workers_of, workers)
         if access_log_format is not None:
             line_form(access_log_format)
         given = {
@@ -100,7 +102,7 @@ class ModelServer:
         self._controls = Controls()
         self.app = Middleware()
         """What middleware is added to, before the start."""
-        self._metrics = Metrics()
+        self._metrics = Metrics(self.workers)
         config = config_of(flags)
         self._config = replace(config, ready="now") if self.predictor_config.predictor_health_check else config
         self._storage = storage_of(self._config, self._metrics)
@@ -148,9 +150,13 @@ class ModelServer:
             raise RuntimeError("this server serves already; register_model adds to what it serves")
         beginning = Beginning(self._register_ready(models), self.stop)
         config, flags = self._config, self._flags
-        problem = later("more than one worker") if self.workers > 1 else problem_of(config)
+        problem = problem_of(config)
         if problem is not None:
             raise SystemExit(refuse(problem, FAULTS))
+        if self.workers > 1 and threading.current_thread() is not threading.main_thread():
+            raise RuntimeError(
+                "several workers are forked from the main thread: call start() there, or take one worker"
+            )
         if flags.configure_logging and not logging.getLogger().handlers:
             self._set_up_logging()
         if flags.enable_grpc:
@@ -162,7 +168,10 @@ class ModelServer:
         observers = [(pipeline, [*pipeline.observers]) for pipeline in pipelines]
         repository.observe(beginning.observe)
         try:
-            code = serve(repository, config, self._metrics, shown, controls=self._controls, middleware=self.app)
+            code = serve(
+                repository, config, self._metrics, shown,
+                controls=self._controls, middleware=self.app, why=lambda: beginning.failure,
+            )  # fmt: skip
         finally:
             self._serving, self._controls = None, Controls()
             for pipeline, own in observers:
@@ -213,15 +222,17 @@ class ModelServer:
 
     def _set_up_logging(self) -> None:
         try:
-            configure(self._config.log_level, self._config.log_format, self._config.log_config)
+            several = self.workers > 1
+            configure(self._config.log_level, self._config.log_format, self._config.log_config, several=several)
         except BadLogConfig as error:
             raise SystemExit(refuse(str(error), FAULTS)) from None
 
 
-def _require_port(argument: str, given: int | None) -> None:
+def _require(argument: str, read: Callable[[Any], object], given: object) -> None:
     """Raises SystemExit, as for a flag."""
     try:
-        port(HTTP_PORT if given is None else given)
+        if given is not None:
+            read(given)
     except ValueError as error:
         raise SystemExit(refuse(f"{argument}: {error}", FAULTS)) from None
 

@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from pipeline.predictor_config import PredictorConfig
 from server.access import line_form
 from server.config import Config
-from server.flags import is_yes, kserve_name, port, serve_flags
+from server.flags import is_yes, kserve_name, port, serve_flags, workers
 
 HTTP_PORT, HTTPS_PORT = 8080, 8443
 _PROTOCOLS = ("v1", "v2", "grpc-v2")
@@ -56,7 +56,7 @@ def _by(read: Callable[[str], Any]) -> Callable[[str], Any]:
 _KSERVE = (
     _Flag("http_port", HTTP_PORT, f"Port; {HTTPS_PORT} where there are a certificate and no other port.", _by(port)),
     _Flag("grpc_port", 8081, _OF_GRPC, _by(port)),
-    _Flag("workers", 1, "Worker processes; more than one are not built yet.", int),
+    _Flag("workers", 1, "Processes, each with all models, on one port.", _by(workers)),
     _Flag("max_threads", 4, _OF_GRPC, int),
     _Flag("max_asyncio_workers", None, "No effect, as in KServe: the limit of a step bounds its threads.", int),
     _Flag("enable_grpc", True, "gRPC, which is not served yet: the log says so.", _by(is_yes)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +22,20 @@ from server.config import Config, environment, sender_of
 from server.controls import Controls
 from server.docs import pages
 from server.enclose import enclose_by
+from server.fleet import Fleet
 from server.folder import log_strays, names_in
+from server.forked import Post, hear
 from server.greeting import Shown, greet
 from server.handle import Service
 from server.lazy_app import lazy_app
-from server.listen import CannotListen, listen
+from server.listen import CannotListen, Listening, listen
 from server.log import answered, configure, latency, observer, pull_log
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
 from server.report import FAULTS, blueprints
 from server.sources import Folder, Given, Together
+from server.supervisor import CannotBegin, Supervisor
 from server.version import NAME, own_version
 from storage import Storage
 from storage.events import Event
@@ -47,13 +51,13 @@ def start(config: Config) -> int:
     problem = problem_of(config)
     if problem is not None:
         return refuse(problem, FAULTS)
-    metrics = Metrics()
+    metrics = Metrics(config.workers)
     storage = storage_of(config, metrics)
     drawn = blueprints(config.graphs, storage)
     if drawn is None:
         return FAULTS
     try:
-        configure(config.log_level, config.log_format, config.log_config)
+        configure(config.log_level, config.log_format, config.log_config, several=config.workers > 1)
     except BadLogConfig as error:
         return refuse(str(error), FAULTS)
     pipelines = [Pipeline.from_blueprint(_named(own, config)) for own in drawn]
@@ -64,7 +68,11 @@ def start(config: Config) -> int:
         log_strays(config.model_repository)
     source = _source(config, pipelines, storage)
     shown = zip(pipelines, config.graphs, strict=True)
-    return serve(Repository(pipelines, source), config, metrics, shown, controls=Controls(), middleware=Middleware())
+    repository = Repository(pipelines, source)
+    try:
+        return serve(repository, config, metrics, shown, controls=Controls(), middleware=Middleware())
+    except CannotBegin as error:
+        return refuse(str(error), _FAILED)
 
 
 def _source(config: Config, pipelines: Sequence[Pipeline], storage: Storage) -> Source:
@@ -84,7 +92,7 @@ def _named(own: Blueprint, config: Config) -> Blueprint:
     return own if config.model_name is None else own.named(config.model_name)
 
 
-def serve(
+def serve(  # noqa: PLR0913  # what a server is made of
     repository: Repository,
     config: Config,
     metrics: Metrics,
@@ -92,10 +100,12 @@ def serve(
     *,
     controls: Controls,
     middleware: Middleware,
+    why: Callable[[], BaseException | None] = lambda: None,
 ) -> int:
     """Binds, says where it is and how to try what is ``shown``, and serves the models until told to stop.
 
-    The exit code: 0 stopped cleanly, 1 no port.
+    ``why``: why it was stopped, where it cannot be what it is started for. The exit code: 0 stopped cleanly, 1 no port.
+    Several workers are processes, forked from this one: raises CannotBegin where none of them can serve.
     """
     repository.observe(observer, metrics, *([latency] if config.latency_log else []))
     version = own_version()
@@ -115,11 +125,31 @@ def serve(
         listening = listen(config.host, config.http_port, secure=config.tls_cert is not None)
     except CannotListen as error:
         return refuse(str(error), _FAILED)
-    app = lazy_app(service)
-    with middleware.around(app) as outermost:
-        apps = worker.Apps(outermost, middleware=outermost is not app)
-        trio.run(worker.serve, service, apps, listening, config, partial(greet, listening, shown), controls)
-    return 0
+
+    def work(listening: Listening, announce: Callable[[], None], fleet: Fleet | None) -> None:
+        app = lazy_app(service)
+        with middleware.around(app) as outermost:
+            apps = worker.Apps(outermost, middleware=outermost is not app)
+            trio.run(worker.serve, service, apps, listening, config, announce, controls, fleet)
+
+    def as_worker(post: Post) -> int:
+        fleet = Fleet(post, repository, service.is_ready, why)
+        service.changes, service.together = fleet, fleet.is_together
+        work(replace(listening, unix_path=None), hear, fleet)
+        return 0
+
+    announce = partial(greet, listening, shown, config.workers)
+    if config.workers == 1:
+        work(listening, announce, None)
+        return 0
+    supervisor = Supervisor(
+        config.workers, as_worker, metrics=metrics, controls=controls, patience=config.drain_delay + config.grace
+    )
+    try:
+        return supervisor.run(listening.socket, announce)
+    finally:
+        if listening.unix_path is not None:
+            listening.unix_path.unlink(missing_ok=True)
 
 
 def storage_of(config: Config, metrics: Metrics) -> Storage:

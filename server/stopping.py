@@ -32,11 +32,11 @@ def signals_heard() -> Iterator[AsyncIterator[int] | None]:
 
 @contextlib.contextmanager
 def last_resort(seconds: float, busy: Callable[[], Collection[str]]) -> Iterator[Callable[[], None]]:
-    """What begins to count: after so many seconds the process ends, unless the context has ended by then.
+    """What begins to count, once: after so many seconds the process ends, unless the context has ended by then.
 
     The log names the models that are ``busy``. It counts in a thread: code may keep the loop busy too.
     """
-    over = threading.Event()
+    over, begun = threading.Event(), threading.Event()
 
     def count() -> None:
         if over.wait(min(seconds, threading.TIMEOUT_MAX)):
@@ -50,8 +50,13 @@ def last_resort(seconds: float, busy: Callable[[], Collection[str]]) -> Iterator
         logging.shutdown()
         os._exit(_LEFT)
 
+    def begin() -> None:
+        if not begun.is_set():
+            begun.set()
+            threading.Thread(target=count, name="the last resort", daemon=True).start()
+
     try:
-        yield threading.Thread(target=count, name="the last resort", daemon=True).start
+        yield begin
     finally:
         over.set()
 

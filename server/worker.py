@@ -21,6 +21,7 @@ from server.accept import accept
 from server.config import Config
 from server.controls import Controls
 from server.conversation import Conversations, by_app, by_handle
+from server.fleet import Fleet
 from server.handle import Service
 from server.head import Head
 from server.leaving import leaving
@@ -48,13 +49,14 @@ class Apps:
     middleware: bool
 
 
-async def serve(
+async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
     service: Service,
     apps: Apps,
     listening: Listening,
     config: Config,
     announce: Callable[[], None],
     controls: Controls,
+    fleet: Fleet | None = None,
 ) -> None:
     """Serves until a signal or its ``controls`` say stop, then drains: not ready, no new connections, the old ones
     within ``grace``.
@@ -62,8 +64,8 @@ async def serve(
     What is left of that is for detached steps.
 
     Models are opened once the port is bound; ``announce`` is called once signals are heard. A second signal ends the
-    process at once; after one, so does code of a model that goes on when all that is over. Cancelled, it stops without
-    draining; models are closed.
+    process at once; after one, so does code of a model that goes on when all that is over. One of a ``fleet`` takes
+    requests, and stops, when it is told to. Cancelled, it stops without draining; models are closed.
     """
     try:
         patience = config.drain_delay + config.grace + _CLOSING
@@ -74,8 +76,12 @@ async def serve(
             async with asyncio_kept(), trio.open_nursery() as models:
                 await models.start(service.repository.serve)
                 stopping = trio.Event()
-                async with controls.taken() as asked, trio.open_nursery() as watch:
+                on_stop = None if fleet is None else fleet.ask_stop
+                async with controls.taken(on_stop) as asked, trio.open_nursery() as watch:
                     watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay, on_signal)
+                    if fleet is not None:
+                        watch.start_soon(fleet.serve, partial(_stop, on_signal, asked))
+                        await fleet.enter(stopping)
                     deadline = await serve_connections(service, apps, listening, config, stopping)
                     with trio.move_on_at(deadline) as waiting:
                         # No request is left that could begin one.
@@ -87,6 +93,11 @@ async def serve(
     finally:
         if listening.unix_path is not None:
             listening.unix_path.unlink(missing_ok=True)
+
+
+def _stop(counts: Callable[[], None], asked: trio.Event) -> None:
+    counts()
+    asked.set()
 
 
 async def serve_connections(

@@ -57,6 +57,7 @@ BLIND = {
     "storage/transfer.py": "a thread's failure is raised by the thread that waits for it",
     "server/asgi.py": "an application is others' code, and what it raises ends its reply",
     "server/conversation.py": "what breaks a connection must not break the others",
+    "server/forked.py": "what ends a worker is told, and nobody else is there to hear it",
 }
 # Where os.environ is read; everybody else is handed it.
 ENVIRONMENT = {

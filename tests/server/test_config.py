@@ -11,8 +11,9 @@ from pipeline.wire.cloudevents import Sender
 from server.config import Config, sender_of
 
 GIVEN = {
-    "graphs": (Path("graph.yaml"),), "host": "127.0.0.1", "http_port": 0, "grace": 30.0, "drain_delay": 0.0,
-    "keep_alive": 65.0, "max_body": 2**26, "ready": "all", "log_level": "info", "log_format": "text",
+    "graphs": (Path("graph.yaml"),), "host": "127.0.0.1", "http_port": 0, "workers": 1,
+    "grace": 30.0, "drain_delay": 0.0, "keep_alive": 65.0,
+    "max_body": 2**26, "ready": "all", "log_level": "info", "log_format": "text",
     "access_log": True, "tls_cert": None, "tls_key": None, "model_name": None, "model_repository": None, "ui": True,
     "log_config": None, "access_log_format": None, "latency_log": False,
     "cache_dir": None, "cache_size": None, "offline": False,

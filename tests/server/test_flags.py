@@ -27,7 +27,8 @@ def parsed(*arguments, env=None, monkeypatch=None):
 def test_the_defaults_are_those_of_the_contract():
     flags = parsed("graph.yaml")
     assert {name: value for name, value in flags.items() if value is not None} == {
-        "graphs": ("graph.yaml",), "host": "0.0.0.0", "http_port": 8080, "grace": 30.0, "drain_delay": 0.0,
+        "graphs": ("graph.yaml",), "host": "0.0.0.0", "http_port": 8080, "workers": 1, "grace": 30.0,
+            "drain_delay": 0.0,
         "keep_alive": 65.0, "max_body": 64 * 2**20, "ready": "all", "log_level": "info", "log_format": "text",
         "access_log": True, "latency_log": False, "ui": True, "offline": False,
     }  # fmt: skip
@@ -42,7 +43,7 @@ def test_the_defaults_are_those_of_the_contract():
         (["--model_name", "m"], "model_name", "m"),
         (["--offline"], "offline", True),
         (["--cache-size", "10GiB"], "cache_size", 10 * 2**30),
-        (["--workers", "1"], "host", "0.0.0.0"),
+        (["--workers", "2"], "workers", 2),
         (["--workers=1", "--host", "::"], "host", "::"),
         (["--ssl_certfile", "c"], "tls_cert", "c"),
         (["--ssl_keyfile=k"], "tls_key", "k"),
@@ -97,7 +98,8 @@ def test_each_flag_has_an_environment_variable_that_the_flag_overrules(variable,
     [
         (["--htp-port", "1"], 'there is no flag "--htp-port"; did you mean "--http-port"?'),
         (["--zzzzzz"], 'there is no flag "--zzzzzz"'),
-        (["--workers", "2"], "more than one worker is known but not built yet"),
+        (["--workers", "0"], "0 is no number of worker processes: 1 to 512"),
+        (["--workers", "many"], "many is no number of worker processes: 1 to 512"),
         (["--grpc_port", "8081"], "--grpc_port is known but not built yet"),
         (["--reload"], "--reload is known but not built yet"),
         (["--http-port", "70000"], "a port is a number from 0 to 65535, not 70000"),

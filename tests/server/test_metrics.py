@@ -109,7 +109,7 @@ def test_of_several_workers_whoever_is_asked_shows_the_sum_and_nothing_is_lost_w
     for _ in range(2):
         assert samples(metrics)["request_predict_seconds_sum", "m"] == 4
         assert samples(metrics)["request_predict_seconds_count", "m"] == 2
-        metrics.ended(0, cpu=1000.0)
+        metrics.ended(0, cpu=1000.0, replaced=True)
     text = b"".join(metrics.page({}).body).decode()
     assert "\nworkers 2.0\n" in text
     assert "\nworker_restarts_total 2.0\n" in text

@@ -438,7 +438,6 @@ def test_models_that_cannot_be_served_are_the_scripts_error_in_kserves_words(arg
 @pytest.mark.parametrize(
     ("flags", "code", "says"),
     [
-        (["--workers", "2"], 2, "more than one worker is known but not built yet"),
         (["--ssl_certfile", "nope.pem"], 2, "--tls-cert (--ssl_certfile) and --tls-key (--ssl_keyfile) go together"),
     ],
 )

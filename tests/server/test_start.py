@@ -155,7 +155,7 @@ def test_a_fault_in_the_files_is_exit_2_and_nothing_is_bound(tmp_path, graphs, s
         (["nope.yaml"], "nope.yaml: cannot be read"),
         (["."], ".: has no model file"),
         (["graph.yaml", "--http_prot", "1"], 'there is no flag "--http_prot"; did you mean "--http-port"?'),
-        (["graph.yaml", "--workers=4"], "more than one worker is known but not built yet"),
+        (["graph.yaml", "--workers=1000"], "1000 is no number of worker processes: 1 to 512"),
         (
             ["graph.yaml", "--tls-cert", "graph.yaml"],
             "--tls-key (--ssl_keyfile) go together",
