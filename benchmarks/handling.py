@@ -23,9 +23,10 @@ import trio
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline, Step
 from server.docs import pages
-from server.handle import Service, handle
+from server.handle import handle
 from server.log import observer
 from server.metrics import Metrics
+from server.service import Service
 
 ROUNDS = 60
 CALLS = 300

@@ -25,7 +25,8 @@ import trio
 from pipeline.repository import Repository
 from pipeline.wire.numbers import ReadPieces, quickest, with_orjson
 from pipeline_serve import Pipeline, Step
-from server.handle import Service, handle
+from server.handle import handle
+from server.service import Service
 from tests.peers import environment
 
 ROUNDS = 7

@@ -16,8 +16,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
-from server.handle import Service, handle
+from server.handle import handle
 from server.head import rooted
+from server.service import Service
 
 if TYPE_CHECKING:
     import trio

@@ -18,13 +18,14 @@ from pipeline.wire.statuses import error_reply
 from server import asgi
 from server.body import Body
 from server.connected import Connected, Phase
-from server.handle import Service, handle
+from server.handle import handle
 from server.head import Head
 from server.http1 import Answer, Http1
 from server.leaving import Leaving
 from server.outgoing import Outgoing
 from server.reply_head import Today, reply_head
 from server.secure import Secure
+from server.service import Service
 from server.transport import Plain, Transport
 
 if TYPE_CHECKING:

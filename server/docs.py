@@ -16,8 +16,8 @@ from pipeline.wire.codec import Reply
 from pipeline.wire.json_tensors import dump
 from server.examples import beside
 from server.graphs import graphs
-from server.handle import FindPage, Page
 from server.revalidate import revalidated, slashless
+from server.service import FindPage, Page
 
 _HTML = "text/html; charset=utf-8"
 ASSETS: Mapping[str, tuple[str, str]] = {

@@ -19,8 +19,8 @@ from pipeline.graph.words import listed
 from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
-from server.handle import FindPage, Page
 from server.revalidate import revalidated, slashless
+from server.service import FindPage, Page
 
 _PAGE = """\
 <!doctype html>

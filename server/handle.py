@@ -11,15 +11,14 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import trio
 
 from pipeline.engine.stream import stream_of
-from pipeline.errors import Code, DeadlineExceeded, ServerNotReady
+from pipeline.errors import Code, DeadlineExceeded
 from pipeline.graph.units import format_duration
-from pipeline.repository import Repository
 from pipeline.tensors.message import (
     AskIndex,
     AskLive,
@@ -46,29 +45,20 @@ from pipeline.tensors.message import (
     Verb,
 )
 from pipeline.tensors.signature import Expectation
-from pipeline.wire.cloudevents import Event, Sender, opened
+from pipeline.wire.cloudevents import Event, opened
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
-from pipeline.wire.numbers import ReadPieces, with_orjson
 from pipeline.wire.statuses import STATUS, error_reply
 from server.access import Answered
 from server.deadline import header_timeout
-from server.enclose import Enclose, enclose_by
 from server.encoding import Plain, accepted, encoded, to_plain
 from server.failure import as_shown
 from server.log import begin, end, failed, failed_because
-from server.routes import Match, Routes, wrong_method
+from server.routes import Match, wrong_method
 from server.sending import Sending, Wire
-
-if TYPE_CHECKING:
-    from server.fleet import Fleet
+from server.service import Service
 
 ReadBody = Callable[[], Awaitable[bytes | memoryview]]
 """A view is of what was received, and read-only."""
-Page = Callable[[Mapping[str, str]], Reply | Awaitable[Reply]]
-"""What a GET of a path beside the protocols shows, to a caller with these headers; awaited where it takes its time."""
-FindPage = Callable[[str], Page | None]
-"""The page at a path, as things are now."""
-
 T = TypeVar("T")
 _READING = ("GET", "HEAD")
 _GOES_ON = ", and goes on; the index has its end"
@@ -76,63 +66,6 @@ _GOES_ON = ", and goes on; the index has its end"
 _LARGE = 2**18
 # 64 KiB take some 0.7 ms to code.
 _LARGE_TO_CODE = 2**16
-_THREADS = 40
-
-
-class Service:
-    """What every request of a server shares. ``max_body``: bytes, decoded or not; ``numbers``: see ``Call``."""
-
-    def __init__(  # noqa: PLR0913  # what a server was told
-        self,
-        repository: Repository,
-        *,
-        ready: str,
-        name: str,
-        version: str,
-        max_body: int = 64 << 20,
-        pages: FindPage = lambda _: None,
-        enclose: Enclose | None = None,
-        numbers: ReadPieces = with_orjson,
-    ) -> None:
-        self.repository = repository
-        self.routes = Routes()
-        self.max_body = max_body
-        self.find_page = pages
-        self.enclose = enclose or enclose_by(Sender())
-        self.numbers = numbers
-        self.ready = ready
-        self.name = name
-        self.version = version
-        self._threads = trio.CapacityLimiter(_THREADS)
-        self.draining = False
-        self.owns_interrupts = False
-        """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt here is a step's own, and fails its request."""
-        self.on_answer: list[Callable[[Answered], None]] = []
-        self.changes: Repository | Fleet = repository
-        """What loads and unloads: alone, or with others that serve the same."""
-        self.together: Callable[[], bool] = lambda: True
-        """Whether those others have been ready, too."""
-
-    async def in_thread(self, work: Callable[[], T]) -> T:
-        """What the work on a body gives, in a thread of the server's own: no code that hangs takes one of those.
-
-        Cancelled, the thread ends by itself, and what it made is dropped.
-        """
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
-
-    def require_going_on(self) -> None:
-        if self.draining:
-            raise ServerNotReady("Server is not ready. It is draining.")
-
-    def require_ready(self) -> None:
-        self.require_going_on()
-        if not self.together() or not self.is_ready():
-            raise ServerNotReady
-
-    def is_ready(self) -> bool:
-        """Whether its models are what is asked of them, whoever else there is."""
-        loaded = self.repository.ready("all" if self.ready == "now" else self.ready)
-        return loaded and (self.ready != "now" or all(pipeline.is_ready for pipeline in self.repository))
 
 
 async def handle(  # a call is all of this

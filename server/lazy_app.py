@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from server.handle import Service
+from server.service import Service
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope

@@ -20,10 +20,11 @@ from pipeline.wire.openapi import descriptions
 from pipeline.wire.written import written_in
 from server.config import CacheConfig, environment
 from server.examples import path_of
-from server.handle import Service, handle
+from server.handle import handle
 from server.log import configure, observer
 from server.progress import Display, display
 from server.report import FAULTS, blueprints
+from server.service import Service
 from server.version import NAME, own_version
 from storage import Storage
 from storage.pull import Order

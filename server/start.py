@@ -26,7 +26,6 @@ from server.fleet import Fleet
 from server.folder import log_strays, names_in
 from server.forked import Post, hear
 from server.greeting import Shown, greet
-from server.handle import Service
 from server.lazy_app import lazy_app
 from server.listen import CannotListen, Listening, listen
 from server.log import answered, configure, latency, observer, pull_log
@@ -34,6 +33,7 @@ from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
 from server.report import FAULTS, blueprints
+from server.service import Service
 from server.sources import Folder, Given, Together
 from server.supervisor import CannotBegin, Supervisor
 from server.version import NAME, own_version

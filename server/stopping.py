@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
 import trio
 
-from server.handle import Service
+from server.service import Service
 
 _LOG = logging.getLogger("pipeline_serve")
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)

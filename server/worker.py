@@ -22,12 +22,12 @@ from server.config import Config
 from server.controls import Controls
 from server.conversation import Conversations, by_app, by_handle
 from server.fleet import Fleet
-from server.handle import Service
 from server.head import Head
 from server.leaving import leaving
 from server.listen import Listening
 from server.reaper import patience, reap
 from server.secure import context_of
+from server.service import Service
 from server.stopping import last_resort, signals_heard
 from server.stopping import watch as watch_stop
 

@@ -9,7 +9,7 @@ from pipeline.repository import Repository
 from pipeline.wire.codec import Reply
 from pipeline_serve import Pipeline, Step
 from server.app import make_app
-from server.handle import Service
+from server.service import Service
 
 
 def size(rows) -> int:

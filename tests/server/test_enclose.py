@@ -13,7 +13,8 @@ from pipeline.repository import Repository
 from pipeline.wire.cloudevents import Sender, Stamp
 from pipeline_serve import Context, Step
 from server.enclose import enclose_by, now
-from server.handle import Service, handle
+from server.handle import handle
+from server.service import Service
 from tests.engine.graphs import pipeline
 
 CE = {"ce-specversion": "1.0", "ce-id": "a", "ce-source": "/here", "ce-type": "t"}

@@ -25,8 +25,9 @@ from pipeline.wire.numbers import with_orjson
 from pipeline_serve import Context, Model, Pipeline, Step
 from server.access import Answered
 from server.graphs import graphs
-from server.handle import Service, handle, request_id
+from server.handle import handle, request_id
 from server.log import _with_request
+from server.service import Service
 
 ROWS = b'{"instances": [1, 2]}'
 PREDICT = "/v1/models/m:predict"

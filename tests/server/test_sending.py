@@ -16,7 +16,8 @@ from pipeline.errors import InvalidInput
 from pipeline.observe import RequestDone
 from pipeline.repository import Repository
 from pipeline_serve import Context, Pipeline, Raw, Step
-from server.handle import Service, handle
+from server.handle import handle
+from server.service import Service
 from tests.server.http2 import Http2
 from tests.serving import Server, serving
 

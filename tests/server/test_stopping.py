@@ -7,7 +7,7 @@ import threading
 import trio
 
 from pipeline.repository import Repository
-from server.handle import Service
+from server.service import Service
 from server.stopping import signals_heard, watch
 
 

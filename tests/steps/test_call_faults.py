@@ -14,7 +14,8 @@ import trio
 from pipeline.observe import RemoteTurned
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline
-from server.handle import Service, handle
+from server.handle import handle
+from server.service import Service
 from tests.raw import (
     answer,
     answering,
