@@ -12,6 +12,8 @@ _STATUS = re.compile(r"status code: (\d{3})")
 _XML = re.compile(r"<Code>([^<]*)</Code>|<Message>([^<]*)</Message>")
 _LONGEST = 300
 # A whole reply to a question for a part; headers that obstore cannot do without, or cannot read.
+# What S3 answers for a bucket of another region.
+_ELSEWHERE = "redirect without LOCATION"
 _NOT_FOR_PARTS = re.compile(r"non-partial response|Header missing|Invalid last modified|Invalid content")
 # What a credential that we gave to obstore raised: of which kind, and its words.
 _OURS = re.compile(r"External \w+ credential provider: (\w+): (.*)", re.DOTALL)
@@ -64,6 +66,8 @@ def translated(error: Exception, who: Who) -> StorageError:
             return Unranged(f"{of} is given as a whole only")
         case "GenericError" if _NOT_FOR_PARTS.search(text):
             return Unranged(f"{of} is not given in parts: {said}")
+        case "GenericError" if _ELSEWHERE in text:
+            return StorageError(f"{of} is in another region; set AWS_DEFAULT_REGION to its own, or to nothing")
         case "InvalidPathError" | "ValueError":
             return Unsafe(f"{of} has a key that is no file below its folder: {said}")
     url = _URL.search(text)

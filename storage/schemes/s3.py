@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from storage.connection import RETRIES, connection
+from storage.connection import RETRIES, Connection, connection
 from storage.credentials.account import NOBODY
 from storage.credentials.aws import SET, account, domain, profile
 from storage.errors import StorageError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 KEYS = ("s3",)
 OPTIONS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_DEFAULT_REGION", "anonymous": "awsAnonymousCredential"}
 _REGION = "us-east-1"
+_REGIONS = re.compile(r"[a-z0-9-]{4,40}")
+_PATIENCE = 5.0
 # An access point's ARN, or a name by the rules that every endpoint knows; older buckets may have more.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,254}")
 
@@ -53,11 +55,14 @@ def open_source(uri: str, settings: Settings) -> Remote:
 
     bucket, key = bucket_and_key(uri)
     own = {} if settings.offline else profile(settings)
-    where = region(settings, own)
-    place = endpoint(bucket, settings, where)
+    where, safe = region(settings, own), connection(settings, plain=False)
+    place = endpoint(bucket, settings, where or _REGION)
+    if where is None:
+        where = found_region(bucket, place.url, safe) if place.name == "AWS" and not settings.offline else _REGION
+        place = endpoint(bucket, settings, where)
     verify = settings.says("S3_VERIFY_SSL", default=True)
     how = connection(settings, plain=place.url.startswith("http:"), verify=verify)
-    asks = NOBODY if settings.offline else account(settings, own, where, connection(settings, plain=False))
+    asks = NOBODY if settings.offline else account(settings, own, where, safe)
     # All that obstore would else take from the process's environment is said.
     config: S3Config = {
         "region": where, "endpoint": place.url, "virtual_hosted_style_request": place.virtual,
@@ -100,5 +105,19 @@ def endpoint(bucket: str, settings: Settings, region: str) -> Endpoint:
     return Endpoint(url, virtual, name=url)
 
 
-def region(settings: Settings, own: Mapping[str, str]) -> str:
-    return settings.get("AWS_REGION", "AWS_DEFAULT_REGION", "S3_REGION") or own.get("region") or _REGION
+def region(settings: Settings, own: Mapping[str, str]) -> str | None:
+    return settings.get("AWS_REGION", "AWS_DEFAULT_REGION", "S3_REGION") or own.get("region")
+
+
+def found_region(bucket: str, aws: str, how: Connection) -> str:
+    """The region that AWS tells everybody of a bucket; the usual one where it does not. boto3 finds it too."""
+    import httpx  # noqa: PLC0415  # slow, and most are told the region
+
+    from storage.web import client  # noqa: PLC0415
+
+    try:
+        with client(replace(how, connect=_PATIENCE, read=_PATIENCE)) as asking:
+            told = asking.head(f"{aws}/{bucket}", follow_redirects=False).headers.get("x-amz-bucket-region", "")
+    except httpx.HTTPError:
+        told = ""
+    return told if _REGIONS.fullmatch(told) else _REGION

@@ -98,6 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer()
 
+    def do_CONNECT(self) -> None:
+        """As a proxy that leads nowhere."""
+        self._answer()
+
     def _answer(self) -> None:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}

@@ -64,6 +64,8 @@ LACKED = "The operation lacked valid authentication credentials for path Externa
         (sending("kind: Unheard"), Unreachable, "at http://h:1: HTTP error: error sending request; look at"),
         (generic(f"{SAID}403 Forbidden: <Code>No</Code><Message>Not\nRequestId:1\r\nTime: 2\x1b[2J</Message>"), Denied,
          "No: Not RequestId:1 Time: 2"),
+        (generic("Error performing HEAD http://h/b in 1ms - Received redirect without LOCATION, this normally"),
+         StorageError, "is in another region; set AWS_DEFAULT_REGION to its own, or to nothing"),
         (generic("Content-Length Header missing from response"), Unranged, "is not given in parts"),
         (generic("Received non-partial response when range requested"), Unranged, "is not given in parts"),
         (NotSupportedError("Operation not supported: Range request not supported by "), Unranged, ""),

@@ -67,7 +67,6 @@ def test_one_that_cannot_sign_is_asked_again_after_our_own_time(origin, tmp_path
             {"GOOGLE_APPLICATION_CREDENTIALS": "{}/sa.json"},
             "by the service account me@p .*key_id",
         ),
-        (s3, "s3://b/m", {**KEYS, "AWS_CA_BUNDLE": "{}/sa.json"}, "by the access key AKIA… .*: No certificates found"),
         (azure, "az://b/m", {"AZURE_STORAGE_ACCOUNT_NAME": "a b"}, "by nobody in particular.*: .*domain name"),
     ],
 )

@@ -16,11 +16,13 @@ import pytest
 from obstore.store import S3Store
 
 from storage import Storage
+from storage.connection import Connection
 from storage.errors import Denied, NotThere, StorageError
 from storage.listing import Item
 from storage.options import Settings
-from storage.schemes.s3 import Endpoint, endpoint, open_source, refusal, region
+from storage.schemes.s3 import Endpoint, endpoint, found_region, open_source, refusal, region
 from tests.peers import environment
+from tests.storage.origin import Fault
 from tests.storage.test_fetch import BIG
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAKEY", "AWS_SECRET_ACCESS_KEY": "the-secret"}
@@ -74,7 +76,41 @@ def test_an_endpoint_that_is_none_is_refused_without_repeating_it(told):
 def test_a_region_is_told_by_variables_then_by_the_profile():
     assert region(settings(), {"region": "eu-north-1"}) == "eu-north-1"
     assert region(settings(AWS_DEFAULT_REGION="us-west-2"), {"region": "eu-north-1"}) == "us-west-2"
-    assert region(settings(), {}) == "us-east-1"
+    assert region(settings(), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (Fault(403, headers={"x-amz-bucket-region": "eu-west-1"}), "eu-west-1"),
+        (Fault(301, headers={"x-amz-bucket-region": "eu-west-1", "location": "http://elsewhere"}), "eu-west-1"),
+        (Fault(404), "us-east-1"),
+        (Fault(200, headers={"x-amz-bucket-region": "evil.example/"}), "us-east-1"),
+    ],
+)
+def test_a_region_that_nobody_told_is_what_aws_tells_of_the_bucket(origin, fault, found):
+    origin.decide = lambda seen: fault
+    assert found_region("bkt", origin.url, Connection()) == found
+    assert [(seen.method, seen.path) for seen in origin.seen] == [("HEAD", "/bkt")]
+
+
+@pytest.mark.parametrize(
+    ("more", "asked"),
+    [
+        ({}, ["s3.us-east-1.amazonaws.com:443"]),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, []),
+        ({"AWS_ENDPOINT_URL": "http://minio:9000"}, []),
+    ],
+)
+def test_aws_is_asked_for_a_region_that_nobody_told_and_nobody_else_is(origin, monkeypatch, tmp_path, more, asked):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", origin.url)
+    open_source("s3://bkt/m", Settings({**KEYS, **more}, tmp_path))
+    assert [seen.headers["host"] for seen in origin.seen if seen.method == "CONNECT"] == asked
+    origin.seen.clear()
+    open_source("s3://bkt/m", Settings({**KEYS, **more}, tmp_path, offline=True))
+    assert origin.seen == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +127,9 @@ def test_what_can_be_told_without_looking_is_told(uri, says):
 
 
 def test_nothing_of_a_source_shows_its_secret(tmp_path):
-    source = open_source("s3://bkt/m", Settings({**KEYS, "AWS_SESSION_TOKEN": "the-token"}, tmp_path))
+    source = open_source(
+        "s3://bkt/m", Settings({**KEYS, "AWS_SESSION_TOKEN": "the-token", "AWS_REGION": "r"}, tmp_path)
+    )
     assert "the-secret" not in repr(source)
     assert "the-token" not in repr(source)
 
