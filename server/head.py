@@ -30,6 +30,7 @@ _FIELD = re.compile(rf"\r\n({_TOKEN}+):([\t\x20-\x7e\x80-\xff]*+)")
 _HOST = re.compile(r"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]*")
 # Two lines of these are two requests to different readers.
 _ONCE = ("host", "content-length", "transfer-encoding")
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _HTTP2 = re.compile(r"PRI \* HTTP/2\.0")
 
 
@@ -118,7 +119,7 @@ def require_promising(data: bytes, seen: int) -> None:
     text = line.decode("latin-1")
     if ended and line and not (_LINE.fullmatch(text) or _HTTP2.fullmatch(text)):
         raise _wrong_line(text)
-    if b"\n" in data[max(seen - 1, 0) :].replace(b"\r\n", b""):
+    if _BARE_LINE_FEED.search(data, seen):
         raise Refused(400, "a line of the header ends with a bare line feed")
 
 
