@@ -26,10 +26,14 @@ class Phase(enum.Enum):
 
 
 class Moving(Protocol):
-    """What counts the bytes that move."""
+    """What moves bytes, and counts them."""
 
     received: int
     sent: int
+
+    def has_more(self) -> bool:
+        """Whether something has come that was not received yet, as far as can be told."""
+        ...
 
 
 class Connected:

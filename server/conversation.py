@@ -92,7 +92,7 @@ class Conversations:
         """Ends those in which nothing is asked; the others end with their next reply."""
         self._stopping = True
         for own in self.connections:
-            if own.phase in _QUIET:
+            if own.phase in _QUIET and not (own.phase is Phase.IDLE and own.moving and own.moving.has_more()):
                 own.scope.cancel()
 
     def is_stopping(self) -> bool:

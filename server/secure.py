@@ -39,6 +39,10 @@ class Secure:
         self.received = 0
         self.sent = 0
 
+    def has_more(self) -> bool:
+        """What waits to be decrypted may be no request."""
+        return False
+
     async def receive(self) -> bytes:
         return await self._receive(_PIECE)
 

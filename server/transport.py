@@ -29,6 +29,10 @@ class Transport(Protocol):
     received: int
     sent: int
 
+    def has_more(self) -> bool:
+        """Whether something has come that was not received yet, as far as can be told."""
+        ...
+
     async def receive(self) -> bytes:
         """Some bytes; none at the end. Waits for them, and lets others run in any case."""
         ...
@@ -56,6 +60,12 @@ class Plain:
         self._fd = own.fileno()
         self.received = 0
         self.sent = 0
+
+    def has_more(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     async def receive(self) -> bytes:
         while True:

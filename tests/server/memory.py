@@ -40,6 +40,9 @@ class Memory:
         """All that was sent."""
         return b"".join(bytes(part) for parts in self.out for part in parts)
 
+    def has_more(self) -> bool:
+        return bool(self._piece)
+
     async def receive(self) -> bytes:
         if self._piece:
             await trio.lowlevel.checkpoint()

@@ -47,7 +47,8 @@ def test_what_was_cut_into_chunks_and_pieces_is_whole_again(chunks, draw):
     [
         b"\r\n", b"zz\r\n", b"-1\r\n", b"+5\r\nhello", b"0x5\r\nhello", b" 5\r\nhello", b"5 \r\nhello", b"5\nhello\n",
         b"00000000000000005\r\nhello", b"5;\x00\r\nhello", b"5\r\nhelloworld", b"5\r\nhello\n\n",
-        b"4\r\nhello\r\n0\r\n\r\n", b"0\r\nname\r\n\r\n", b"0\r\n: x\r\n\r\n", b"0\r\nx: y\n\r\n", b"0\r\n x: y\r\n\r\n",
+        b"4\r\nhello\r\n0\r\n\r\n", b"0\r\nname\r\n\r\n", b"0\r\n: x\r\n\r\n", b"0\r\nx: y\n\r\n",
+        b"0\r\n x: y\r\n\r\n",
     ],
 )  # fmt: skip
 def test_what_is_no_chunk_is_refused(sent):

@@ -15,7 +15,9 @@ def head(*lines: str, line="GET / HTTP/1.1", host="host: h"):
 
 
 def test_a_head_is_its_method_path_and_fields():
-    read = read_head(head("Content-Type:\t a/b \t", "x: 1", "X: 2", "cookie: a=b", "cookie: c=d", line="POST /a%20b?q HTTP/1.1"))
+    read = read_head(
+        head("Content-Type:\t a/b \t", "x: 1", "X: 2", "cookie: a=b", "cookie: c=d", line="POST /a%20b?q HTTP/1.1")
+    )
     assert (read.method, read.target, read.path) == ("POST", "/a%20b?q", "/a b")
     assert read.headers == {"host": "h", "content-type": "a/b", "x": "1, 2", "cookie": "a=b; c=d"}
     assert (read.length, read.minor, read.keeps, read.expects) == (0, 1, True, False)
@@ -37,7 +39,8 @@ def test_how_long_the_body_is(lines, length):
     [
         ("1.1", [], True), ("1.1", ["connection: close"], False), ("1.1", ["connection: x, Close"], False),
         ("1.1", ["connection: keep-alive"], True), ("1.2", [], True),
-        ("1.0", [], False), ("1.0", ["connection: keep-alive"], True), ("1.0", ["connection: keep-alive, close"], False),
+        ("1.0", [], False), ("1.0", ["connection: keep-alive"], True),
+        ("1.0", ["connection: keep-alive, close"], False),
     ],
 )  # fmt: skip
 def test_whether_the_client_would_ask_more(version, lines, keeps):
@@ -114,8 +117,8 @@ def test_an_expectation_is_of_http_1_1(version):
 @pytest.mark.parametrize(
     ("path", "means"),
     [
-        ("/v2/x", "/v2/x"), ("//h/x", "//h/x"), ("/a://b/c", "/a://b/c"), ("http://h:1/v2/x", "/v2/x"), ("http://h", "/"),
-        ("http://[::1/x", "/x"), ("", "/"), ("*", "/*"), ("h:80", "/h:80"),
+        ("/v2/x", "/v2/x"), ("//h/x", "//h/x"), ("/a://b/c", "/a://b/c"), ("http://h:1/v2/x", "/v2/x"),
+        ("http://h", "/"),        ("http://[::1/x", "/x"), ("", "/"), ("*", "/*"), ("h:80", "/h:80"),
     ],
 )  # fmt: skip
 def test_a_path_starts_with_a_slash_whatever_form_the_target_has(path, means):
@@ -173,7 +176,8 @@ def test_what_cannot_become_a_request_is_refused_at_once(data, status):
 PIECES = st.sampled_from(
     [
         "GET", "POST", " ", "/", "*", "http://h/", "HTTP/1.1", "HTTP/1.0", "\r\n", "\n", "\r", ":", "host", "Host: h",
-        "content-length: 3", "transfer-encoding: chunked", "x: y", "x", ",", "\t", "\x00", "\xff", "a", "9", "connection: close",
+        "content-length: 3", "transfer-encoding: chunked", "x: y", "x", ",", "\t", "\x00", "\xff", "a", "9",
+        "connection: close",
     ]
 )  # fmt: skip
 

@@ -85,9 +85,22 @@ async def test_a_reply_has_a_date_and_a_length_and_the_connection_goes_on():
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 7])
 async def test_requests_are_answered_in_their_order_however_they_come(cut):
-    sent = GET + post(b"one") + b"\r\n" + post(b"two") + post(b"3\r\nabc\r\n0\r\n\r\n", b"transfer-encoding: chunked", length=-1) + GET
+    sent = (
+        GET
+        + post(b"one")
+        + b"\r\n"
+        + post(b"two")
+        + post(b"3\r\nabc\r\n0\r\n\r\n", b"transfer-encoding: chunked", length=-1)
+        + GET
+    )
     for pieces in ([sent], [sent[at : at + cut] for at in range(0, len(sent), cut)]):
-        assert [body for _, _, body in await Talk(*pieces).run()] == [b"got ", b"got one", b"got two", b"got abc", b"got "]
+        assert [body for _, _, body in await Talk(*pieces).run()] == [
+            b"got ",
+            b"got one",
+            b"got two",
+            b"got abc",
+            b"got ",
+        ]
 
 
 async def test_a_client_in_the_middle_of_a_head_gets_nothing():
@@ -124,8 +137,9 @@ async def test_once_the_server_stops_a_reply_is_the_last():
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (b"nonsense\r\n\r\n", 400), (b"\x16\x03\x01", 400), (b"GET / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 505),
-        (b"GET /" + b"a" * 9000, 414), (GET[:-2] + b"x: " + b"a" * 70_000, 431), (post(b"", b"expect: tea"), 417),
+        (b"nonsense\r\n\r\n", 400), (b"\x16\x03\x01", 400), (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 505), (b"GET /" + b"a" * 9000, 414),
+        (GET[:-2] + b"x: " + b"a" * 70_000, 431), (post(b"", b"expect: tea"), 417),
         (post(b"abc", b"transfer-encoding: chunked"), 400), (b"CONNECT h:1 HTTP/1.1\r\nhost: h\r\n\r\n", 501),
     ],
 )  # fmt: skip
@@ -178,7 +192,11 @@ async def test_a_client_that_waits_for_a_word_that_does_not_come_cannot_use_the_
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_is_as_large_as_the_limit_and_not_a_byte_more(autojump_clock, size, status, chunked):
     body = b"x" * size
-    sent = post(b"%x\r\n%b\r\n0\r\n\r\n" % (size, body), b"transfer-encoding: chunked", length=-1) if chunked else post(body)
+    sent = (
+        post(b"%x\r\n%b\r\n0\r\n\r\n" % (size, body), b"transfer-encoding: chunked", length=-1)
+        if chunked
+        else post(body)
+    )
     found = await Talk(sent[:100], sent[100:5000], sent[5000:], GET).run()
     assert found[0][0] == status
     # What is left of a small body is dropped, and what is left of a large one ends the connection.

@@ -1,0 +1,204 @@
+"""Connections over real sockets, in process: clients that leave, half and whole, plain and over TLS; and a stop."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from pipeline.wire.codec import Reply
+from server.accept import accept
+from server.connected import Phase
+from server.conversation import Conversations
+from server.leaving import leaving
+from server.listen import listen
+from server.secure import context_of
+from tests.tls import self_signed
+
+GET = b"GET /x HTTP/1.1\r\nhost: h\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory):
+    return self_signed(tmp_path_factory.mktemp("tls"))
+
+
+class Front:
+    """A server in this process; every request waits until it is told to ``go`` on."""
+
+    def __init__(self, secure: ssl.SSLContext | None = None) -> None:
+        self.began = trio.Event()
+        self.go = trio.Event()
+        self.cancelled = trio.Event()
+        self.handed = []
+        self.secure = secure
+        self.listening = listen("127.0.0.1", 0, secure=False)
+        self.conversations: Conversations
+
+    @asynccontextmanager
+    async def runs(self) -> AsyncIterator[Front]:
+        with self.listening.socket, leaving() as clients:
+            self.conversations = Conversations(
+                lambda _socket, _scheme: self.answer, self.http2, clients, most=1000, secure=self.secure
+            )
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(clients.watch)
+                nursery.start_soon(
+                    accept, self.listening.socket, lambda own: nursery.start_soon(self.conversations.serve, own)
+                )
+                with trio.fail_after(20):
+                    yield self
+                nursery.cancel_scope.cancel()
+        assert not self.conversations.connections
+
+    async def answer(self, head, body, outgoing):
+        self.began.set()
+        try:
+            await self.go.wait()
+        except trio.Cancelled:
+            self.cancelled.set()
+            raise
+        return Reply(200, {}, (b"yes",))
+
+    async def http2(self, stream, data=b"", asked=None):
+        self.handed.append((data, asked))
+        await stream.aclose()
+
+    async def client(self) -> trio.abc.Stream:
+        plain = await trio.open_tcp_stream("127.0.0.1", self.listening.socket.getsockname()[1])
+        if self.secure is None:
+            return plain
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        trusting.set_alpn_protocols(["http/1.1"])
+        return trio.SSLStream(plain, trusting, https_compatible=True)
+
+
+@pytest.fixture
+async def front():
+    async with Front().runs() as running:
+        yield running
+
+
+@pytest.fixture
+async def either(is_secure, certificate):
+    async with Front(context_of(*certificate) if is_secure else None).runs() as running:
+        yield running
+
+
+EITHER = pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "TLS"])
+
+
+async def until(happened):
+    while not happened():  # noqa: ASYNC110  # what happens is the kernel's doing
+        await trio.sleep(0.001)
+
+
+async def received(stream: trio.abc.Stream) -> bytes:
+    return b"".join([bytes(data) async for data in stream])
+
+
+@EITHER
+@pytest.mark.parametrize("more", [b"", GET * 500, b"x"], ids=["nothing", "pipelined", "a byte"])
+async def test_a_client_that_leaves_cancels_its_request_whatever_it_has_sent_behind_it(either, more):
+    client = await either.client()
+    await client.send_all(GET + more)
+    await either.began.wait()
+    await trio.aclose_forcefully(client)
+    await either.cancelled.wait()
+
+
+async def test_a_client_that_is_done_sending_and_waits_is_answered(front):
+    async with await front.client() as client:
+        await client.send_all(GET)
+        await front.began.wait()
+        await client.send_eof()
+        assert bytes(await client.receive_some(1000)) == CONTINUE
+        front.go.set()
+        assert (await received(client)).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert not front.cancelled.is_set()
+
+
+async def test_a_client_that_was_done_at_once_is_answered(front):
+    async with await front.client() as client:
+        await client.send_all(GET + GET)
+        await client.send_eof()
+        front.go.set()
+        assert (await received(client)).count(b"HTTP/1.1 200 OK\r\n") == 2
+
+
+async def test_a_client_that_is_done_leaves_its_idle_connection(front):
+    front.go.set()
+    async with await front.client() as client:
+        await client.send_all(GET)
+        assert bytes(await client.receive_some(1000)).endswith(b"yes")
+        await client.send_eof()
+        assert await received(client) == b""
+
+
+@EITHER
+async def test_a_stop_ends_idle_connections_and_answers_what_is_asked(either, is_secure):
+    async with await either.client() as silent, await either.client() as asking:
+        await asking.send_all(GET)
+        await either.began.wait()
+        if is_secure:
+            await silent.do_handshake()
+        states = either.conversations.connections
+        await until(lambda: sorted(state.phase.name for state in states) == ["IDLE", "WORK"])
+        either.conversations.stop()
+        assert await received(silent) == b""
+        either.go.set()
+        answer = await received(asking)
+        assert answer.endswith(b"yes")
+        assert b"\r\nconnection: close\r\n" in answer
+
+
+async def test_what_was_asked_before_a_stop_and_not_read_yet_is_answered(front):
+    front.go.set()
+    async with await front.client() as client:
+        await until(lambda: front.conversations.connections)
+        await client.send_all(GET)
+        front.conversations.stop()
+        answer = await received(client)
+    assert answer.endswith(b"yes")
+
+
+async def test_a_refused_client_that_goes_on_sending_reads_why(front):
+    async with await front.client() as client:
+        await client.send_all(b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: x\r\n\r\n" + b"z" * 2_000_000)
+        assert (await received(client)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_http2_is_handed_over_with_what_has_come(front):
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    async with await front.client() as client:
+        await client.send_all(preface)
+        assert await received(client) == b""
+    ((data, asked),) = front.handed
+    assert (data, asked) == (preface, None)
+
+
+async def test_what_breaks_in_a_connection_is_a_line(front, caplog):
+    async def broken(stream, data=b"", asked=None):
+        raise ZeroDivisionError
+
+    front.conversations._http2 = broken
+    async with await front.client() as client:
+        await client.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert await received(client) == b""
+    assert "a connection broke: its client sent what HTTP does not know (ZeroDivisionError)" in caplog.text
+
+
+async def test_phases_are_told(front):
+    async with await front.client() as client:
+        await until(lambda: front.conversations.connections)
+        (state,) = front.conversations.connections
+        await client.send_all(GET[:9])
+        await until(lambda: state.phase is Phase.HEAD)
+        await client.send_all(GET[9:])
+        await front.began.wait()
+        assert state.phase is Phase.WORK
