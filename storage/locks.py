@@ -19,9 +19,9 @@ _TICK = 0.03
 def locked(path: Path, cancel: Event) -> Iterator[None]:
     """Nobody else holds this lock meanwhile. Raises Cancelled when the flag is set while it waits."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except FileNotFoundError:
             continue  # the folder was removed in between, with the lock that others had in it
         try:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
 from storage.errors import Cancelled, StorageError
 from storage.events import KEPT_SECONDS
-from storage.locks import freed
+from storage.locks import freed, locked
 from storage.work import room_or, wipe
 
 HIDDEN = ".pipeline-serve-"
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def workplace(folder: Path, key: str) -> Path:
@@ -24,7 +26,9 @@ def workplace(folder: Path, key: str) -> Path:
 
     Raises StorageError where ``folder`` is a file, or can neither be made nor written.
     """
-    own = hashlib.sha256(f"{key}/{folder.name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    # Two users of a shared folder are not in each other's way.
+    told = f"{key}/{os.geteuid()}/{folder.name}"
+    own = hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     parent = folder.parent
     if not folder.is_dir():
         _make(parent if not folder.exists() else folder, folder)
@@ -43,6 +47,26 @@ def _make(own: Path, folder: Path) -> None:
         raise StorageError(f"{own} is a file; a model goes into a folder") from None
     except OSError as error:
         raise StorageError(f"the folder {folder} cannot be made: {error.strerror}") from None
+
+
+@contextmanager
+def working(place: Path, cancel: Event) -> Iterator[None]:
+    """The lock of a working folder. Raises Cancelled; StorageError where another user has made it, in a folder that
+    both may write: he would choose what is taken up of it."""
+    _refuse_anothers(place)
+    with locked(place / "lock", cancel):
+        _refuse_anothers(place)
+        yield
+
+
+def _refuse_anothers(place: Path) -> None:
+    try:
+        there, above = place.lstat(), place.parent.stat()
+    except FileNotFoundError:
+        return
+    mine = stat.S_ISDIR(there.st_mode) and there.st_uid == os.geteuid() and not there.st_mode & _OTHERS
+    if not mine and above.st_mode & _OTHERS:
+        raise StorageError(f"{place} is where a pull would work, and another user can write it; remove it")
 
 
 def deliver(tree: Path, folder: Path) -> None:

@@ -17,7 +17,7 @@ from storage.events import Fetched, Found, Kept, Listed, Moved, Observer, Unpack
 from storage.listing import Listing, chosen, expected, fits, identity, request_key
 from storage.locks import locked
 from storage.parts import have, parts
-from storage.place import copy_of, deliver, link_entries, sweep, workplace
+from storage.place import copy_of, deliver, link_entries, sweep, working, workplace
 from storage.retry import insistently
 from storage.source import Remote
 from storage.transfer import Crew, cancellable, transfer
@@ -77,7 +77,7 @@ def to_folder(source: Remote, folder: Path, cache: Cache, order: Order, *, throu
     key = _key(source, order)
     place = workplace(folder, key)
     sweep(place.parent)
-    with locked(place / "lock", order.cancel), _gone_unless_begun(place):
+    with working(place, order.cancel), _gone_unless_begun(place):
         if through or offline:
             tree = _linked(to_cache(source, cache, order, offline=offline), place, order)
         else:
@@ -102,7 +102,7 @@ def local_to_folder(path: Path, folder: Path, order: Order) -> None:
             )
         case [own] if own.is_file() and is_archive(own.name):
             place = workplace(folder, request_key(str(path), (), ()))
-            with locked(place / "lock", order.cancel), _gone_unless_begun(place):
+            with working(place, order.cancel), _gone_unless_begun(place):
                 wipe(place / "unpacked")
                 order.observe(Unpacking(str(path), own.name))
                 unpack(own, place / "unpacked", order.limits, order.cancel)

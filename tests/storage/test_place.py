@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from storage.errors import Cancelled, StorageError
 from storage.events import KEPT_SECONDS
 from storage.locks import locked
-from storage.place import HIDDEN, copy_of, deliver, link_entries, sweep, workplace
+from storage.place import HIDDEN, copy_of, deliver, link_entries, sweep, working, workplace
 
 
 @pytest.fixture
@@ -90,6 +91,32 @@ def test_the_working_folder_is_hidden_beside_and_one_per_folder(tmp_path):
     assert place.name.startswith(HIDDEN)
     assert workplace(tmp_path / "new/dest", "key") == place
     assert len({place, workplace(tmp_path / "new/dest", "other"), workplace(tmp_path / "new/two", "key")}) == 3
+
+
+@pytest.mark.parametrize("made", ["link", "file", "open"])
+def test_a_working_folder_that_a_neighbour_could_have_filled_is_refused(tmp_path, made):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    place = workplace(shared / "dest", "key")
+    with working(place, threading.Event()):
+        assert place.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(place)
+    match made:
+        case "link":
+            (tmp_path / "mine").mkdir()
+            place.symlink_to(tmp_path / "mine")
+        case "file":
+            place.touch()
+        case "open":
+            place.mkdir()
+            place.chmod(0o777)
+    shared.chmod(0o1777)
+    with (
+        pytest.raises(StorageError, match="and another user can write it; remove it"),
+        working(place, threading.Event()),
+    ):
+        pass
+    assert not list(tmp_path.rglob("lock"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
