@@ -26,7 +26,7 @@ _CAUSES = (
     (re.compile("InvalidCertificate|invalid peer certificate|CERTIFICATE_VERIFY_FAILED"),
      "its certificate is not trusted; AWS_CA_BUNDLE names more certificates"),
     (re.compile("TimedOut|timed out|Timeout"), "it did not answer in time"),
-    (re.compile("ConnectionReset|IncompleteMessage|UnexpectedEof|RemoteProtocolError|ReadError"),
+    (re.compile("ConnectionReset|IncompleteMessage|UnexpectedEof|Server disconnected|peer closed|ReadError"),
      "it closed the connection"),
 )  # fmt: skip
 

@@ -151,7 +151,12 @@ def answer(
                 said = f"{reply.status_code} {reply.reason_phrase}".strip()
                 raise by_status(reply.status_code, f"{who.provider} resource {who.shown}", said, who)
             yield reply
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+        told = legible(scrub(str(error), who.secrets))
+        raise StorageError(
+            f"{who.provider} resource {who.shown} leads to where it cannot be followed: {told}"
+        ) from None  # nor the next time
+    except httpx.HTTPError as error:
         told = f"{type(error).__name__}: {error}"
         raise unreachable(who, url, told, legible(scrub(told, who.secrets))) from None
 

@@ -77,11 +77,18 @@ async def test_our_headers_stay_with_the_host_they_are_for(storage, origin, tmp_
     own.cache.close()
 
 
-async def test_redirects_without_an_end_are_given_up(storage, origin, tmp_path, monkeypatch):
-    monkeypatch.setattr("storage.retry.TRIES", 1)
+async def test_a_redirect_that_cannot_be_followed_is_tried_once(storage, origin, tmp_path):
+    origin.decide = lambda seen: Fault(302, headers={"location": "ftp://h/x"})
+    with pytest.raises(StorageError, match=f"HTTP resource {origin.url}/m.bin leads to where it cannot be followed: "):
+        await storage.fetch(f"{origin.url}/m.bin", tmp_path)
+    assert len(origin.seen) == 1
+
+
+async def test_redirects_without_an_end_are_given_up(storage, origin, tmp_path):
     origin.decide = lambda seen: Fault(status=307, headers={"location": "/m.bin"})
     with pytest.raises(StorageError, match="more than 20 redirects"):
         await storage.fetch(f"{origin.url}/m.bin", tmp_path)
+    assert len(origin.seen) == 20, "once"
 
 
 @pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "x\x1bz"])
