@@ -45,6 +45,11 @@ class Who:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     place: str = ""
 
+    @property
+    def looked(self) -> str:
+        """The end of an error that another place would mend."""
+        return f"; {self.place}" if self.place else ""
+
 
 def translated(error: Exception, who: Who) -> StorageError:
     """The error for a failed call. Its text has no secret in it, and says what the server said."""
@@ -57,7 +62,7 @@ def translated(error: Exception, who: Who) -> StorageError:
         return by_status(int(found[1]), of, said, who)
     match type(error).__name__:
         case "FileNotFoundError" | "NotFoundError":
-            return NotThere(f"{of} is not there: {said}")
+            return NotThere(f"{of} is not there: {said}{who.looked}")
         case "PermissionDeniedError" | "UnauthenticatedError":
             return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
         case "PreconditionError" | "NotModifiedError":
@@ -79,8 +84,7 @@ def unreachable(who: Who, url: str, text: str, said: str) -> Unreachable:
     found = _URL.match(scrub(url))
     where = f" at {found[0]}" if found else ""
     cause = next((words for known, words in _CAUSES if known.search(text)), said)
-    set_by = f"; {who.place}" if who.place else ""
-    return Unreachable(f"{who.provider} resource {who.shown} cannot be reached{where}: {cause}{set_by}")
+    return Unreachable(f"{who.provider} resource {who.shown} cannot be reached{where}: {cause}{who.looked}")
 
 
 def unmade(error: Exception, who: Who) -> StorageError:
@@ -100,7 +104,7 @@ def by_status(status: int, of: str, said: str, who: Who) -> StorageError:
     said = legible(said)
     match status:
         case 404 | 410:
-            return NotThere(f"{of} is not there: {said}")
+            return NotThere(f"{of} is not there: {said}{who.looked}")
         case 400 | 401 | 403 | 407:
             return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
         case 412 | 416:
