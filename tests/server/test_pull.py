@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -174,14 +175,23 @@ def test_mistakes_are_one_line(pulled, arguments, code, says):
     assert says in err
 
 
+def everything(terminal: int) -> bytes:
+    """What is written to the other side of a terminal until that is closed."""
+    read = b""
+    with suppress(OSError):  # EIO is its end
+        while piece := os.read(terminal, 2**16):
+            read += piece
+    os.close(terminal)
+    return read
+
+
 def test_the_path_goes_into_a_pipe_also_where_a_terminal_shows_a_bar(start, origin, tmp_path):
     origin.files = {"/b/m.bin": BIG}
     main, terminal = os.openpty()
     process = start("s3://b/m.bin", "--cache-dir", "c", stderr=terminal, TERM="xterm", COLUMNS="80")
     os.close(terminal)
+    shown = everything(main).decode()
     out, _ = process.communicate(timeout=60)
-    shown = os.read(main, 2**16).decode()
-    os.close(main)
     assert process.returncode == 0
     assert Path(out.strip()).read_bytes() == BIG
     assert "downloaded 32.0 MiB in" in shown
