@@ -7,6 +7,7 @@ JSON carries tensors as nested lists, and step functions return them. Source of 
 
 from __future__ import annotations
 
+import struct
 from itertools import chain
 from typing import Any
 
@@ -19,6 +20,10 @@ from pipeline.tensors.tensor import Tensor, byte_strings, locked
 
 # numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
 MAX_RANK = 64
+# struct's codes of what it packs; with "=" before them it looks at the range of FP32 too.
+_PACKED = {Datatype.FP16: "e", Datatype.FP32: "f", Datatype.FP64: "d"}
+_LISTS = (list, tuple)
+_LIST_KINDS = frozenset(_LISTS)
 _RAGGED = "[ragged]"
 # From here on FP64 has not every integer.
 _LARGEST_EXACT = 2.0**53
@@ -37,18 +42,18 @@ def flatten(data: Any) -> tuple[list[Any], tuple[int, ...]]:
 
 def _flat(data: Any) -> tuple[list[Any], tuple[int, ...]] | None:
     """As ``flatten``, and None where rows are nested differently: level by level, so that depth costs no more."""
-    if not isinstance(data, list | tuple):
+    if not isinstance(data, _LISTS):
         return [data], ()
     level: list[Any] | tuple[Any, ...] = data
     shape = [len(data)]
-    while level and isinstance(level[0], list | tuple):
-        if set(map(type, level)) - {list, tuple} or len(set(map(len, level))) > 1:
+    while level and isinstance(level[0], _LISTS):
+        if set(map(type, level)) - _LIST_KINDS or len(set(map(len, level))) > 1:
             return None
         shape.append(len(level[0]))
         if len(shape) > MAX_RANK:
             raise ValueError(f"lists are nested more than {MAX_RANK} deep")
         level = list(chain.from_iterable(level))
-    if not {list, tuple}.isdisjoint(map(type, level)):
+    if not _LIST_KINDS.isdisjoint(map(type, level)):
         return None
     return (level if isinstance(level, list) else list(level)), tuple(shape)
 
@@ -128,6 +133,8 @@ def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) ->
         array = _integers(elements, float in kinds, datatype).reshape(shape)
     else:
         _only(elements, kinds, {int, float, type(None)}, datatype)
+        if (code := _PACKED.get(datatype)) is not None and type(None) not in kinds:
+            return _packed(elements, code, datatype, shape)
         array = _floats(elements, datatype).reshape(shape)
     return locked(array)
 
@@ -158,6 +165,14 @@ def _integers(elements: list[Any], some_floats: bool, datatype: Datatype) -> np.
         bounds = np.iinfo(datatype.dtype)
         position, odd = next((n, e) for n, e in enumerate(elements) if not bounds.min <= e <= bounds.max)
         raise ValueError(f"element {position} is {shown(odd)}, which does not fit {datatype.name}") from None
+
+
+def _packed(elements: list[Any], code: str, datatype: Datatype, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Numbers through struct, which refuses what is past the range, in a third of the time of numpy told to do so."""
+    try:
+        return np.ndarray(shape, datatype.dtype, struct.pack(f"={len(elements)}{code}", *elements))
+    except (OverflowError, struct.error):
+        return _floats(elements, datatype).reshape(shape)
 
 
 def _floats(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 _SHOWN = 40
 _SHOWN_BITS = 128
 _SHOWN_DIMS = 8
@@ -17,6 +19,16 @@ def quoted(name: str) -> str:
     """A name in double quotes; what does not print is escaped."""
     short = _short(name)
     return f'"{short if short.isprintable() else ascii(short)[1:-1]}"'
+
+
+class Named(msgspec.Struct, frozen=True):
+    """``input "x"``: put into words where an error is, and that is seldom."""
+
+    role: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.role} {quoted(self.name)}"
 
 
 def shown(value: Any) -> str:

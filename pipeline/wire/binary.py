@@ -13,23 +13,26 @@ from typing import Any
 from pipeline.errors import InvalidInput
 from pipeline.tensors.buffers import tensor_from_buffer, tensor_to_buffer
 from pipeline.tensors.datatype import Datatype
-from pipeline.tensors.shown import dims, quoted, shown
+from pipeline.tensors.shown import Named, dims, quoted, shown
 from pipeline.tensors.tensor import Json, Said, Tensor, byte_strings
 from pipeline.wire.json_tensors import dump_answer
 
 HEADER = "inference-header-content-length"
 MEDIA = "application/octet-stream"
+_NOTHING = memoryview(b"")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class Tail:
     """What follows the JSON, handed out slice by slice, without copies."""
 
+    __slots__ = ("_last", "_rest")
+
     def __init__(self, buffer: memoryview) -> None:
         self._rest = buffer
         self._last = "the JSON"
 
-    def tensor(self, what: str, size: Any, datatype: Datatype, shape: tuple[int, ...]) -> Tensor:
+    def tensor(self, what: str | Named, size: Any, datatype: Datatype, shape: tuple[int, ...]) -> Tensor:
         """The next ``size`` bytes as a tensor. Raises InvalidInput that names ``what`` cannot be read from them."""
         expected = f"{what} ({datatype.name}{dims(shape)})"
         if type(size) is not int or size < 0:
@@ -52,10 +55,10 @@ class Tail:
 
 def split(headers: Mapping[str, str], body: bytes | memoryview) -> tuple[bytes | memoryview, Tail]:
     """The JSON of a body and its tail, which is empty where no header says how long the JSON is."""
-    whole = memoryview(body)
     text = headers.get(HEADER)
     if text is None:
-        return body, Tail(whole[len(whole) :])
+        return body, Tail(_NOTHING)
+    whole = memoryview(body)
     length = int(text) if _LENGTH.fullmatch(text.strip()) else -1
     if not 0 <= length <= len(whole):
         raise InvalidInput(f"the header {HEADER} is the length of the JSON, at most {len(whole)}, got {quoted(text)}")

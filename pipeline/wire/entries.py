@@ -14,7 +14,7 @@ from pipeline.errors import InvalidInput
 from pipeline.tensors.datatype import Datatype, datatype_named
 from pipeline.tensors.message import MAX_INPUTS
 from pipeline.tensors.nested import MAX_RANK
-from pipeline.tensors.shown import kind, quoted, shown
+from pipeline.tensors.shown import Named, kind, quoted, shown
 from pipeline.tensors.tensor import Said, Value
 from pipeline.wire.binary import Tail
 from pipeline.wire.json_tensors import flat_data, tensor_from
@@ -25,6 +25,7 @@ _REGION = "shared_memory_region"
 _NOT_DONE = {_REGION: "there is no shared memory", "classification": "outputs are not turned into classes"}
 # No array has more bytes than a signed 64 bit integer counts; an element takes up to 8.
 _MAX_ELEMENTS = 2**63 // 8
+_SIZES = "its shape is a list of whole numbers from 0"
 # A row without elements takes no byte of a body, and 70 in memory as a list.
 _MOST_EMPTY_ROWS = 2**16
 
@@ -61,7 +62,7 @@ def places(body: Any) -> Iterator[Place]:
 
 
 def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str, tail: Tail) -> Value:
-    what = f"{role} {quoted(name)}"
+    what = Named(role, name)
     datatype = _datatype(entry, what)
     shape = _shape(entry, what)
     parameters = parameters_of(entry, what)
@@ -81,7 +82,7 @@ def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str, tail: Ta
         raise InvalidInput(f"{role} {error.reason}") from None
 
 
-def _datatype(entry: Mapping[str, Any], what: str) -> Datatype:
+def _datatype(entry: Mapping[str, Any], what: Named) -> Datatype:
     word = entry.get("datatype")
     datatype = datatype_named(word) if isinstance(word, str) else None
     if datatype is None:
@@ -90,24 +91,23 @@ def _datatype(entry: Mapping[str, Any], what: str) -> Datatype:
     return datatype
 
 
-def _shape(entry: Mapping[str, Any], what: str) -> tuple[int, ...]:
+def _shape(entry: Mapping[str, Any], what: Named) -> tuple[int, ...]:
     shape = entry.get("shape")
-    expected = f"{what}: its shape is a list of whole numbers from 0"
     if not isinstance(shape, list):
-        raise InvalidInput(f"{expected}, got {kind(shape)}")
+        raise InvalidInput(f"{what}: {_SIZES}, got {kind(shape)}")
     for size in shape:
         if type(size) is not int or size < 0:
-            raise InvalidInput(f"{expected}, got {shown(size)} in it")
+            raise InvalidInput(f"{what}: {_SIZES}, got {shown(size)} in it")
     if len(shape) > MAX_RANK:
         raise InvalidInput(f"{what}: its shape has {len(shape)} dimensions, and an array at most {MAX_RANK}")
-    if math.prod(size for size in shape if size) >= _MAX_ELEMENTS:
+    if (math.prod(shape) or math.prod(size for size in shape if size)) >= _MAX_ELEMENTS:
         raise InvalidInput(f"{what}: its shape is larger than any array")
     if 0 in shape and math.prod(shape[: shape.index(0)]) > _MOST_EMPTY_ROWS:
         raise InvalidInput(f"{what}: its shape has no elements in more than {_MOST_EMPTY_ROWS} rows")
     return tuple(shape)
 
 
-def parameters_of(entry: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+def parameters_of(entry: Mapping[str, Any], what: str | Named) -> Mapping[str, Any]:
     """The parameters of a body or an entry; ``what`` is its name in an error."""
     parameters = entry.get("parameters")
     if parameters is None:

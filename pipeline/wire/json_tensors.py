@@ -18,6 +18,7 @@ from pipeline.tensors.tensor import Json, Said, Tensor, locked
 from pipeline.wire.depth import deeper_than
 from pipeline.wire.numbers import Numbers
 
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _LARGEST_INT = 2**64 - 1
 # orjson reads 1,024 levels and writes 254: what is read can be written, with room for what a step puts around it.
 _MAX_DEPTH = 200
@@ -87,7 +88,7 @@ def _finite(text: str) -> float:
 
 def dump(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """Strict JSON, compact; NaN and infinities are null, numpy arrays and numbers are what they hold."""
-    return orjson.dumps(value, default=default, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(value, default, _OPTIONS)
 
 
 def dump_answer(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
@@ -153,14 +154,14 @@ def flat_data(name: str, value: Said, role: str = "output") -> tuple[Datatype, t
     Raises InvalidInput for BYTES that are no text: JSON cannot carry them, the caller can ask for binary, or send it.
     """
     match value:
+        case Tensor() if value.datatype is not Datatype.BYTES:
+            return value.datatype, value.shape, value.numbers.reshape(-1)
         case Json(inner):
             return Datatype.BYTES, (1,), [dump_answer(inner).decode()]
-        case Tensor(Datatype.BYTES, array):
+        case Tensor(_, array):
             try:
                 return Datatype.BYTES, array.shape, [element.decode() for element in array.ravel().tolist()]
             except UnicodeDecodeError:
                 way_out = "ask for" if role == "output" else "send"
                 reason = f"is BYTES that are not UTF-8, which JSON cannot carry; {way_out} it in binary"
                 raise InvalidInput(f"{role} {quoted(name)} {reason}") from None
-        case Tensor(datatype, array):
-            return datatype, array.shape, value.numbers.reshape(-1)

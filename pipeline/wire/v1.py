@@ -106,13 +106,14 @@ def takes_long(response: InferResponse, _: Options) -> bool:
 
 def encode(result: Result, options: Options) -> Reply:
     match result:
-        case Live(False) | ModelReady(_, False):
-            raise not_ready(result)
-        case InferResponse() if (raw := raw_answer(result.outputs)) is not None:
-            return raw_reply(raw, result.headers)
         case InferResponse():
+            raw = raw_answer(result.outputs)
+            if raw is not None:
+                return raw_reply(raw, result.headers)
             headers = with_added(JSON, result.headers, TYPE)
             return Reply(200, headers, _answer(said_outputs(result.outputs), options))
+        case Live(False) | ModelReady(_, False):
+            raise not_ready(result)
         case Live():
             return Reply(200, JSON, (dump({"status": "alive"}),))
         case Models(names):

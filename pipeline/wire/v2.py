@@ -101,12 +101,13 @@ def takes_long(response: InferResponse, options: Options) -> bool:
 def encode(result: Result, options: Options | None) -> Reply:
     """What is not ready is an error, as KServe says it. Raises InferError."""
     match result:
+        case InferResponse():
+            raw = raw_answer(result.outputs)
+            if raw is not None:
+                return as_it_is(raw_reply(raw, result.headers), result.model)
+            return response_reply(result, options or _AS_JSON)
         case Live(False) | Ready(False) | ModelReady(_, False):
             raise not_ready(result)
-        case InferResponse() if (raw := raw_answer(result.outputs)) is not None:
-            return as_it_is(raw_reply(raw, result.headers), result.model)
-        case InferResponse():
-            return response_reply(result, options or _AS_JSON)
         case Live():
             body: Any = {"live": True}
         case Ready():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +29,12 @@ class Options(msgspec.Struct, frozen=True):
     def is_binary(self, name: str) -> bool:
         return self.outputs.get(name, self.binary)
 
+    def are_json(self, names: Collection[str]) -> bool:
+        """Whether none of them is binary."""
+        if not self.outputs:
+            return not self.binary or not names
+        return not any(map(self.is_binary, names))
+
 
 def written(
     name: str, value: Said, parts: list[bytes | memoryview], options: Options, role: str = "output"
@@ -41,7 +47,7 @@ def response_reply(response: InferResponse, options: Options) -> Reply:
     """In JSON with KServe's null fields; with a binary tail in the order KServe has there, and without them."""
     named = {"model_name": response.model, "model_version": response.version or None}
     said, told = said_outputs(response.outputs), response.output_parameters
-    if not any(options.is_binary(name) for name in said):
+    if options.are_json(said):
         outputs = [entry_of(name, value, {"parameters": told.get(name) or None}) for name, value in said.items()]
         for entry in outputs:
             entry["data"] = in_parts(entry["data"])
