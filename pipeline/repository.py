@@ -72,8 +72,11 @@ class Repository:
 
         It answers whoever is among its ``visits`` before awaiting anything else. Raises ModelNotFound, ModelNotReady.
         """
-        self._require(name)
-        return self._served.find(name, version)
+        try:
+            return self._served.find(name, version)
+        except ModelNotFound:
+            self._require(name)
+            raise
 
     def ready(self, mode: str) -> bool:
         """Whether all (or any) of the models there were at the start have been loaded once; what failed later shows on

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from pipeline.engine.stream import stream_of
-from pipeline.errors import Code, DeadlineExceeded
+from pipeline.errors import Code, DeadlineExceeded, InferError
 from pipeline.graph.units import format_duration
 from pipeline.tensors.message import (
     AskIndex,
@@ -141,15 +141,9 @@ def _new_id() -> str:
 
 
 async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Sending) -> Reply:
-    page = service.find_page(call.path)
-    if page is None and call.path.endswith("/"):
-        page = service.find_page(call.path.rstrip("/"))
-    if page is not None:
-        if call.method not in _READING:
-            raise wrong_method(_READING)
-        shown = page(call.headers)
-        return await _coded(service, shown if isinstance(shown, Reply) else await shown, call)
-    match = service.routes.match(call.method, call.path)
+    match = service.routes.find(call.method, call.path)
+    if match is None:
+        return await _page(service, call)
     match match.route.asks:
         case str() as verb:
             return await _infer(service, match, verb, call, read_body, sending)
@@ -160,6 +154,19 @@ async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Se
             asked = (match.model, match.version, Expectation())
             call, command, _, _ = await _read(service, match, call, read_body, asked)
     return match.codec.encode(await _executed(service, command, header_timeout(call.headers)), None)
+
+
+async def _page(service: Service, call: Call) -> Reply:
+    """What stands beside the protocols. Raises InferError (NOT_FOUND) for a path that nothing is known of."""
+    page = service.find_page(call.path)
+    if page is None and call.path.endswith("/"):
+        page = service.find_page(call.path.rstrip("/"))
+    if page is None:
+        raise InferError(Code.NOT_FOUND, "Not Found")
+    if call.method not in _READING:
+        raise wrong_method(_READING)
+    shown = page(call.headers)
+    return await _coded(service, shown if isinstance(shown, Reply) else await shown, call)
 
 
 async def _executed(service: Service, command: Command, patience: float) -> Result:

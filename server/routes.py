@@ -30,16 +30,23 @@ class Routes:
     def __init__(self, by_name: Mapping[str, Codec] | None = None) -> None:
         found = codecs() if by_name is None else by_name
         self._table = [(pattern(route.template), route, codec) for codec in found.values() for route in codec.ROUTES]
-        self._remembered = functools.lru_cache(maxsize=_REMEMBERED)(self._match)
+        self._remembered = functools.lru_cache(maxsize=_REMEMBERED)(self._find)
 
     def match(self, method: str, path: str) -> Match:
-        """The route of a call; HEAD is GET, and a slash at the end is none.
+        """As ``find``; InferError (NOT_FOUND) too, where there is no such path."""
+        found = self.find(method, path)
+        if found is None:
+            raise InferError(Code.NOT_FOUND, "Not Found")
+        return found
 
-        Raises InferError: NOT_FOUND, or METHOD_NOT_ALLOWED with the methods that are in ``allow``.
+    def find(self, method: str, path: str) -> Match | None:
+        """The route of a call, None where no protocol has such a path; HEAD is GET, and a slash at the end is none.
+
+        Raises InferError (METHOD_NOT_ALLOWED) with the methods that are in ``allow``.
         """
-        return (self._remembered if len(path) <= _LONGEST else self._match)(method, path)
+        return (self._remembered if len(path) <= _LONGEST else self._find)(method, path)
 
-    def _match(self, method: str, path: str) -> Match:
+    def _find(self, method: str, path: str) -> Match | None:
         asked = "GET" if method == "HEAD" else method
         path = path.rstrip("/") or "/"
         others: list[Route] = []
@@ -55,7 +62,7 @@ class Routes:
             # The path of a verb could be that of a model named so, which is asked about and not there.
             meant = [route for route in others if route.verb is not None] or others
             raise wrong_method(own for route in meant for own in _methods(route))
-        raise InferError(Code.NOT_FOUND, "Not Found")
+        return None
 
 
 def _methods(route: Route) -> tuple[str, ...]:

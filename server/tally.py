@@ -55,6 +55,7 @@ class Series:
         self._tally = tally
         self._places: dict[Labels, int] = {}
         self._bounds = family.bounds
+        self._sum = len(family.bounds) + 1
 
     def add(self, labels: Labels = (), by: float = 1.0) -> None:
         """To a counter, or to a gauge."""
@@ -74,7 +75,7 @@ class Series:
             at = self.place(labels)
         numbers = self._tally.numbers
         numbers[at + bisect_left(self._bounds, value)] += 1.0
-        numbers[at + len(self._bounds) + 1] += value
+        numbers[at + self._sum] += value
 
     def place(self, labels: Labels) -> int:
         """Where it stands in ``tally.numbers``, for who counts often; until ``remove``, or another part is taken."""

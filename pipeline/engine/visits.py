@@ -19,7 +19,7 @@ class Visits:
 
     def __exit__(self, *exc_info: object) -> None:
         self._count -= 1
-        if not self._count:
+        if not self._count and self._nobody:
             self._nobody.unpark_all()
 
     @property
