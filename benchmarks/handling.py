@@ -20,6 +20,7 @@ import numpy as np
 import orjson
 import trio
 
+from pipeline.engine.deadlines import Again, Deadlines, Timer
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline, Step
 from server.docs import pages
@@ -100,7 +101,7 @@ def _chain(name: str, length: int, function: object = same, **top: object) -> Pi
     return Pipeline(name, dag, **top)
 
 
-async def cost(service: Service, kind: Kind) -> float:
+async def cost(service: Service, kind: Kind, timer: Timer) -> float:
     """Microseconds of this process's CPU per call, its threads' too."""
 
     async def read_body() -> bytes:
@@ -108,7 +109,7 @@ async def cost(service: Service, kind: Kind) -> float:
 
     start = time.process_time()
     for _ in range(CALLS):
-        reply = await handle(service, kind.method, kind.path, kind.headers, read_body)
+        reply = await handle(service, kind.method, kind.path, kind.headers, read_body, timer=timer)
     spent = time.process_time() - start
     if reply.status != 200:
         raise AssertionError(f"{kind.path}: {reply.status} {reply.body!r}")
@@ -126,9 +127,12 @@ async def main(chosen: Mapping[str, Kind]) -> None:
         while not repository.ready("all"):  # noqa: ASYNC110  # nothing tells of it
             await trio.sleep(0.01)
         spent: dict[str, list[float]] = {name: [] for name in chosen}
-        for _ in range(ROUNDS):
-            for name, kind in chosen.items():
-                spent[name].append(await cost(service, kind))
+        deadlines = Deadlines()
+        nursery.start_soon(deadlines.watch)
+        with Again(deadlines) as timer:
+            for _ in range(ROUNDS):
+                for name, kind in chosen.items():
+                    spent[name].append(await cost(service, kind, timer))
         nursery.cancel_scope.cancel()
     for name, rounds in spent.items():
         print(f"{name:24} {min(rounds):7.2f} µs")

@@ -21,6 +21,7 @@ from pipeline import blueprint
 from pipeline.asking import asked_in_process, budget_of
 from pipeline.contract import Contract
 from pipeline.engine.admission import Allowance, whereabouts
+from pipeline.engine.deadlines import Timer
 from pipeline.engine.detached import Detached
 from pipeline.engine.detached import log as log_detached
 from pipeline.engine.execute import execute
@@ -246,19 +247,19 @@ class Pipeline:
             async with self.admitted(verb, budget) as allowance:
                 return await whole(await self.answer(request, verb, allowance))
 
-    def admitted(self, verb: Verb, budget: float) -> Allowance:
+    def admitted(self, verb: Verb, budget: float, timer: Timer | None = None) -> Allowance:
         """A place inside the graph within ``limit`` and ``queue``, once models that answer for themselves say that they
-        are ready; all of it for the verb's deadline or ``budget`` (seconds).
+        are ready; all of it for the verb's deadline or ``budget`` (seconds), by the ``timer`` where the caller has one.
 
         Raises ModelNotReady, then InferError (UNIMPLEMENTED) as ``require``, Overloaded, and DeadlineExceeded when time
         is up, before the queue, in it or inside. Cancelled, the place is given up.
         """
         seconds = min(self.deadlines[verb], budget)
         if self._standing.asks:
-            return Allowance(self.admission, seconds, functools.partial(self._look_able, verb))
+            return Allowance(self.admission, seconds, functools.partial(self._look_able, verb), timer)
         self.require_ready()
         self.require(verb)
-        return Allowance(self.admission, seconds)
+        return Allowance(self.admission, seconds, None, timer)
 
     async def _look_able(self, verb: Verb) -> None:
         await self.look_ready()

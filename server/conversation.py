@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from pipeline.engine.deadlines import Again, Deadlines, Timer
 from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
 from pipeline.wire.statuses import error_reply
@@ -20,7 +21,7 @@ from server.body import Body
 from server.connected import Connected, Phase
 from server.handle import handle
 from server.head import Head
-from server.http1 import Answer, Http1
+from server.http1 import Answer, Handover, Http1
 from server.leaving import Leaving
 from server.outgoing import Outgoing
 from server.reply_head import Today, reply_head
@@ -41,25 +42,28 @@ class Http2(Protocol):
     async def __call__(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None: ...
 
 
-Answering = Callable[[socket.socket, str], Answer]
-"""What answers the requests of a connection of that scheme."""
+Answering = Callable[[socket.socket, str, Timer], Answer]
+"""What answers the requests of a connection of that scheme; the timer is the connection's."""
 
 
 def by_handle(service: Service) -> Answering:
     """Everything is answered by ``handle``, in the task of its connection."""
 
-    def answer(head: Head, body: Body, outgoing: Outgoing) -> Awaitable[Reply]:
-        # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
-        wire = outgoing if head.minor else None
-        return handle(service, head.method, head.path, head.headers, body.whole, wire)
+    def answering(_accepted: socket.socket, _scheme: str, timer: Timer) -> Answer:
+        def answer(head: Head, body: Body, outgoing: Outgoing) -> Awaitable[Reply]:
+            # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
+            wire = outgoing if head.minor else None
+            return handle(service, head.method, head.path, head.headers, body.whole, wire, timer)
 
-    return lambda _socket, _scheme: answer
+        return answer
+
+    return answering
 
 
 def by_app(app: ASGIFramework, state: dict[str, Any]) -> Answering:
     """Everything is answered by an ASGI application; ``state``: of its lifespan."""
 
-    def answering(accepted: socket.socket, scheme: str) -> Answer:
+    def answering(accepted: socket.socket, scheme: str, _timer: Timer) -> Answer:
         about = {"scheme": scheme, "state": state.copy(), **asgi.addresses(accepted)}
         return functools.partial(asgi.ask, app, about=about)
 
@@ -87,6 +91,8 @@ class Conversations:
         self._secure = secure
         self._today = Today()
         self._stopping = False
+        self.deadlines = Deadlines()
+        """Of the requests under way; to be watched."""
 
     def stop(self) -> None:
         """Ends those in which nothing is asked; the others end with their next reply."""
@@ -130,8 +136,7 @@ class Conversations:
             return
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        http1 = self._http1(Plain(accepted), accepted, own)
-        handover = await http1.converse(may_upgrade=True)
+        handover = await self._converse(Plain(accepted), accepted, own, may_upgrade=True)
         if handover is not None:
             self._leave_to_other(accepted, own)
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
@@ -151,15 +156,19 @@ class Conversations:
             return
         transport = Secure(stream)
         try:
-            await self._http1(transport, accepted, own).converse(may_upgrade=False)
+            await self._converse(transport, accepted, own, may_upgrade=False)
         finally:
             self._leave_to_other(accepted, own)
             await transport.close()
 
-    def _http1(self, transport: Transport, accepted: socket.socket, own: Connected) -> Http1:
+    async def _converse(
+        self, transport: Transport, accepted: socket.socket, own: Connected, *, may_upgrade: bool
+    ) -> Handover | None:
         own.moving = transport
-        answer = self._answering(accepted, "http" if self._secure is None else "https")
-        return Http1(transport, own, answer, self._today.line, self._most, self.is_stopping)
+        with Again(self.deadlines) as timer:
+            answer = self._answering(accepted, "http" if self._secure is None else "https", timer)
+            http1 = Http1(transport, own, answer, self._today.line, self._most, self.is_stopping)
+            return await http1.converse(may_upgrade=may_upgrade)
 
     def _leave_to_other(self, accepted: socket.socket, own: Connected) -> None:
         self._leaving.discard(accepted.fileno())

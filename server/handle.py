@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
+from pipeline.engine.deadlines import Timer
 from pipeline.engine.stream import stream_of
 from pipeline.errors import Code, DeadlineExceeded, InferError
 from pipeline.graph.units import format_duration
@@ -68,18 +69,28 @@ _LARGE = 2**18
 _LARGE_TO_CODE = 2**16
 
 
-async def handle(  # a call is all of this
+class _Exchange(msgspec.Struct, frozen=True, eq=False):
+    """What a call beyond its head, and its reply, come and go by."""
+
+    read_body: ReadBody
+    sending: Sending
+    timer: Timer | None
+
+
+async def handle(  # noqa: PLR0913, PLR0917  # a call is all of this
     service: Service,
     method: str,
     path: str,
     headers: Mapping[str, str],
     read_body: ReadBody,
     wire: Wire | None = None,
+    timer: Timer | None = None,
 ) -> Reply:
     """The reply to one call. Header names in lower case; ``read_body`` is asked once the request is admitted.
 
     An answer that is a stream is sent over ``wire`` while it is made; then nothing is left to send of the reply, and a
-    wire that was not told its end is to be cut, so that the caller sees that something is missing.
+    wire that was not told its end is to be cut, so that the caller sees that something is missing. ``timer``: what
+    ends the requests of this task whose time is up, one after the other.
 
     Never raises but for cancellation, which cancels the request and every step below it. A load or an unload that has
     begun goes on, and a step that computes in a thread ends by itself.
@@ -93,7 +104,7 @@ async def handle(  # a call is all of this
     lines = begin(call.id)
     sending = Sending(wire, {REQUEST_ID_HEADER: known_as}, service.max_body)
     try:
-        reply = await _answer(service, call, read_body, sending)
+        reply = await _answer(service, call, _Exchange(read_body, sending, timer))
     except trio.Cancelled:
         _tell(service, call, STATUS[Code.CANCELLED], start, sending.size, whole=not sending.begun)
         raise
@@ -140,19 +151,19 @@ def _new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
-async def _answer(service: Service, call: Call, read_body: ReadBody, sending: Sending) -> Reply:
+async def _answer(service: Service, call: Call, exchange: _Exchange) -> Reply:
     match = service.routes.find(call.method, call.path)
     if match is None:
         return await _page(service, call)
     match match.route.asks:
         case str() as verb:
-            return await _infer(service, match, verb, call, read_body, sending)
+            return await _infer(service, match, verb, call, exchange)
         case make if not match.route.has_body:
             names = {"model": match.model, "version": match.version}
             command = make(**{name: text for name, text in names.items() if text})
         case _:
             asked = (match.model, match.version, Expectation())
-            call, command, _, _ = await _read(service, match, call, read_body, asked)
+            call, command, _, _ = await _read(service, match, call, exchange.read_body, asked)
     return match.codec.encode(await _executed(service, command, header_timeout(call.headers)), None)
 
 
@@ -199,15 +210,13 @@ async def _within(seconds: float, work: Coroutine[Any, Any, T], then: str = "") 
     raise DeadlineExceeded(f"this takes longer than {format_duration(seconds)}{then}")
 
 
-async def _infer(
-    service: Service, match: Match, verb: Verb, call: Call, read_body: ReadBody, sending: Sending
-) -> Reply:
+async def _infer(service: Service, match: Match, verb: Verb, call: Call, exchange: _Exchange) -> Reply:
     pipeline = service.repository.get(match.model, match.version)
     with pipeline.visits:
         # Not ready goes before anything that is wrong with what is asked, as in KServe: it may be right in a moment.
-        async with pipeline.admitted(verb, header_timeout(call.headers)) as allowance:
+        async with pipeline.admitted(verb, header_timeout(call.headers), exchange.timer) as allowance:
             asked = (pipeline.name, pipeline.version, pipeline.expectation)
-            call, command, options, event = await _read(service, match, call, read_body, asked)
+            call, command, options, event = await _read(service, match, call, exchange.read_body, asked)
             if not isinstance(command, Infer):
                 raise AssertionError(f"{match.route.template} decoded to a {type(command).__name__}")
             if command.request.timeout is not None:
@@ -220,7 +229,9 @@ async def _infer(
                 reply = await service.in_thread(encode) if long else encode()
                 if event is not None:
                     reply = service.enclose(reply, event, pipeline.name)
-                return await (_coded(service, reply, call) if stream is None else sending.all_of(reply, stream))
+                if stream is None:
+                    return await _coded(service, reply, call)
+                return await exchange.sending.all_of(reply, stream)
             finally:
                 if stream is not None:
                     await stream.aclose()

@@ -121,6 +121,7 @@ async def serve_connections(
             )
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(clients.watch)
+                watchers.start_soon(conversations.deadlines.watch)
                 watchers.start_soon(reap, conversations.connections, patience(config.keep_alive))
                 async with trio.open_nursery() as connections:
                     async with trio.open_nursery() as accepting:

@@ -9,6 +9,7 @@ from typing import Self
 
 import trio
 
+from pipeline.engine.deadlines import Once, Timer
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
 from pipeline.engine.step import OpenStep, asks
@@ -26,15 +27,15 @@ class Allowance:
     it or inside, whose ``internals`` say where. Cancelled, the place is given up.
     """
 
-    # A class with the scope entered by hand, and only where there is a deadline: a generator with a `with` in it, and a
-    # scope that never ends anything, would take as long as reading a small request does.
-    __slots__ = ("_look", "_places", "_scope", "_start", "seconds", "where")
+    # A class, since a generator with a `with` in it takes as long as reading a small request does.
+    __slots__ = ("_look", "_places", "_start", "_timer", "seconds", "where")
 
-    def __init__(self, places: Limit, seconds: float, look: Look | None = None) -> None:
+    def __init__(self, places: Limit, seconds: float, look: Look | None = None, timer: Timer | None = None) -> None:
+        """``timer``: the caller's, for the time being; else there is one for this alone."""
         self._places = places
         self._look = look
         self._start = trio.current_time()
-        self._scope: trio.CancelScope | None = None
+        self._timer = Once() if timer is None else timer
         self.seconds = seconds
         self.where = "in the model's queue"
         """How far the request has come, for who asks where its time went."""
@@ -49,14 +50,11 @@ class Allowance:
         if seconds >= self.seconds:
             return
         self.seconds = seconds
-        if self._scope is None:
-            self._bound()
-        else:
-            self._scope.deadline = self.deadline
+        self._timer.start(self.deadline)
 
     async def __aenter__(self) -> Self:
         if self.seconds != math.inf:
-            self._bound()
+            self._timer.start(self.deadline)
         try:
             if self._look is not None:
                 self.where = "while the model was asked whether it is healthy"
@@ -76,16 +74,9 @@ class Allowance:
         self._places.release()
         self._end(kind, error, trace)
 
-    def _bound(self) -> None:
-        self._scope = trio.CancelScope(deadline=self.deadline)
-        self._scope.__enter__()
-
     def _end(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Raises DeadlineExceeded in the place of an ``error`` that is the end of its time."""
-        if self._scope is None:
-            return
-        self._scope.__exit__(kind, error, trace)
-        if self._scope.cancelled_caught:
+        if self._timer.stop(kind, error, trace):
             told = f"the request took longer than its deadline of {format_duration(self.seconds)}"
             raise DeadlineExceeded(told, internals=f"time was up {self.where}") from None
 

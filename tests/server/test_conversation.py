@@ -43,7 +43,7 @@ class Front:
     async def runs(self) -> AsyncIterator[Front]:
         with self.listening.socket, leaving() as clients:
             self.conversations = Conversations(
-                lambda _socket, _scheme: self.answer, self.http2, clients, most=1000, secure=self.secure
+                lambda *_: self.answer, self.http2, clients, most=1000, secure=self.secure
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(clients.watch)
