@@ -62,6 +62,8 @@ class Refused(Exception):
 
 def read_head(data: bytes) -> Head:
     """The head that these bytes are, which the empty line after them is no part of. Raises Refused."""
+    if len(data) > MOST_BYTES:
+        raise _too_large()
     text = data.decode("latin-1")
     end = text.find("\r\n")
     if end < 0:
@@ -113,7 +115,7 @@ def require_promising(data: bytes, seen: int) -> None:
     if len(line) > _LONGEST_LINE:
         raise _wrong_line(line.decode("latin-1"))
     if len(data) > MOST_BYTES:
-        raise Refused(431, f"the header is larger than {MOST_BYTES} bytes")
+        raise _too_large()
     if b"\n" in line or (data and not data[:1].isalnum() and data[0] not in b"!#$%&'*+.^_`|~-\r"):
         raise Refused(400, _NO_LINE)
     text = line.decode("latin-1")
@@ -130,6 +132,10 @@ def _wrong_line(line: str) -> Refused:
     if len(line) > _LONGEST_LINE:
         return Refused(414, f"the request line is longer than {_LONGEST_LINE} bytes")
     return Refused(400, _NO_LINE)
+
+
+def _too_large() -> Refused:
+    return Refused(431, f"the header is larger than {MOST_BYTES} bytes")
 
 
 def _join(headers: dict[str, str], key: str, value: str) -> None:

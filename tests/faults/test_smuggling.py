@@ -1,0 +1,52 @@
+"""Requests that two readers could read in two ways, over a real socket: refused; what they hide stays hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conformance.zoo import APP, FILES
+from tests.faults.smuggling import BEHIND, CASES, Case
+from tests.fuzz.http1 import Wire
+from tests.fuzz.target import complaints
+from tests.serving import Server, serving
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
+    with serving(tmp_path_factory.mktemp("smuggling"), files, graphs=["echo.yaml"]) as running:
+        yield running
+        assert running.stop() == 0
+        assert complaints(running) == []
+
+
+def answers(server: Server, *pieces: bytes) -> list[tuple[int, str]]:
+    """(status, whose request it was) of every reply, until the server closes; it does, for the client is done."""
+    found = []
+    with Wire(server.port) as wire:
+        for piece in pieces:
+            wire.send(piece)
+        wire.half_close()
+        while (answer := wire.answer("GET")) is not None:
+            found.append((answer.status, answer.headers.get("x-request-id", "first")))
+    return found
+
+
+def expected(case: Case) -> list[tuple[int, str]]:
+    first = (case.status, "first")
+    return [first, *[(200, "hidden")] * case.hidden, (200, "behind")] if case.lives else [first]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_could_be_two_requests_is_none_and_what_is_behind_is_answered_once_or_never(server, case):
+    assert answers(server, case.sent + BEHIND) == expected(case), case.rule
+
+
+def test_it_makes_no_difference_in_which_pieces_it_comes(server):
+    for case in CASES:
+        if len(case.sent) < 400:
+            at = len(case.sent) // 2
+            pieces = case.sent[:at], case.sent[at : at + 1], case.sent[at + 1 :]
+            assert answers(server, *pieces, BEHIND) == expected(case), case.name
