@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("pipeline_serve")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# They have no body, whose length could be told (RFC 9110, 8.6).
+_BODILESS = (204, 304)
 # They are about the connection, which is not the application's.
 _OURS = frozenset({"connection", "date", "keep-alive", "transfer-encoding"})
 
@@ -130,11 +132,17 @@ class _Exchange:
     async def _part(self, data: bytes, *, more: bool) -> None:
         outgoing = self._outgoing
         if not outgoing.begun:
-            if self._missing is None and not more:
+            if self._status in _BODILESS:
+                self._missing = 0
+            elif self._missing is None and not more:
                 self._fields.append(("content-length", str(len(data))))
                 self._missing = len(data)
             outgoing.start(self._status, self._fields, sized=self._missing is not None)
-        if self._missing is not None:
+        if self._status in _BODILESS:
+            data = b""
+        elif self._missing is not None:
+            if len(data) > self._missing:
+                raise RuntimeError("the body is longer than the content-length of the application says")
             self._missing -= len(data)
         if data:
             await outgoing.send(data)

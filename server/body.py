@@ -134,6 +134,8 @@ class Body:
                     raise self._cut_short()
                 got += size
                 self._left -= size
+                # One that comes as fast as it is taken has no end that others would wait for.
+                await trio.lowlevel.checkpoint()
 
     async def _joined(self) -> memoryview:
         body = bytearray()

@@ -18,8 +18,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Outgoing:
     """The reply to one request after the other of a connection. Cancelled, nobody can tell how much of it went out.
 
-    ``must_close``: whether the connection is to end with the reply that begins now, which says so then. What sends
-    raises OSError where the client is gone.
+    ``must_close``: whether the connection is to end with the reply that begins now, which says so then. Where the
+    client is gone, ``whole`` raises OSError; in the middle of what makes a reply, its connection's scope is cancelled.
     """
 
     __slots__ = (
@@ -94,7 +94,10 @@ class Outgoing:
     async def _out(self, parts: Sequence[Part]) -> None:
         head, self._head = self._head, b""
         self._state.enter(Phase.SEND)
-        await self._transport.send([head, *parts] if head else parts)
+        try:
+            await self._transport.send([head, *parts] if head else parts)
+        except OSError:
+            self._state.scope.cancel()
         self._state.enter(Phase.WORK)
         await trio.lowlevel.checkpoint()
 

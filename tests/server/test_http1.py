@@ -324,6 +324,28 @@ async def test_a_client_that_has_left_cancels_its_request_behind_pipelined_ones_
     assert (cancelled, talk.memory.out) == (["/x"], [])
 
 
+async def test_a_client_that_is_gone_in_the_middle_of_a_reply_cancels_what_makes_it():
+    ended = []
+
+    async def endless(head, body, outgoing):
+        await outgoing.begin(200, {})
+        try:
+            while True:
+                await outgoing.send(b"part")
+        except trio.Cancelled:
+            ended.append("cancelled")
+            raise
+
+    talk = Talk(GET, answer=endless)
+
+    async def broken(parts):
+        raise BrokenPipeError
+
+    talk.memory.send = broken
+    assert await talk.run() == []
+    assert ended == ["cancelled"]
+
+
 # ---- the clock
 
 
