@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,11 @@ SERVER = """
   }}
 """
 PULL = "from server.cli import main; main()"  # as the console script starts it
+CONTENTS = (
+    ("big", ["model.bin"], 1024 * MIB),
+    ("small", [f"f{n:04}" for n in range(2000)], 49_000),
+)
+"""Prefix, names under it, and bytes of each."""
 KSERVE = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"
 
 
@@ -156,14 +161,11 @@ def children(pid: int) -> Iterator[int]:
         yield from children(child)
 
 
-def fill(folder: Path) -> None:
+def fill(folder: Path, contents: Iterable[tuple[str, Sequence[str], int]] = CONTENTS) -> None:
     """The files, and what a bucket would list of them; nginx makes etags of time and size."""
     draw = random.Random(1)
     (folder / "list").mkdir()
-    for prefix, names, size in (
-        ("big", ["model.bin"], 1024 * MIB),
-        ("small", [f"f{n:04}" for n in range(2000)], 49_000),
-    ):
+    for prefix, names, size in contents:
         (folder / "www" / prefix).mkdir(parents=True)
         rows = []
         for name in names:

@@ -19,7 +19,7 @@ from pipeline.observe import Event, ModelUnloaded, RequestDone, walls
 from pipeline.wire.codec import Reply
 from server.tally import BOUNDS, Family, Series, Sum, Tally
 from storage.events import Event as Pulled
-from storage.events import Fetched
+from storage.events import Fetched, Kept, Listed, Moved
 
 _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post-process", "explain": "explain"}
 # Of several processes these are no sums: a bound that each of them has, and when the first one began.
@@ -44,6 +44,8 @@ class Metrics:
             "bytes": self._counter("model_download_bytes", "Bytes of models downloaded", "scheme"),
             "seconds": self._counter("model_download_seconds", "Time it took", "scheme"),
         }
+        # Source → the bytes of it that have been counted, or were there before.
+        self._there: dict[str, int] = {}
         shown = [*self._phases.values(), *self._pulled.values()]
         self._registry = CollectorRegistry()
         if several:
@@ -87,12 +89,21 @@ class Metrics:
             histogram.remove((model,))
 
     def pulled(self, event: Pulled) -> None:
-        """Counts what is downloaded, by the scheme of its URI."""
+        """Counts what is downloaded, as it comes, by the scheme of its URI."""
+        scheme = event.source.partition("://")[0]
         match event:
-            case Fetched(source, size, seconds):
-                scheme = (source.partition("://")[0],)
-                self._pulled["bytes"].add(scheme, size)
-                self._pulled["seconds"].add(scheme, seconds)
+            case Listed(source, there=there):
+                self._there[source] = there
+            case Moved(source, done, _):
+                # What is started over is fewer bytes for a moment; they have been counted.
+                counted = self._there.get(source, done)
+                self._pulled["bytes"].add((scheme,), max(0, done - counted))
+                self._there[source] = max(done, counted)
+            case Fetched(source, _, seconds):
+                self._there.pop(source, None)
+                self._pulled["seconds"].add((scheme,), seconds)
+            case Kept(source):
+                self._there.pop(source, None)
 
     # ---- what happens to workers; told by who starts them
 

@@ -26,6 +26,7 @@ from server.access import line_form
 from server.beginning import Beginning
 from server.config import environment
 from server.controls import Controls
+from server.crews import crew_beside
 from server.flags import port
 from server.flags import workers as workers_of
 from server.log import configure
@@ -164,6 +165,7 @@ class ModelServer:
         pipelines = list(self._registered)
         repository = Repository(pipelines, self._registered)
         self._serving = repository, self._controls
+        self._storage.crew = crew_beside(repository, config.ready)
         shown = [(pipeline, "") for pipeline in pipelines]
         observers = [(pipeline, [*pipeline.observers]) for pipeline in pipelines]
         repository.observe(beginning.observe)

@@ -20,6 +20,7 @@ from pipeline.wire.numbers import quickest
 from server import worker
 from server.config import Config, environment, sender_of
 from server.controls import Controls
+from server.crews import crew_beside
 from server.docs import pages
 from server.enclose import enclose_by
 from server.fleet import Fleet
@@ -67,8 +68,9 @@ def start(config: Config) -> int:
             return refuse(problem, FAULTS)
         log_strays(config.model_repository)
     source = _source(config, pipelines, storage)
-    shown = zip(pipelines, config.graphs, strict=True)
     repository = Repository(pipelines, source)
+    storage.crew = crew_beside(repository, config.ready)
+    shown = zip(pipelines, config.graphs, strict=True)
     try:
         return serve(repository, config, metrics, shown, controls=Controls(), middleware=Middleware())
     except CannotBegin as error:
@@ -154,7 +156,6 @@ def serve(  # noqa: PLR0913  # what a server is made of
 
 def storage_of(config: Config, metrics: Metrics) -> Storage:
     """Where models come from; what happens on the way is logged and counted."""
-
     log_pull = pull_log()
 
     def observe(event: Event) -> None:

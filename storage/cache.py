@@ -11,10 +11,12 @@ import errno
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from storage.errors import StorageError
@@ -50,11 +52,17 @@ class Entry:
 
 @dataclass(slots=True)
 class Cache:
-    """A cache folder, and what this process uses of it, until it ends. ``limit``: bytes to stay under, None for any."""
+    """A cache folder, and what this process uses of it: until it ends, or until all who borrowed it gave it back.
+
+    ``limit``: bytes to stay under, None for any.
+    """
 
     root: Path
     limit: int | None = None
     _held: dict[str, int] = field(default_factory=dict, repr=False)
+    _lent: Counter[str] = field(default_factory=Counter, repr=False)
+    _forgotten: set[str] = field(default_factory=set, repr=False)
+    _lending: Lock = field(default_factory=Lock, repr=False)
 
     def lock(self, key: str) -> Path:
         return self.root / "locks" / key
@@ -131,9 +139,39 @@ class Cache:
             raise FileNotFoundError(f"{target} was removed while it was put into the cache")
         return entry
 
+    def lend(self, identity: str) -> None:
+        """The model that was just found is in use until it is given back, as often as it was lent.
+
+        Raises FileNotFoundError where another process has removed it since.
+        """
+        with self._lending:
+            if identity not in self._held:
+                descriptor = hold(self._manifest(identity))
+                if descriptor is None:
+                    raise FileNotFoundError(f"{self.root / 'models' / identity} was removed while it was looked for")
+                self._held[identity] = descriptor
+            self._lent[identity] += 1
+
+    def give_back(self, identity: str) -> None:
+        """One who borrowed it does not use it any more; after the last, it goes where the limit or ``forget`` says."""
+        with self._lending:
+            self._lent[identity] -= 1
+            if self._lent[identity]:
+                return
+            del self._lent[identity]
+            self._release(identity)
+        if identity in self._forgotten:
+            self.forget(identity)
+        self.evict()
+
     def forget(self, identity: str) -> None:
-        """Nobody will ask for these contents again; they stay as long as a process uses them."""
-        self._release(identity)
+        """Nobody will ask for these contents again; they stay as long as somebody uses them."""
+        with self._lending:
+            if self._lent[identity]:
+                self._forgotten.add(identity)
+                return
+            self._release(identity)
+        self._forgotten.discard(identity)
         self._remove(identity)
 
     def evict(self) -> list[Entry]:

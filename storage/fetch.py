@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from storage.cache import Cache, cache_folder
+from storage.cache import Cache, Entry, cache_folder
 from storage.options import Settings, misused, patterns, variables_for, with_options
 from storage.pull import Order, local_to_folder, to_cache, to_folder
 from storage.scheme import scheme_for, schemes
 from storage.secret import shown
 from storage.source import Local, Remote
-from storage.transfer import cancellable
+from storage.transfer import Crew, cancellable
 from storage.uri import malformed, scheme_of, slashed
 from storage.verify import checked
 
@@ -31,7 +32,9 @@ class Storage:
 
     ``stores`` are what ``memory://`` URIs name. Where ``cache_dir`` (``PIPELINE_SERVE_CACHE_DIR``) is set, downloads go
     through the cache also on their way to a folder. ``cache_size`` is in bytes; ``offline``
-    (``PIPELINE_SERVE_OFFLINE``): only the cache is asked; ``order``: what all pulls have in common.
+    (``PIPELINE_SERVE_OFFLINE``): only the cache is asked; ``order``: what all pulls have in common. ``crew`` is asked
+    on trio's side, as a ``fetch`` begins, who is to do it instead of the order's: a server that answers requests
+    meanwhile sends few.
     """
 
     environment: Mapping[str, str] = field(repr=False)
@@ -40,6 +43,7 @@ class Storage:
     offline: bool | None = None
     order: Order = field(default_factory=Order)
     stores: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    crew: Callable[[], Crew] | None = field(default=None, repr=False)
     cache: Cache = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,10 +87,33 @@ class Storage:
         ``options`` are a step's, of its source; ``digest``: ``sha256:…`` of the one file (or archive) that it must be.
         Raises OSError (most a StorageError) that names what was looked for, ValueError for a URI that ``refusal``
         refuses. Cancelled, it returns within 0.3 s and leaves nothing half-made under its name; what was downloaded by
-        then is taken up by the next fetch.
+        then is taken up by the next fetch. What is in the cache is in use until this process ends.
         """
+        return (await self._fetched(uri, folder, options, digest)).path
 
-        return await self._in_thread(partial(self.bring, uri, folder, options, digest))
+    @asynccontextmanager
+    async def lend(
+        self, uri: str, folder: Path, options: Mapping[str, Any] = _NONE, digest: str | None = None
+    ) -> AsyncIterator[Path]:
+        """``fetch``, of what is in use until the block ends; then it may leave the cache, at once where that is full.
+
+        Raises and is cancelled as ``fetch``.
+        """
+        from storage.flag import to_its_end  # noqa: PLC0415  # as in _in_thread
+
+        match await self._fetched(uri, folder, options, digest):
+            case Local(path):
+                yield path
+            case entry:
+                self.cache.lend(entry.id)  # with no checkpoint before it that could lose what was found
+                try:
+                    yield entry.path
+                finally:
+                    await to_its_end(partial(self.cache.give_back, entry.id))
+
+    async def _fetched(self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None) -> Local | Entry:
+        crew = self.crew() if self.crew is not None else None
+        return await self._in_thread(partial(self._brought, uri, folder, options, digest, crew=crew))
 
     async def place(self, uri: str, target: Path, folder: Path) -> None:
         """The model's files in the folder ``target``. Raises and is cancelled as ``fetch``."""
@@ -102,13 +129,25 @@ class Storage:
         cancel: threading.Event,
     ) -> Path:
         """``fetch`` for who has a thread for it: it blocks, and raises Cancelled once the flag is set."""
-        order = self._ordered(cancel)
+        return self._brought(uri, folder, options, digest, cancel=cancel).path
+
+    def _brought(
+        self,
+        uri: str,
+        folder: Path,
+        options: Mapping[str, Any],
+        digest: str | None,
+        *,
+        cancel: threading.Event,
+        crew: Crew | None = None,
+    ) -> Local | Entry:
+        order = self._ordered(cancel, crew)
         match cancellable(lambda: self._open(uri, folder, options), cancel):
             case Local(path):
-                return checked(uri, path, digest, cancel)
+                return Local(checked(uri, path, digest, cancel))
             case source:
                 own = replace(order, digest=digest or order.digest)
-                return to_cache(source, self.cache, own, offline=bool(self.offline)).path
+                return to_cache(source, self.cache, own, offline=bool(self.offline))
 
     def put(self, uri: str, target: Path, folder: Path, *, cancel: threading.Event) -> None:
         """``place`` for who has a thread for it, as ``bring``."""
@@ -129,12 +168,13 @@ class Storage:
         variables = with_options(variables, getattr(module, "OPTIONS", _NONE), options)
         return module.open_source(uri, Settings(variables, folder, self.stores, bool(self.offline)))
 
-    def _ordered(self, cancel: threading.Event) -> Order:
+    def _ordered(self, cancel: threading.Event, crew: Crew | None = None) -> Order:
         return replace(
             self.order,
             allow=self.order.allow or patterns(self.environment, "STORAGE_ALLOW_PATTERNS"),
             ignore=self.order.ignore or patterns(self.environment, "STORAGE_IGNORE_PATTERNS"),
             cancel=cancel,
+            crew=crew or self.order.crew,
         )
 
     async def _in_thread(self, bring: Callable[..., Given]) -> Given:

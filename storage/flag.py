@@ -37,3 +37,9 @@ async def cancelled_by_flag(function: Callable[[threading.Event], Given]) -> Giv
     if failure is not None:
         raise failure
     return outcome  # type: ignore[return-value]  # None only where Given is
+
+
+async def to_its_end(function: Callable[[], object]) -> None:
+    """``function()`` in a thread, cancelled or not: short work on the disk that somebody has to have done."""
+    with trio.CancelScope(shield=True):
+        await trio.to_thread.run_sync(function, limiter=trio.CapacityLimiter(1))

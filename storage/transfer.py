@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from storage.errors import Cancelled, Changed, Unreachable
+from storage.pace import Pace
 from storage.parts import Part
 from storage.retry import delays, pause
 from storage.source import Remote
@@ -36,7 +37,8 @@ class Crew:
     """How many connections: ``least``, and ``most`` where each is slower than ``slow`` bytes a second after ``look`` s.
 
     A backend that holds every connection to a rate is what the second number is for. Where this process computes for
-    ``busy`` seconds a second it is not the backend that is slow, and more of them only cost.
+    ``busy`` seconds a second it is not the backend that is slow, and more of them only cost. ``pace``: what all that
+    have it keep to.
     """
 
     least: int = 16
@@ -44,6 +46,7 @@ class Crew:
     slow: float = 64 * 2**20
     look: float = 0.5
     busy: float = 1.0
+    pace: Pace | None = None
 
 
 def transfer(
@@ -53,7 +56,7 @@ def transfer(
 
     What has been written stays, and is in the journal.
     """
-    moving = _Moving(source, parts, work)
+    moving = _Moving(source, parts, work, crew.pace)
     began, computed = time.monotonic(), time.process_time()
     hired = moving.hire(crew.least)
     if not hired:
@@ -114,12 +117,13 @@ def cancellable(ask: Callable[[], Given], cancel: threading.Event) -> Given:
 class _Moving:
     """What the threads of one transfer share."""
 
-    def __init__(self, source: Remote, parts: Iterable[Part], work: Work) -> None:
+    def __init__(self, source: Remote, parts: Iterable[Part], work: Work, pace: Pace | None) -> None:
         self.stop = threading.Event()
         self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
         self.moved = 0
         self._source = source
         self._work = work
+        self._pace = pace
         self._parts = deque(parts)
         self._left = Counter(part.file for part in self._parts)
         # Files of a single part are their thread's own: opening thousands of them under the lock would be a queue.
@@ -193,6 +197,8 @@ class _Moving:
                     self._work.write(descriptor, part.file, at, piece)
                     at += len(piece)
                     self._count(len(piece))
+                    if self._pace is not None:
+                        self._pace.keep(len(piece), self.stop)
                 if part.stop is None:
                     break
                 if at < part.stop:

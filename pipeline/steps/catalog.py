@@ -40,11 +40,13 @@ class Storage(Protocol):
         """Where it is, for what needs no fetching; None for all else, and where nothing is there."""
         ...
 
-    async def fetch(self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None, /) -> Path:
-        """The local file or folder; relative paths are relative to ``folder``. ``options`` are of the source.
+    def lend(
+        self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None, /
+    ) -> AbstractAsyncContextManager[Path]:
+        """The local file or folder, which stays there until the block ends. Relative paths are relative to ``folder``.
 
-        ``digest``: ``sha256:…`` of the one file it must be. Raises OSError that names what was looked for. Cancelled,
-        it leaves nothing half-made behind.
+        ``options`` are of the source; ``digest``: ``sha256:…`` of the one file it must be. Raises OSError that names
+        what was looked for. Cancelled, it leaves nothing half-made behind.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.code.load import own_names, see
@@ -126,31 +126,30 @@ async def open_step(step: StepSpec, home: Home) -> AsyncIterator[Call]:
     in its thread ends by itself and is dropped.
     """
     digest = step.option("sha256")
-    options = step.option("storage", {})
-    path = await home.storage.fetch(step.target, home.folder, options, f"sha256:{digest}" if digest else None)
+    told = step.option("storage", {}), f"sha256:{digest}" if digest else None
+    async with home.storage.lend(step.target, home.folder, *told) as path:
+        opened = await in_own_thread(_opened, step, home, path)
+        blame = Blame(step)
+
+        def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
+            try:
+                return opened.predict(inputs)
+            except Misfit as misfit:
+                raise blame.misfit(misfit.name, inputs.get(misfit.name), context, misfit.reason) from None
+
+        yield Call(call, blocking=True, signature=opened.signature, certain=opened.certain)
+
+
+def _opened(step: StepSpec, home: Home, path: Path) -> Opened:
     # Pickles name the classes of the user's own files.
     see(home.folder)
-
+    known = runtimes()
+    file, runtime = model_file(path, step.option("runtime"), known)
+    refuse_stand_in(file)
     # The cores are shared out among the calls that may run at once.
     threads = max(1, cores() // (step.limit or cores()))
-
-    def open_model() -> Opened:
-        known = runtimes()
-        file, runtime = model_file(path, step.option("runtime"), known)
-        refuse_stand_in(file)
-        with own_names(home.folder):
-            return known[runtime].open_model(file, step.name, step.option("params", {}), threads)
-
-    opened = await in_own_thread(open_model)
-    blame = Blame(step)
-
-    def call(inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
-        try:
-            return opened.predict(inputs)
-        except Misfit as misfit:
-            raise blame.misfit(misfit.name, inputs.get(misfit.name), context, misfit.reason) from None
-
-    yield Call(call, blocking=True, signature=opened.signature, certain=opened.certain)
+    with own_names(home.folder):
+        return known[runtime].open_model(file, step.name, step.option("params", {}), threads)
 
 
 def _check_source(step: StepSpec, home: Home, faults: list[Fault]) -> None:

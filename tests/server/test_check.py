@@ -197,10 +197,10 @@ def test_a_file_whose_name_is_no_module_name_is_not_noted(write, monkeypatch, ca
 
 
 def test_nothing_is_downloaded_or_opened(check, monkeypatch):
-    async def fetch(self: object, uri: str, folder: Path) -> Path:
+    def lend(self: object, uri: str, *_: object) -> Path:
         raise AssertionError(f"{uri} is fetched")
 
-    monkeypatch.setattr(server.report.Storage, "fetch", fetch)
+    monkeypatch.setattr(server.report.Storage, "lend", lend)
     assert check(g="steps: {a: app.py:f, m: {model: no/such/model.joblib}}\n")[0] == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.errors import Code
 from pipeline.observe import ModelLoaded, ModelUnloaded, RequestDone, Span
 from server.metrics import Metrics
-from storage.events import Fetched, Moved
+from storage.events import Fetched, Kept, Listed, Moved
 
 # From Python 3.12 on a fork beside a thread warns, and who runs the tests may have some.
 FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -53,13 +54,32 @@ def test_an_answered_request_passed_all_three_phases_and_one_that_failed_those_t
     assert samples(metrics)["request_explain_seconds_sum", "m"] == 2
 
 
-def test_downloads_are_counted_by_scheme():
-    metrics = Metrics()
-    for event in (Fetched("s3://b/m", 10, 0.5), Moved("s3://b/m", 5, 10), Fetched("s3://b/n", 20, 1.5)):
-        metrics.pulled(event)
+def downloads(metrics):
     text = b"".join(metrics.page({}).body).decode()
-    assert 'model_download_bytes_total{scheme="s3"} 30.0' in text
-    assert 'model_download_seconds_total{scheme="s3"} 2.0' in text
+    return [line for line in text.splitlines() if line.startswith("model_download") and "_total" in line]
+
+
+def test_downloads_are_counted_by_scheme_as_they_come():
+    metrics = Metrics()
+    for event in (Listed("s3://b/m", 1, 10, 0), Moved("s3://b/m", 4, 10)):
+        metrics.pulled(event)
+    assert downloads(metrics) == ['model_download_bytes_total{scheme="s3"} 4.0']
+    for event in (Moved("s3://b/m", 10, 10), Fetched("s3://b/m", 10, 0.5)):
+        metrics.pulled(event)
+    for event in (Listed("s3://b/n", 1, 20, 15), Moved("s3://b/n", 20, 20), Fetched("s3://b/n", 5, 1.5)):
+        metrics.pulled(event)
+    assert downloads(metrics) == [
+        'model_download_bytes_total{scheme="s3"} 15.0', 'model_download_seconds_total{scheme="s3"} 2.0'
+    ]  # fmt: skip
+
+
+def test_what_is_started_over_or_ends_early_is_counted_once():
+    metrics = Metrics()
+    for event in (Listed("s3://b/m", 1, None, 0), *(Moved("s3://b/m", done, None) for done in (8, 3, 10))):
+        metrics.pulled(event)
+    metrics.pulled(Kept("s3://b/m", Path("work")))
+    metrics.pulled(Moved("s3://b/m", 12, None))
+    assert downloads(metrics) == ['model_download_bytes_total{scheme="s3"} 10.0'], "of what is unknown nothing"
 
 
 def test_other_events_count_nothing_and_two_servers_count_apart():

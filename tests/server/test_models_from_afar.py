@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.serving import serving
+from tests.serving import serving, write
 from tests.storage.origin import Fault
 from tests.storage.origin import serving as origin_of
 
@@ -44,6 +44,11 @@ def test_it_is_downloaded_once_counted_logged_and_then_served_offline(origin, tm
     with serving(tmp_path, {}, "--cache-dir", "cache", "--offline", env=env) as server:
         assert server.post("/v1/models/far:predict", ASK).json() == {"predictions": [[6.0]]}
         assert "s3://b/m.pkl: offline, it is as it was listed at" in server.stderr
+        assert server.post("/v2/repository/models/far/load").status_code == 200
+        write(tmp_path, {"graph.yaml": FILES["graph.yaml"].replace("m.pkl", "other.pkl")})
+        reply = server.post("/v2/repository/models/far/load")
+        assert (reply.status_code, "s3://b/other.pkl was never downloaded" in reply.json()["error"]) == (503, True)
+        assert server.post("/v1/models/far:predict", ASK).json() == {"predictions": [[6.0]]}
     assert origin.seen == []
 
 

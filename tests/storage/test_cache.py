@@ -154,6 +154,31 @@ def test_use_makes_it_young_again_and_what_is_in_use_stays_whoever_uses_it(tmp_p
     assert [entry.id for entry in one.evict()] == ["b"]
 
 
+def test_what_is_lent_stays_until_all_have_given_it_back_and_then_the_limit_holds(tmp_path):
+    cache = Cache(tmp_path / "cache", limit=0)
+    made(cache, "a", x=b"1")
+    cache.lend("a")
+    cache.lend("a")
+    cache.give_back("a")
+    assert (cache.evict(), cache.find("a") is None) == ([], False)
+    cache.give_back("a")
+    assert not (cache.root / "models/a").exists()
+
+
+def test_what_is_forgotten_while_it_is_lent_goes_when_it_is_given_back(cache):
+    folder = made(cache, "a", x=b"1").folder
+    cache.lend("a")
+    cache.forget("a")
+    assert folder.exists()
+    cache.give_back("a")
+    assert not folder.exists()
+
+
+def test_what_another_process_removed_before_it_was_lent_is_an_error(cache):
+    with pytest.raises(FileNotFoundError, match="was removed while it was looked for"):
+        cache.lend("a")
+
+
 def test_a_damaged_one_that_another_still_uses_does_not_stand_in_the_way(tmp_path):
     one, two = Cache(tmp_path / "cache"), Cache(tmp_path / "cache")
     path = made(one, "a", x=b"1").folder / "x"

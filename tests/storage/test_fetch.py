@@ -21,6 +21,7 @@ from storage.events import Fetched, Found, Kept, Listed
 from storage.journal import spans
 from storage.parts import PART
 from storage.pull import Order, local_to_folder
+from storage.transfer import Crew
 from tests.storage.origin import Fault, slowly
 
 BIG = random.Random(7).randbytes(2 * PART + 12345)
@@ -171,6 +172,47 @@ async def test_a_server_without_a_length_gives_what_it_has(storage, origin, tmp_
 async def test_an_empty_file_of_a_web_server(storage, origin, tmp_path):
     origin.files = {"/m.bin": b""}
     assert (await storage.fetch(f"{origin.url}/m.bin", tmp_path)).read_bytes() == b""
+
+
+async def test_what_is_lent_stays_in_a_full_cache_until_the_block_ends(storage, origin, tmp_path):
+    storage.cache.limit = 0
+    origin.files = {"/m.bin": b"one", "/other.bin": b"two"}
+    async with storage.lend(f"{origin.url}/m.bin", tmp_path) as path:
+        async with storage.lend(f"{origin.url}/other.bin", tmp_path) as other:
+            assert (path.read_bytes(), other.read_bytes()) == (b"one", b"two")
+        assert (path.exists(), other.exists()) == (True, False)
+        with trio.CancelScope() as scope:
+            async with storage.lend(f"{origin.url}/m.bin", tmp_path) as again:
+                assert again == path
+                scope.cancel()
+                await trio.lowlevel.checkpoint()
+        assert path.exists()
+    assert not path.exists()
+
+
+async def test_what_is_here_already_is_lent_as_it_is(storage, tmp_path):
+    (tmp_path / "m.bin").write_bytes(b"one")
+    async with storage.lend("m.bin", tmp_path) as path:
+        assert path == tmp_path / "m.bin"
+    assert path.exists()
+
+
+async def test_what_nothing_tells_apart_stays_for_who_has_it_when_it_is_downloaded_anew(storage, origin, tmp_path):
+    origin.files = {"/m.bin": b"one"}
+    origin.decide = lambda seen: Fault(no_etag=True, headers={"last-modified": ""})
+    async with storage.lend(f"{origin.url}/m.bin", tmp_path) as first:
+        origin.files = {"/m.bin": b"two"}
+        async with storage.lend(f"{origin.url}/m.bin", tmp_path) as second:
+            assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
+    assert (first.exists(), second.exists()) == (False, True)
+
+
+async def test_the_crew_is_asked_for_as_each_fetch_begins(storage, origin, tmp_path):
+    origin.files = {"/b/m.bin": BIG}
+    crews = [Crew(least=1, most=1), Crew()]
+    storage.crew = lambda: crews.pop(0)
+    await storage.fetch("s3://b/m.bin", tmp_path)
+    assert len(crews) == 1
 
 
 async def test_what_nothing_tells_apart_is_downloaded_anew_each_time(storage, origin, tmp_path):

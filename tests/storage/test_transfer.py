@@ -68,6 +68,17 @@ def test_no_more_threads_than_parts_and_none_for_nothing(tmp_path):
     assert moved(source, tmp_path)[1] == [0], "everything is there"
 
 
+def test_all_threads_keep_to_the_pace_piece_by_piece(tmp_path):
+    class Kept:
+        rate, sizes = 1.0, []
+
+        def keep(self, size, stop):
+            self.sizes.append(size)
+
+    assert moved(Source(), tmp_path, crew=Crew(pace=Kept()))[0] == DATA
+    assert sum(Kept.sizes) == len(DATA)
+
+
 def test_a_part_goes_on_where_it_was_interrupted(tmp_path):
     source = Source(lambda start, count: Unreachable("gone") if count < 4 else None)
     assert moved(source, tmp_path, size=1000)[0] == DATA
