@@ -21,7 +21,7 @@ from storage.errors import Cancelled, Changed, Unreachable
 from storage.pace import Pace
 from storage.parts import Part
 from storage.retry import delays, pause
-from storage.source import Remote
+from storage.source import CHUNK, Remote
 from storage.work import Work
 
 Tell = Callable[[int], None]
@@ -37,8 +37,8 @@ class Crew:
     """How many connections: ``least``, and ``most`` where each is slower than ``slow`` bytes a second after ``look`` s.
 
     A backend that holds every connection to a rate is what the second number is for. Where this process computes for
-    ``busy`` seconds a second it is not the backend that is slow, and more of them only cost. ``pace``: what all that
-    have it keep to.
+    ``busy`` seconds a second it is not the backend that is slow, and more of them only cost. ``few``: how many begin
+    where files are small, and a thread is at work for most of the time. ``pace``: what all that have it keep to.
     """
 
     least: int = 16
@@ -46,6 +46,7 @@ class Crew:
     slow: float = 64 * 2**20
     look: float = 0.5
     busy: float = 1.0
+    few: int = 4
     pace: Pace | None = None
 
 
@@ -58,7 +59,7 @@ def transfer(
     """
     moving = _Moving(source, parts, work, crew.pace)
     began, computed = time.monotonic(), time.process_time()
-    hired = moving.hire(crew.least)
+    hired = moving.hire(min(crew.few, crew.least) if moving.in_pieces else crew.least)
     if not hired:
         work.close()
     running, looked = len(hired), False
@@ -80,7 +81,7 @@ def transfer(
                 looked = True
                 computing = (time.process_time() - computed) / took
                 if moving.moved / took / len(hired) < crew.slow and computing < crew.busy:
-                    more = moving.hire(crew.most - crew.least)
+                    more = moving.hire(crew.most - len(hired))
                     hired += more
                     running += len(more)
         tell(moving.moved)
@@ -131,6 +132,12 @@ class _Moving:
         self._descriptors: dict[int, int] = {}
         self._there = 0
         self._lock = threading.Lock()
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether the parts that are left are no larger than a piece of one, on average."""
+        sizes = [part.stop - part.start for part in self._parts if part.stop is not None]
+        return 0 < len(self._parts) == len(sizes) and sum(sizes) <= CHUNK * len(sizes)
 
     def hire(self, count: int) -> list[threading.Thread]:
         """So many more threads, or as many as there are parts left to take."""

@@ -10,6 +10,7 @@ from storage.errors import Cancelled, Changed, Denied, Unreachable
 from storage.listing import Item, Listing
 from storage.parts import parts
 from storage.retry import TRIES
+from storage.source import CHUNK
 from storage.transfer import Crew, cancellable, transfer
 from storage.work import begin
 
@@ -140,6 +141,24 @@ def test_a_cancelled_transfer_leaves_a_silent_thread_behind_and_it_writes_nothin
     behind.join()
     data = (tmp_path / "work/files/m").read_bytes()
     assert data == DATA[:100]
+
+
+@pytest.mark.parametrize(("size", "few", "most"), [(1, 2, 2), (1, 9, 4), (CHUNK + 1, 2, 4)])
+def test_files_of_a_piece_begin_with_few_threads(tmp_path, size, few, most):
+    meet = threading.Barrier(most)
+
+    class Meeting(Source):
+        def read(self, item, start, stop):
+            with self.lock:
+                self.asked.append(threading.get_ident())
+            meet.wait(10)
+            yield bytes(stop - start)
+
+    source = Meeting()
+    items = tuple(Item(f"m{number}", f"m{number}", size, '"e"') for number in range(8))
+    work = begin(tmp_path / "work", "u", Listing(items), durable=False)
+    transfer(source, parts(items, {}), work, threading.Event(), lambda _: None, Crew(least=4, few=few, look=1e9))
+    assert len({*source.asked}) == most
 
 
 @pytest.mark.parametrize(("slow", "busy", "most"), [(1e12, 1e9, 4), (0.0, 1e9, 2), (1e12, 0.0, 2)])
