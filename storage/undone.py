@@ -11,6 +11,7 @@ from typing import IO, Protocol
 from storage.errors import Unsafe
 
 _PIECE = 2**16
+_LONGEST_MARK = 6
 # `xz -9` asks for 65 MiB; a dictionary of 4 GiB is as large when it is read as when it was written.
 _DICTIONARY = 2**28
 
@@ -42,7 +43,8 @@ class Undone:
         self._file = file
         self._name = name
         self._skipped = skipped
-        self._coding = _coding(file)
+        self._ahead = file.read(_LONGEST_MARK)
+        self._coding = _coding(self._ahead)
         self._own: Coding | None = None
         self._at = 0
 
@@ -81,20 +83,24 @@ class Undone:
         self._at += len(piece)
         self._skipped(len(piece))
 
+    def _packed(self, most: int) -> bytes:
+        data, self._ahead = self._ahead[:most], self._ahead[most:]
+        return data or self._file.read(most)
+
     def _some(self, most: int) -> bytes:
         """At least one byte, unless that was the end."""
         if self._coding is None:
-            return self._file.read(most)
+            return self._packed(most)
         most = min(most, _PIECE)
         while True:
             own = self._own
             if own is None or own.eof:
-                data = (b"" if own is None else own.unused_data) or self._file.read(_PIECE)
+                data = (b"" if own is None else own.unused_data) or self._packed(_PIECE)
                 if own is not None and not data.strip(b"\0"):  # tapes are filled up
                     return b""
                 own = self._own = self._coding()
             else:
-                data = self._file.read(_PIECE) if own.needs_input else b""
+                data = self._packed(_PIECE) if own.needs_input else b""
             starved = own.needs_input and not data
             piece = own.decompress(data, most)
             if piece:
@@ -125,10 +131,8 @@ class _Gzip:
         return self._own.decompress(self._own.unconsumed_tail + data, max_length)
 
 
-def _coding(file: IO[bytes]) -> Callable[[], Coding] | None:
-    """By its first bytes: names lie."""
-    first = file.read(6)
-    file.seek(0)
+def _coding(first: bytes) -> Callable[[], Coding] | None:
+    """By a file's first bytes: names lie."""
     if first.startswith(b"\x1f\x8b"):
         return _Gzip
     if first.startswith(b"BZh"):

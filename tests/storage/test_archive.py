@@ -274,6 +274,34 @@ def test_what_a_zip_has_packed_as_tightly_as_can_be_is_undone_little_by_little(t
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_in_each_of_its_codings_is_what_was_packed_and_a_bomb_is_not_undone_at_once(tmp_path, kind):
+    path, size = tmp_path / "m.zip", 2**20
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, data in {**FILES, "many": bytes(size)}.items():
+            archive.writestr(name, data)
+    assert taken(path, tmp_path / "out") == {**FILES, "many": bytes(size)}
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02") + 24  # how long the last member says it is
+    content[at : at + 4] = (size - 1).to_bytes(4, "little")
+    if kind == zipfile.ZIP_BZIP2:
+        path.write_bytes(content)
+        with pytest.raises(Corrupt, match="'many' is not as long as its index says"):
+            taken(path, tmp_path / "no")
+        bomb = zipfile.ZipInfo("bomb")
+        bomb.compress_type = kind
+        with zipfile.ZipFile(path, "w") as archive, archive.open(bomb, "w") as out:
+            for _ in range(100):
+                out.write(bytes(size))
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unsafe, match="becomes more than 200 times its"):
+                unpack(path, tmp_path / "no", Limits(), threading.Event())
+            assert tracemalloc.get_traced_memory()[1] < 20 * size
+        finally:
+            tracemalloc.stop()
+
+
 def test_the_index_of_a_zip_is_not_read_where_it_has_too_many_members(tmp_path):
     names = (f"{number:0200}" for number in range(5000))
     path = zipped(tmp_path / "m.zip", *((name, b"") for name in names))
