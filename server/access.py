@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 _UNKNOWN = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A call ended; for the access log. ``seconds`` of wall time, ``size`` of the reply's body in bytes.
+class Answered(msgspec.Struct, frozen=True):
+    """A call ended, at ``when`` of the clock; for the access log and for metrics. ``seconds`` of wall time, ``size`` of
+    the reply's body in bytes, ``received`` of the request's.
 
     ``status`` 499: the client left before its reply. ``whole``: nothing is missing of the body that was begun.
     """
@@ -22,6 +23,8 @@ class Answered:
     seconds: float
     size: int
     whole: bool = True
+    received: int = 0
+    when: float = 0.0
 
 
 class _Atoms(dict[str, Any]):

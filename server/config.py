@@ -33,6 +33,7 @@ class Config:
     log_config: Path | None
     access_log: bool
     access_log_format: str | None
+    access_log_rate: int
     latency_log: bool
     tls_cert: Path | None
     tls_key: Path | None

@@ -230,6 +230,8 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--access-log/--no-access-log", default=True, help="One line per request."),
         _option("--access-log-format", type=LineForm(), default=None,
                 help="Its form, of what gunicorn knows: '%(r)s %(s)s %(L)s'."),
+        _option("--access-log-rate", type=click.IntRange(1), default=500,
+                help="Lines per second above which, of a kind of status, each hundredth call has one."),
         _option("--latency-log/--no-latency-log", default=False,
                 help="One line per answered request with what preprocess, predict and postprocess took."),
         _option("--ui/--no-ui", default=True, help="The page /docs."),

@@ -106,7 +106,7 @@ async def handle(  # noqa: PLR0913, PLR0917  # a call is all of this
     try:
         reply = await _answer(service, call, _Exchange(read_body, sending, timer))
     except trio.Cancelled:
-        _tell(service, call, STATUS[Code.CANCELLED], start, sending.size, whole=not sending.begun)
+        _tell(service, call, start, sending, None)
         raise
     except (Exception, KeyboardInterrupt) as error:  # the one place: a request's failure is its reply
         if isinstance(error, KeyboardInterrupt) and not service.owns_interrupts:
@@ -122,20 +122,24 @@ async def handle(  # noqa: PLR0913, PLR0917  # a call is all of this
     finally:
         end(lines)
     reply = Reply(reply.status, {**reply.headers, REQUEST_ID_HEADER: call.id}, reply.body)
-    if sending.begun:
-        _tell(service, call, sending.status, start, sending.size, whole=sending.ended)
-    else:
-        _tell(service, call, reply.status, start, 0 if method == "HEAD" else sum(map(len, reply.body)))
+    _tell(service, call, start, sending, reply)
     return reply
 
 
-def _tell(  # what the access log tells
-    service: Service, call: Call, status: int, start: float, size: int, *, whole: bool = True
-) -> None:
-    if service.on_answer:
-        answered = Answered(call.id, call.method, call.path, status, time.perf_counter() - start, size, whole)
-        for tell in service.on_answer:
-            tell(answered)
+def _tell(service: Service, call: Call, start: float, sending: Sending, reply: Reply | None) -> None:
+    """Whoever wants to know of a call that ended; without a ``reply`` where its client left before."""
+    if not service.on_answer:
+        return
+    if reply is None:
+        status, size, whole = STATUS[Code.CANCELLED], sending.size, not sending.begun
+    elif sending.begun:
+        status, size, whole = sending.status, sending.size, sending.ended
+    else:
+        status, size, whole = reply.status, 0 if call.method == "HEAD" else sum(map(len, reply.body)), True
+    took = time.perf_counter() - start
+    answered = Answered(call.id, call.method, call.path, status, took, size, whole, sending.received, time.time())
+    for tell in service.on_answer:
+        tell(answered)
 
 
 def request_id(headers: Mapping[str, str]) -> str:
@@ -163,7 +167,7 @@ async def _answer(service: Service, call: Call, exchange: _Exchange) -> Reply:
             command = make(**{name: text for name, text in names.items() if text})
         case _:
             asked = (match.model, match.version, Expectation())
-            call, command, _, _ = await _read(service, match, call, exchange.read_body, asked)
+            call, command, _, _ = await _read(service, match, call, exchange, asked)
     return match.codec.encode(await _executed(service, command, header_timeout(call.headers)), None)
 
 
@@ -216,7 +220,7 @@ async def _infer(service: Service, match: Match, verb: Verb, call: Call, exchang
         # Not ready goes before anything that is wrong with what is asked, as in KServe: it may be right in a moment.
         async with pipeline.admitted(verb, header_timeout(call.headers), exchange.timer) as allowance:
             asked = (pipeline.name, pipeline.version, pipeline.expectation)
-            call, command, options, event = await _read(service, match, call, exchange.read_body, asked)
+            call, command, options, event = await _read(service, match, call, exchange, asked)
             if not isinstance(command, Infer):
                 raise AssertionError(f"{match.route.template} decoded to a {type(command).__name__}")
             if command.request.timeout is not None:
@@ -242,14 +246,15 @@ Asked = tuple[str, str, Expectation]
 
 
 async def _read(
-    service: Service, match: Match, call: Call, read_body: ReadBody, asked: Asked
+    service: Service, match: Match, call: Call, exchange: _Exchange, asked: Asked
 ) -> tuple[Call, Command, Any, Event | None]:
     """The call with its body, its command, the codec's options, and the event that the call was.
 
     What is large, or may become so, is decoded in a thread: others would notice it. Cancelled, as ``in_thread``.
     """
     plain = to_plain(call.headers, service.max_body)
-    call = msgspec.structs.replace(call, body=await read_body())
+    call = msgspec.structs.replace(call, body=await exchange.read_body())
+    exchange.sending.received = len(call.body)
     if plain is None and len(call.body) < _LARGE:
         return call, *_decoded(match, call, plain, asked)
     return call, *await service.in_thread(partial(_decoded, match, call, plain, asked))

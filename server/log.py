@@ -9,9 +9,10 @@ import time
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from pipeline.engine.detached import log as log_detached
 from pipeline.errors import InferError, ModelNotReady, told
@@ -103,21 +104,33 @@ def failed_because(request: str, what: str, told: str, internals: str | None = N
     _LOG.warning("%s failed: %s%s", what, told, more, extra={"request_id": request})
 
 
-def answered(event: Answered, form: str | None = None) -> None:
-    """The access line of one request, in ``form`` where there is one."""
+def answered(event: Answered, form: str | None = None, stands_for: int = 1) -> None:
+    """The access line of one call, in ``form`` where there is one; of the moment when it ended.
+
+    Where it ``stands_for`` others that have none, it says so.
+    """
+    if not _ACCESS.isEnabledFor(logging.INFO):
+        return
     path = event.path if len(event.path) <= _LONGEST_PATH else f"{event.path[:_LONGEST_PATH]}…"
     ms = event.seconds * 1e3
     fields: dict[str, object] = {"method": event.method, "path": path, "status": event.status}
     fields |= {"ms": round(ms, 3), "bytes": event.size}
     if not event.whole:
         fields["whole"] = False
-    extra = {"request_id": event.id, "fields": fields}
+    if stands_for > 1:
+        fields["stands_for"] = stands_for
     method, path = (_visible(word.replace(" ", "\\x20")) for word in (event.method, path))
     if form is None:
-        broke = "" if event.whole else ", broken off"
-        _ACCESS.info("%s %s %d %.1f ms %d B%s", method, path, event.status, ms, event.size, broke, extra=extra)
+        line = f"{method} {path} {event.status} {ms:.1f} ms {event.size} B"
     else:
-        _ACCESS.info("%s", written(form, replace(event, method=method, path=path)), extra=extra)
+        line = written(form, msgspec.structs.replace(event, method=method, path=path))
+    line += "" if event.whole or form is not None else ", broken off"
+    line += f" (1 of {stands_for})" if stands_for > 1 else ""
+    extra = {"request_id": event.id, "fields": fields}
+    record = _ACCESS.makeRecord(_ACCESS.name, logging.INFO, __file__, 0, "%s", (line,), None, "answered", extra)
+    if event.when:
+        record.created, record.msecs = event.when, event.when % 1 * 1e3
+    _ACCESS.handle(record)
 
 
 def latency(event: Event) -> None:

@@ -5,18 +5,23 @@ Source: KServe's ``kserve/metrics.py``: names, help texts, the label ``model_nam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
+import trio
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from pipeline.errors import Code
 from pipeline.graph.phases import PHASES
 from pipeline.observe import Event, ModelUnloaded, RequestDone, walls
+from pipeline.pipeline import Pipeline
 from pipeline.wire.codec import Reply
+from server.access import Answered
 from server.tally import BOUNDS, Family, Series, Sum, Tally
 from storage.events import Event as Pulled
 from storage.events import Fetched, Kept, Listed, Moved
@@ -26,6 +31,8 @@ _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post
 _LEAST = frozenset({"process_max_fds", "process_start_time_seconds"})
 _CPU = "process_cpu_seconds"
 _NO_TIME = (0.0, 0.0)
+# Who collects metrics does so every few seconds.
+_LOOK = 1.0
 
 
 class Metrics:
@@ -46,11 +53,24 @@ class Metrics:
         }
         # Source → the bytes of it that have been counted, or were there before.
         self._there: dict[str, int] = {}
-        shown = [*self._phases.values(), *self._pulled.values()]
+        self._requests = self._counter(
+            "requests", "Requests that reached a model, by how they ended", "model_name", "code"
+        )
+        self._answers = {
+            "calls": self._counter("http_requests", "Calls of every kind that were answered", "status"),
+            "received": self._counter("http_request_bytes", "Bytes of the bodies of requests, as they came"),
+            "sent": self._counter("http_response_bytes", "Bytes of the bodies of replies, as they went"),
+        }
+        self._standing = {
+            "in_flight": self._gauge("requests_in_flight", "Requests that a model works on", "model_name"),
+            "queued": self._gauge("requests_queued", "Requests that wait for a place (limit, queue)", "model_name"),
+        }
+        shown = [*self._phases.values(), self._requests, *self._answers.values(), *self._standing.values()]
+        shown += self._pulled.values()
         self._registry = CollectorRegistry()
         if several:
             self._ended = self._counter("ended_process_cpu_seconds", "What workers that have ended have used")
-            self._workers = self._series(Family("workers", "gauge", "Worker processes that take requests", ()))
+            self._workers = self._gauge("workers", "Worker processes that take requests")
             self._restarts = self._counter("worker_restarts", "Workers that ended, and were to be replaced")
             self._restarts.add(by=0)
             shown += [self._workers, self._restarts]
@@ -68,6 +88,9 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Series:
         return self._series(Family(name, "counter", text, labels))
 
+    def _gauge(self, name: str, text: str, *labels: str) -> Series:
+        return self._series(Family(name, "gauge", text, labels))
+
     # ---- what happens to models
 
     def __call__(self, event: Event) -> None:
@@ -80,13 +103,33 @@ class Metrics:
                 for phase in passed if event.code is None else wall:
                     start, end = wall.get(phase, _NO_TIME)
                     self._phases[phase].observe(end - start, labels)
+                self._requests.add((event.model, "OK" if event.code is None else event.code.name))
             case ModelUnloaded(model, replaced=False):
                 self.unloaded(model)
 
     def unloaded(self, model: str) -> None:
         """Or a server that is given one model after another would have all their names for good."""
-        for histogram in self._phases.values():
-            histogram.remove((model,))
+        for series in (*self._phases.values(), *self._standing.values()):
+            series.remove((model,))
+        for code in ("OK", *Code.__members__):
+            self._requests.remove((model, code))
+
+    def answered(self, event: Answered) -> None:
+        """Counts a call of any kind, that of a probe too."""
+        self._answers["calls"].add((str(event.status),))
+        self._answers["received"].add(by=event.received)
+        self._answers["sent"].add(by=event.size)
+
+    def standing(self, pipelines: Iterable[Pipeline]) -> None:
+        """How many requests are inside of each model now, and how many of them wait."""
+        inside: Counter[str] = Counter()
+        waiting: Counter[str] = Counter()
+        for pipeline in pipelines:
+            waiting[pipeline.name] += pipeline.admission.waiting
+            inside[pipeline.name] += len(pipeline.visits) - pipeline.admission.waiting
+        for name in inside:
+            self._standing["in_flight"].set(inside[name], (name,))
+            self._standing["queued"].set(waiting[name], (name,))
 
     def pulled(self, event: Pulled) -> None:
         """Counts what is downloaded, as it comes, by the scheme of its URI."""
@@ -105,6 +148,12 @@ class Metrics:
             case Kept(source):
                 self._there.pop(source, None)
 
+    async def keep(self, pipelines: Iterable[Pipeline]) -> None:
+        """Has that ready for when another worker is asked: it is as of the last second. Runs until cancelled."""
+        while True:
+            self.standing(pipelines)
+            await trio.sleep(_LOOK)
+
     # ---- what happens to workers; told by who starts them
 
     def serving(self, workers: int) -> None:
@@ -116,6 +165,11 @@ class Metrics:
         self.tally.left(worker)
         self._ended.add(by=cpu)
         self._restarts.add(by=replaced)
+
+    def page_of(self, pipelines: Iterable[Pipeline], headers: Mapping[str, str]) -> Reply:
+        """``page``, with who is inside of these at this moment."""
+        self.standing(pipelines)
+        return self.page(headers)
 
     def page(self, headers: Mapping[str, str]) -> Reply:
         """In the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""

@@ -23,7 +23,7 @@ class Wire(Protocol):
 class Sending:
     """What of a reply has been sent. Without a ``wire`` none is sent before it is whole, and it is at most so large."""
 
-    __slots__ = ("_headers", "_most", "_wire", "ended", "size", "status")
+    __slots__ = ("_headers", "_most", "_wire", "ended", "received", "size", "status")
 
     def __init__(self, wire: Wire | None, headers: Mapping[str, str], most: int) -> None:
         """``headers`` go with every reply; ``most`` in bytes."""
@@ -34,6 +34,8 @@ class Sending:
         """That of the head, once it has been sent."""
         self.size = 0
         self.ended = False
+        self.received = 0
+        """Bytes of the request's body, once it is here."""
 
     @property
     def begun(self) -> bool:

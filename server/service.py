@@ -57,6 +57,8 @@ class Service:
         self.owns_interrupts = False
         """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt here is a step's own, and fails its request."""
         self.on_answer: list[Callable[[Answered], None]] = []
+        self.companions: list[Callable[[], Awaitable[None]]] = []
+        """What runs beside it for as long as it serves, and is cancelled last."""
         self.changes: Repository | Fleet = repository
         """What loads and unloads: alone, or with others that serve the same."""
         self.together: Callable[[], bool] = lambda: True

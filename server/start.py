@@ -18,6 +18,7 @@ from pipeline.pipeline import Pipeline
 from pipeline.repository import Repository
 from pipeline.wire.numbers import quickest
 from server import worker
+from server.access_log import AccessLog
 from server.config import Config, environment, sender_of
 from server.controls import Controls
 from server.crews import crew_beside
@@ -29,7 +30,7 @@ from server.forked import Post, hear
 from server.greeting import Shown, greet
 from server.lazy_app import lazy_app
 from server.listen import CannotListen, Listening, listen
-from server.log import answered, configure, latency, observer, pull_log
+from server.log import configure, latency, observer, pull_log
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
 from server.middleware import Middleware
@@ -111,6 +112,7 @@ def serve(  # noqa: PLR0913  # what a server is made of
     """
     repository.observe(observer, metrics, *([latency] if config.latency_log else []))
     version = own_version()
+    shown_metrics = partial(metrics.page_of, repository)
     service = Service(
         repository,
         ready=config.ready,
@@ -119,10 +121,15 @@ def serve(  # noqa: PLR0913  # what a server is made of
         max_body=config.max_body,
         enclose=enclose_by(sender_of(environment())),
         numbers=quickest(),
-        pages=pages(repository, {"/metrics": metrics.page}, title=NAME, version=version, ui=config.ui),
+        pages=pages(repository, {"/metrics": shown_metrics}, title=NAME, version=version, ui=config.ui),
     )
+    service.on_answer.append(metrics.answered)
     if config.access_log:
-        service.on_answer.append(partial(answered, form=config.access_log_format))
+        lines = AccessLog(config.access_log_format, config.access_log_rate)
+        service.on_answer.append(lines)
+        service.companions.append(lines.write)
+    if config.workers > 1:
+        service.companions.append(partial(metrics.keep, repository))
     try:
         listening = listen(config.host, config.http_port, secure=config.tls_cert is not None)
     except CannotListen as error:

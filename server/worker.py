@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +73,7 @@ async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
             service.owns_interrupts = True
             service.repository.own_interrupts()
             announce()
-            async with asyncio_kept(), trio.open_nursery() as models:
+            async with asyncio_kept(), _beside(service.companions), trio.open_nursery() as models:
                 await models.start(service.repository.serve)
                 stopping = trio.Event()
                 on_stop = None if fleet is None else fleet.ask_stop
@@ -98,6 +98,17 @@ async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
 def _stop(counts: Callable[[], None], asked: trio.Event) -> None:
     counts()
     asked.set()
+
+
+@asynccontextmanager
+async def _beside(companions: Iterable[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        for companion in companions:
+            nursery.start_soon(companion)
+        try:
+            yield
+        finally:
+            nursery.cancel_scope.cancel()
 
 
 async def serve_connections(

@@ -22,6 +22,9 @@ class Visits:
         if not self._count and self._nobody:
             self._nobody.unpark_all()
 
+    def __len__(self) -> int:
+        return self._count
+
     @property
     def are_over(self) -> bool:
         return not self._count

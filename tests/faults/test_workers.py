@@ -94,7 +94,7 @@ def test_the_greeting_says_how_many_and_each_line_of_the_log_whose_it_is(pair):
     ((_, supervisor, number),) = READY.findall(pair.stderr)
     assert (int(supervisor), number) == (pair.process.pid, "2")
     for worker in answering(pair, 2):
-        assert f"{worker} pipeline_serve.access: POST /v1/models/who:predict 200" in pair.stderr
+        pair.wait_for_log(f"{worker} pipeline_serve.access: POST /v1/models/who:predict 200")
 
 
 def test_kill_9_under_load_fails_what_is_in_flight_in_that_worker_alone_and_another_takes_its_place(pair):

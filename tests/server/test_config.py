@@ -15,7 +15,7 @@ GIVEN = {
     "grace": 30.0, "drain_delay": 0.0, "keep_alive": 65.0,
     "max_body": 2**26, "ready": "all", "log_level": "info", "log_format": "text",
     "access_log": True, "tls_cert": None, "tls_key": None, "model_name": None, "model_repository": None, "ui": True,
-    "log_config": None, "access_log_format": None, "latency_log": False,
+    "log_config": None, "access_log_format": None, "access_log_rate": 500, "latency_log": False,
     "cache_dir": None, "cache_size": None, "offline": False,
 }  # fmt: skip
 

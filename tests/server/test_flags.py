@@ -30,7 +30,7 @@ def test_the_defaults_are_those_of_the_contract():
         "graphs": ("graph.yaml",), "host": "0.0.0.0", "http_port": 8080, "workers": 1, "grace": 30.0,
             "drain_delay": 0.0,
         "keep_alive": 65.0, "max_body": 64 * 2**20, "ready": "all", "log_level": "info", "log_format": "text",
-        "access_log": True, "latency_log": False, "ui": True, "offline": False,
+        "access_log": True, "access_log_rate": 500, "latency_log": False, "ui": True, "offline": False,
     }  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def test_the_defaults_are_those_of_the_contract():
         (["--enable_latency_logging", "true"], "latency_log", True),
         (["--latency-log"], "latency_log", True),
         (["--access_log_format", "%(r)s %(s)s"], "access_log_format", "%(r)s %(s)s"),
+        (["--access-log-rate", "20"], "access_log_rate", 20),
         (["--model-name", "a_b"], "model_name", "a_b"),
         (["--model-name=a=b"], "model_name", "a=b"),
     ],

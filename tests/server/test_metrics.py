@@ -6,11 +6,16 @@ import os
 import re
 from pathlib import Path
 
+import networkx as nx
 import pytest
+import trio
 from prometheus_client.parser import text_string_to_metric_families
+from trio.testing import wait_all_tasks_blocked
 
 from pipeline.errors import Code
 from pipeline.observe import ModelLoaded, ModelUnloaded, RequestDone, Span
+from pipeline_serve import Pipeline, Step
+from server.access import Answered
 from server.metrics import Metrics
 from storage.events import Fetched, Kept, Listed, Moved
 
@@ -54,8 +59,51 @@ def test_an_answered_request_passed_all_three_phases_and_one_that_failed_those_t
     assert samples(metrics)["request_explain_seconds_sum", "m"] == 2
 
 
+def text_of(metrics: Metrics) -> str:
+    return b"".join(metrics.page({}).body).decode()
+
+
+def test_requests_are_counted_by_how_they_ended_and_calls_by_their_status_with_their_bytes():
+    metrics = Metrics()
+    for code in (None, None, Code.RESOURCE_EXHAUSTED):
+        metrics(done(code=code))
+    for status, received, sent in ((200, 10, 100), (200, 5, 50), (404, 0, 7)):
+        metrics.answered(Answered("id", "GET", "/", status, 0.1, sent, received=received))
+    text = text_of(metrics)
+    assert 'requests_total{code="OK",model_name="m"} 2.0' in text
+    assert 'requests_total{code="RESOURCE_EXHAUSTED",model_name="m"} 1.0' in text
+    assert 'http_requests_total{status="200"} 2.0' in text
+    assert 'http_requests_total{status="404"} 1.0' in text
+    assert "http_request_bytes_total 15.0" in text
+    assert "http_response_bytes_total 157.0" in text
+    metrics(ModelUnloaded("m", "1", replaced=False))
+    assert 'model_name="m"' not in text_of(metrics)
+
+
+async def test_who_is_inside_of_a_model_and_who_waits_is_what_it_is_when_it_is_asked_for():
+    metrics, going = Metrics(), trio.Event()
+
+    async def wait(x):
+        await going.wait()
+        return x
+
+    dag = nx.DiGraph()
+    dag.add_node("wait", step=Step(run=wait))
+    async with Pipeline("m", dag, limit=2, queue=5) as pipeline, trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(pipeline.infer, {"x": [1.0]})
+        await wait_all_tasks_blocked()
+        metrics.standing([pipeline])
+        text = text_of(metrics)
+        assert 'requests_in_flight{model_name="m"} 2.0' in text
+        assert 'requests_queued{model_name="m"} 1.0' in text
+        going.set()
+    metrics.standing([pipeline])
+    assert 'requests_in_flight{model_name="m"} 0.0' in text_of(metrics)
+
+
 def downloads(metrics):
-    text = b"".join(metrics.page({}).body).decode()
+    text = text_of(metrics)
     return [line for line in text.splitlines() if line.startswith("model_download") and "_total" in line]
 
 
