@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import socket
@@ -16,18 +17,37 @@ _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE = 0.1
 # Of those that wait at once; then whoever else is ready has its turn.
 _MOST_AT_ONCE = 64
+# Seconds in which an idle worker beside this one is awake; and what is taken of what it leaves.
+_FOR_OTHERS = 0.001
+_LEFT_BY_OTHERS = 4
 
 
-async def accept(listener: socket.socket, take: Callable[[socket.socket], None]) -> None:
+def unbounded() -> int:
+    """What may be taken at once where nobody else does."""
+    return _MOST_AT_ONCE
+
+
+def take_waiting(listener: socket.socket, take: Callable[[socket.socket], None]) -> None:
+    """Hands all connections that wait to ``take``; of a listener that is going to be closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            take(listener.accept()[0])
+
+
+async def accept(listener: socket.socket, take: Callable[[socket.socket], None], may_take: Callable[[], int]) -> None:
     """Hands every connection to ``take``, which owns it then, until cancelled. The listener is left open.
 
-    Where no descriptor is free it waits, and says so once, until there is one.
+    ``may_take``: how many at once, of those that others might take as well; 0: only what they leave. Where no
+    descriptor is free it waits, and says so once, until there is one.
     """
     full = False
     while True:
         await trio.lowlevel.wait_readable(listener)
+        most = may_take()
+        if not most:
+            await trio.sleep(_FOR_OTHERS)
         try:
-            for _ in range(_MOST_AT_ONCE):
+            for _ in range(min(most or _LEFT_BY_OTHERS, _MOST_AT_ONCE)):
                 accepted, _address = listener.accept()
                 take(accepted)
                 full = False

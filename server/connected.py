@@ -55,6 +55,11 @@ class Connected:
         self.done_sending = False
         self.look: Look | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has come from the client yet."""
+        return self.moving is None or not self.moving.received
+
     def enter(self, phase: Phase) -> None:
         self.phase, self.since = phase, None
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
 _LOG = logging.getLogger("pipeline_serve")
+# Seconds that a client has for its first word where the server stops: it has connected, and is about to ask.
+_TO_SPEAK = 1.0
 _QUIET = (Phase.SHAKE, Phase.IDLE, Phase.LINGER)
 
 
@@ -81,25 +83,38 @@ class Conversations:
         *,
         most: int,
         secure: ssl.SSLContext | None,
+        told: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """``most``: bytes of a body."""
+        """``most``: bytes of a body. ``told``: how many there are, whenever that changes."""
         self.connections: set[Connected] = set()
         self._answering = answering
         self._http2 = http2
         self._leaving = leaving
         self._most = most
         self._secure = secure
+        self._told = told
         self._today = Today()
         self._stopping = False
         self.deadlines = Deadlines()
         """Of the requests under way; to be watched."""
 
     def stop(self) -> None:
-        """Ends those in which nothing is asked; the others end with their next reply."""
+        """Ends those in which nothing is asked any more; the others end with their next reply."""
         self._stopping = True
+        for own in self._quiet():
+            if not own.is_new:
+                own.scope.cancel()
+
+    async def hurry(self) -> None:
+        """Once stopping: ends those that have said nothing yet, and do not say it soon. Cancelled, none is ended."""
+        await trio.sleep(_TO_SPEAK)
+        for own in self._quiet():
+            own.scope.cancel()
+
+    def _quiet(self) -> Iterator[Connected]:
         for own in self.connections:
             if own.phase in _QUIET and not (own.phase is Phase.IDLE and own.moving and own.moving.has_more()):
-                own.scope.cancel()
+                yield own
 
     def is_stopping(self) -> bool:
         return self._stopping
@@ -112,6 +127,7 @@ class Conversations:
         """
         own = Connected()
         self.connections.add(own)
+        self._told(len(self.connections))
         try:
             with own.scope:
                 accepted.setblocking(False)
@@ -126,6 +142,7 @@ class Conversations:
             _LOG.debug("the connection that broke", exc_info=broken)
         finally:
             self.connections.discard(own)
+            self._told(len(self.connections))
             if accepted.fileno() >= 0:
                 self._leaving.discard(accepted.fileno())
             accepted.close()

@@ -75,6 +75,8 @@ class Fleet:
         why: Callable[[], BaseException | None] = lambda: None,
     ) -> None:
         """Before the repository serves. What was changed since the start is not opened as it was then."""
+        self.share = post.share
+        """Of the connections that come."""
         self._together = post.together
         self._post = post
         self._repository = repository

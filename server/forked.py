@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from server.channel import Made
+from server.crowd import Place
 
 _LOG = logging.getLogger("pipeline_serve")
 STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -32,6 +33,7 @@ class Post:
     """
 
     place: int
+    share: Place
     channel: socket.socket
     member: bool
     together: bool

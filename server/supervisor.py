@@ -37,6 +37,7 @@ from server.channel import (
     Together,
 )
 from server.controls import Controls
+from server.crowd import Crowd
 from server.forked import STOP, Post, forked, how, signals_to, threads_left
 from server.metrics import Metrics
 from server.staff import Staff, Worker
@@ -51,7 +52,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
 _TRIES = 5
 # Beside what the workers have for their requests: models are closed within 10 s, or the worker ends by itself.
 _MORE = 15.0
-_NO_SIGNAL = b"\0"
+_NO_SIGNAL = 0
 _DRAINING = "Server is not ready. It is draining."
 
 
@@ -78,6 +79,7 @@ class Supervisor:
         self._patience = patience
         self._stack = contextlib.ExitStack()
         self._changes = Changes()
+        self._crowd = Crowd(workers)
         # Place → when its next worker starts, and how many have ended early there in a row.
         self._due: dict[int, float] = {}
         self._early = dict.fromkeys(self._places, 0)
@@ -135,7 +137,7 @@ class Supervisor:
         # Where nobody serves, even one that has still to open its models answers better than nobody does.
         member = first or not changes.members
         ours, theirs = socket.socketpair()
-        post = Post(place, theirs, member, self._together, dict(changes.made), changes.number)
+        post = Post(place, self._crowd.place(place), theirs, member, self._together, dict(changes.made), changes.number)
         with theirs:
             process = forked(partial(self._as_worker, post, ours))
         self._staff.add(Worker(process, place, ours, member, changes.number))
@@ -167,6 +169,7 @@ class Supervisor:
     def _bury(self, worker: Worker, code: int, cpu: float) -> None:
         stops = self._give_up_at is not None
         self._metrics.ended(worker.place, cpu, replaced=not stops)
+        self._crowd.left(worker.place)
         self._staff.tell(self._changes.gone(worker.process))
         if stops:
             if code:
@@ -246,23 +249,26 @@ class Supervisor:
             self._staff.kill()
 
     def _hear(self) -> None:
-        """Signals, and a stop that was asked for in this process."""
+        """Signals, and a stop that was asked for in this process. A signal that is the script's own is none of it."""
         for number in self._hears.recv(4096):
             if number == signal.SIGCHLD:
                 for worker, last, code, cpu in self._staff.ends():
                     for message in last:
                         self._do(worker, message)
                     self._bury(worker, code, cpu)
-            elif number not in STOP:
+            elif number == _NO_SIGNAL:
                 self._stop()
-            elif self._heard_signal:
-                _LOG.warning("second signal: ending at once")
-                self._staff.kill()
-                logging.shutdown()
-                os._exit(_SIGNAL_BASE + number)
-            else:
-                self._heard_signal = True
-                self._stop(f"{signal.Signals(number).name}: draining, then stopping")
+            elif number in STOP:
+                self._told_to_stop(signal.Signals(number))
+
+    def _told_to_stop(self, number: signal.Signals) -> None:
+        if self._heard_signal:
+            _LOG.warning("second signal: ending at once")
+            self._staff.kill()
+            logging.shutdown()
+            os._exit(_SIGNAL_BASE + number)
+        self._heard_signal = True
+        self._stop(f"{number.name}: draining, then stopping")
 
     def _do(self, worker: Worker, message: FromWorker) -> None:
         match message:
@@ -315,4 +321,4 @@ class Supervisor:
 
 def _wake(wakes: socket.socket) -> None:
     with contextlib.suppress(BlockingIOError):
-        wakes.send(_NO_SIGNAL)
+        wakes.send(bytes([_NO_SIGNAL]))

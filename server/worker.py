@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from pipeline.engine.asyncio_loop import asyncio_kept
-from server.accept import accept
+from server.accept import accept, take_waiting, unbounded
 from server.config import Config
 from server.controls import Controls
 from server.conversation import Conversations, by_app, by_handle
@@ -82,7 +82,7 @@ async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
                     if fleet is not None:
                         watch.start_soon(fleet.serve, partial(_stop, on_signal, asked))
                         await fleet.enter(stopping)
-                    deadline = await serve_connections(service, apps, listening, config, stopping)
+                    deadline = await serve_connections(service, apps, listening, config, stopping, fleet)
                     with trio.move_on_at(deadline) as waiting:
                         # No request is left that could begin one.
                         await service.repository.drained()
@@ -93,6 +93,10 @@ async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
     finally:
         if listening.unix_path is not None:
             listening.unix_path.unlink(missing_ok=True)
+
+
+def _nobody(connections: int) -> None:
+    """To whom it matters how many there are."""
 
 
 def _stop(counts: Callable[[], None], asked: trio.Event) -> None:
@@ -111,8 +115,13 @@ async def _beside(companions: Iterable[Callable[[], Awaitable[None]]]) -> AsyncI
             nursery.cancel_scope.cancel()
 
 
-async def serve_connections(
-    service: Service, apps: Apps, listening: Listening, config: Config, stopping: trio.Event
+async def serve_connections(  # what answers, where, how, and beside whom
+    service: Service,
+    apps: Apps,
+    listening: Listening,
+    config: Config,
+    stopping: trio.Event,
+    fleet: Fleet | None = None,
 ) -> float:
     """Accepts and answers until ``stopping``; then closes idle connections and gives the others the grace period.
 
@@ -129,6 +138,7 @@ async def serve_connections(
                 secure=None
                 if config.tls_cert is None or config.tls_key is None
                 else context_of(config.tls_cert, config.tls_key),
+                told=_nobody if fleet is None else fleet.share.tell,
             )
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(clients.watch)
@@ -140,11 +150,15 @@ async def serve_connections(
                         def take(accepted: socket.socket) -> None:
                             connections.start_soon(conversations.serve, accepted)
 
-                        accepting.start_soon(accept, listening.socket, take)
+                        may_take = unbounded if fleet is None else fleet.share.may_take
+                        accepting.start_soon(accept, listening.socket, take, may_take)
                         await stopping.wait()
                         accepting.cancel_scope.cancel()
+                    # Who waits in the line has connected to a server that answers.
+                    take_waiting(listening.socket, take)
                     listening.socket.close()
                     conversations.stop()
+                    watchers.start_soon(conversations.hurry)
                     await http2.stop()
                     deadline = connections.cancel_scope.deadline = trio.current_time() + config.grace
                 if connections.cancel_scope.cancelled_caught:

@@ -252,7 +252,7 @@ def test_a_load_that_kills_a_worker_fails_and_what_was_served_is_served_on(pair)
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the supervisor", "all, as a terminal does"])
-def test_sigterm_loses_no_request_in_flight_nor_one_that_waits_to_be_accepted(tmp_path, workers, whole_group):
+def test_sigterm_loses_no_request_in_flight(tmp_path, workers, whole_group):
     names = [f"r{number}" for number in range(4 * workers)]
     with serving_by(workers, tmp_path) as server, ThreadPoolExecutor(len(names)) as pool:
         asked = [pool.submit(server.post, "/v1/models/wait:predict", {"instances": [name]}) for name in names]
@@ -268,6 +268,32 @@ def test_sigterm_loses_no_request_in_flight_nor_one_that_waits_to_be_accepted(tm
         assert [future.result().json() for future in asked] == [{"predictions": name} for name in names]
         assert server.wait() == 0
     assert "Traceback" not in server.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_waits_in_the_line_when_the_port_closes_is_answered(tmp_path, workers):
+    waiting = 200
+    asks = (
+        b"POST /v1/models/who:predict HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n"
+        b'content-length: 17\r\n\r\n{"instances":[0]}'
+    )
+    with serving_by(workers, tmp_path) as server:
+        serve = workers_of(server) if workers > 1 else {server.process.pid}
+        for process in serve:
+            os.kill(process, signal.SIGSTOP)
+        clients = [socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) for _ in range(waiting)]
+        for client in clients:
+            client.sendall(asks)
+        server.send(signal.SIGTERM)
+        if workers > 1:
+            server.wait_for_log("draining, then stopping")
+        for process in serve:
+            os.kill(process, signal.SIGCONT)
+        answers = Counter(client.recv(65536).partition(b"\r\n")[0] for client in clients)
+        assert answers == {b"HTTP/1.1 200 OK": waiting}
+        assert server.wait() == 0
+        for client in clients:
+            client.close()
 
 
 def refused(server: Server) -> bool:
