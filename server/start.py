@@ -19,6 +19,7 @@ from pipeline.repository import Repository
 from pipeline.wire.numbers import quickest
 from server import worker
 from server.access_log import AccessLog
+from server.collector import watch_models
 from server.config import Config, environment, sender_of
 from server.controls import Controls
 from server.crews import crew_beside
@@ -110,7 +111,7 @@ def serve(  # noqa: PLR0913  # what a server is made of
     ``why``: why it was stopped, where it cannot be what it is started for. The exit code: 0 stopped cleanly, 1 no port.
     Several workers are processes, forked from this one: raises CannotBegin where none of them can serve.
     """
-    repository.observe(observer, metrics, *([latency] if config.latency_log else []))
+    repository.observe(observer, metrics, watch_models, *([latency] if config.latency_log else []))
     version = own_version()
     shown_metrics = partial(metrics.page_of, repository)
     service = Service(
