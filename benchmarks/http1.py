@@ -9,6 +9,7 @@ client's close to the cancelled request, over loopback, with nothing behind the 
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import socket
 import statistics
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 import trio
 
 from pipeline.wire.codec import Reply
-from server.accept import accept
+from server.accept import accept, unbounded
 from server.body import Body
 from server.connected import Connected
 from server.conversation import Conversations
@@ -59,7 +60,10 @@ class Endless:
     async def receive_into(self, _: memoryview, /) -> int:
         return 0
 
-    async def send(self, parts: Sequence[Part], /) -> None:
+    def send_now(self, parts: Sequence[Part], /) -> int:
+        return sum(map(len, parts))
+
+    async def send(self, parts: Sequence[Part], gone: int = 0, /) -> None:
         return
 
     def hint(self, data: bytes, /) -> None:
@@ -79,7 +83,7 @@ async def loop() -> float:
     least, date = float("inf"), Today()
     for _ in range(ROUNDS):
         start = time.process_time()
-        http1 = Http1(Endless(REQUESTS), Connected(), at_once, date.line, 1 << 20, lambda: False)
+        http1 = Http1(Endless(REQUESTS), Connected(), at_once, date.line, 1 << 20)
         await http1.converse(may_upgrade=True)
         least = min(least, (time.process_time() - start) / REQUESTS)
     return least
@@ -113,10 +117,11 @@ async def noticed(behind: bytes) -> list[float]:
     left: multiprocessing.Queue[float] = multiprocessing.Queue()
     process = multiprocessing.Process(target=leaves, args=(listening.socket.getsockname()[1], behind, left))
     with listening.socket, leaving() as clients:
-        conversations = Conversations(lambda _, __: never, no_http2, clients, most=1, secure=None)
+        conversations = Conversations(lambda *_: never, no_http2, clients, most=1, secure=None)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(clients.watch)
-            nursery.start_soon(accept, listening.socket, lambda own: nursery.start_soon(conversations.serve, own))
+            take = functools.partial(nursery.start_soon, conversations.serve)
+            nursery.start_soon(accept, listening.socket, take, unbounded)
             process.start()
             await trio.to_thread.run_sync(process.join)
             nursery.cancel_scope.cancel()

@@ -39,7 +39,7 @@ class Moving(Protocol):
 class Connected:
     """One connection. ``scope`` holds all that it does, and is cancelled when its client has left."""
 
-    __slots__ = ("body", "done_sending", "look", "moved", "moving", "overdue", "phase", "scope", "since")
+    __slots__ = ("body", "done_sending", "last", "look", "moved", "moving", "overdue", "phase", "scope", "since")
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
@@ -52,6 +52,8 @@ class Connected:
         self.body: trio.CancelScope | None = None
         """Holds what waits for a body, while something does."""
         self.overdue = False
+        self.last = False
+        """Whether it ends with its next reply: its client wants that, or the server stops."""
         self.done_sending = False
         self.look: Look | None = None
 

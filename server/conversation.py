@@ -55,7 +55,8 @@ def by_handle(service: Service) -> Answering:
         def answer(head: Head, body: Body, outgoing: Outgoing) -> Awaitable[Reply]:
             # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
             wire = outgoing if head.minor else None
-            return handle(service, head.method, head.path, head.headers, body.whole, wire, timer)
+            # The headers are the request's own: what a step writes into them is not in the next one's.
+            return handle(service, head.method, head.path, {**head.headers}, body.whole, wire, timer)
 
         return answer
 
@@ -101,6 +102,8 @@ class Conversations:
     def stop(self) -> None:
         """Ends those in which nothing is asked any more; the others end with their next reply."""
         self._stopping = True
+        for own in self.connections:
+            own.last = True
         for own in self._quiet():
             if not own.is_new:
                 own.scope.cancel()
@@ -116,9 +119,6 @@ class Conversations:
             if own.phase in _QUIET and not (own.phase is Phase.IDLE and own.moving and own.moving.has_more()):
                 yield own
 
-    def is_stopping(self) -> bool:
-        return self._stopping
-
     async def serve(self, accepted: socket.socket) -> None:
         """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else.
 
@@ -126,6 +126,7 @@ class Conversations:
         asks for it. Cancelled, what it works on is cancelled, and it is closed at once.
         """
         own = Connected()
+        own.last = self._stopping
         self.connections.add(own)
         self._told(len(self.connections))
         try:
@@ -184,7 +185,7 @@ class Conversations:
         own.moving = transport
         with Again(self.deadlines) as timer:
             answer = self._answering(accepted, "http" if self._secure is None else "https", timer)
-            http1 = Http1(transport, own, answer, self._today.line, self._most, self.is_stopping)
+            http1 = Http1(transport, own, answer, self._today.line, self._most)
             return await http1.converse(may_upgrade=may_upgrade)
 
     def _leave_to_other(self, accepted: socket.socket, own: Connected) -> None:

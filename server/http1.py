@@ -46,22 +46,14 @@ class Http1:
     """One connection, from its first byte."""
 
     def __init__(
-        self,
-        transport: Transport,
-        state: Connected,
-        answer: Answer,
-        date: Callable[[], str],
-        most: int,
-        is_stopping: Callable[[], bool],
+        self, transport: Transport, state: Connected, answer: Answer, date: Callable[[], str], most: int
     ) -> None:
         """``most``: bytes of a body."""
         self._transport = transport
         self._state = state
         self._answer = answer
         self._body = Body(transport, state, most)
-        self._outgoing = Outgoing(transport, state, date, self._must_close)
-        self._is_stopping = is_stopping
-        self._keeps = True
+        self._outgoing = Outgoing(transport, state, self._body, date)
         state.look = self._outgoing.look
 
     async def converse(self, *, may_upgrade: bool) -> Handover | None:
@@ -69,9 +61,10 @@ class Http1:
 
         Cancelled, the request under way is cancelled.
         """
-        data = b""
+        data: bytes | None = b""
+        asked = b""
         try:
-            while True:
+            while data is not None:
                 if data:
                     await trio.lowlevel.checkpoint()
                 else:
@@ -83,19 +76,19 @@ class Http1:
                     if not data:
                         return None
                     end = data.find(_END)
-                if may_upgrade and data.startswith(_HTTP2):
-                    return Handover(data)
-                head = read_head(data[:end])
+                # Most clients ask for the same again, and in the same words.
+                if data[:end] != asked:
+                    asked = data[:end]
+                    head = read_head(asked)
                 end += len(_END)
                 if may_upgrade and "upgrade" in head.headers and asks_for_http2(head):
                     await self._transport.send([_SWITCHING])
                     return Handover(data[end:], head)
-                follows = await self._exchange(head, data, end)
-                if follows is None:
-                    return None
-                data = follows
+                data = await self._exchange(head, data, end)
         except Refused as refused:
-            await self._refuse(refused, data)
+            if may_upgrade and data and data.startswith(_HTTP2):
+                return Handover(data)
+            await self._refuse(refused, data or b"")
         except OSError:  # the client is gone
             return None
         return None
@@ -104,7 +97,8 @@ class Http1:
         """Answers one request, whose body begins in ``data`` at ``at``. What follows it, None where nothing can."""
         state, body, outgoing = self._state, self._body, self._outgoing
         state.phase = Phase.WORK
-        self._keeps = head.keeps
+        if not head.keeps:
+            state.last = True
         body.begin(head, data, at)
         outgoing.expect(head.method, old=not head.minor)
         if state.done_sending:
@@ -119,9 +113,6 @@ class Http1:
                 await self._linger()
             return None
         return body.follows
-
-    def _must_close(self) -> bool:
-        return not self._keeps or self._is_stopping() or self._body.outlasts
 
     async def _whole_head(self, data: bytes) -> bytes:
         """What begins with a whole head, empty lines before it left out (RFC 9112, 2.2). Empty where none comes."""
@@ -142,7 +133,7 @@ class Http1:
 
     async def _refuse(self, refused: Refused, data: bytes) -> None:
         _LOG.debug("refused with %d: %s", refused.status, refused.reason)
-        self._keeps = False
+        self._state.last = True
         self._outgoing.expect(data[:5].decode("latin-1").rstrip(), old=False)
         reply = error_reply(InferError(Code.INVALID_ARGUMENT, refused.reason, status=refused.status))
         await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import trio
 
+from server.body import Body
 from server.connected import Connected, Phase
 from server.reply_head import reply_head
 from server.transport import Part, Transport
@@ -18,22 +19,20 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Outgoing:
     """The reply to one request after the other of a connection. Cancelled, nobody can tell how much of it went out.
 
-    ``must_close``: whether the connection is to end with the reply that begins now, which says so then. Where the
-    client is gone, ``whole`` raises OSError; in the middle of what makes a reply, its connection's scope is cancelled.
+    Where the client is gone, ``whole`` raises OSError; in the middle of what makes a reply, its connection's scope is
+    cancelled.
     """
 
     __slots__ = (
-        "_bodiless", "_chunked", "_date", "_head", "_must_close", "_old", "_state", "_transport",
+        "_bodiless", "_body", "_chunked", "_date", "_head", "_old", "_state", "_transport",
         "begun", "closes", "ended",
     )  # fmt: skip
 
-    def __init__(
-        self, transport: Transport, state: Connected, date: Callable[[], str], must_close: Callable[[], bool]
-    ) -> None:
+    def __init__(self, transport: Transport, state: Connected, body: Body, date: Callable[[], str]) -> None:
         self._transport = transport
         self._state = state
+        self._body = body
         self._date = date
-        self._must_close = must_close
         self._head = b""
         self._chunked = False
         self.expect("", old=False)
@@ -48,10 +47,15 @@ class Outgoing:
         self.closes = False
 
     async def whole(self, status: int, fields: Fields, parts: Sequence[Part]) -> None:
-        framing = f"content-length: {sum(map(len, parts))}\r\n{self._connection()}"
-        head = reply_head(status, fields, self._date(), framing=framing)
-        self._state.enter(Phase.SEND)
-        await self._transport.send([head] if self._bodiless else [head, *parts])
+        size = sum(map(len, parts))
+        head = reply_head(status, fields, self._date(), framing=f"content-length: {size}\r\n{self._connection()}")
+        if self._bodiless:
+            parts, size = (), 0
+        parts = [head, *parts]
+        gone = self._transport.send_now(parts)
+        if gone < len(head) + size:
+            self._state.enter(Phase.SEND)
+            await self._transport.send(parts, gone)
 
     async def begin(self, status: int, headers: Mapping[str, str], /) -> None:
         self.start(status, headers.items(), sized=False)
@@ -102,7 +106,8 @@ class Outgoing:
         await trio.lowlevel.checkpoint()
 
     def _connection(self) -> str:
-        if self.closes or self._must_close():
+        """The line that says whether the connection ends with this reply, as it must where no request can follow it."""
+        if self.closes or self._state.last or self._body.outlasts:
             self.closes = True
             return "connection: close\r\n"
         return "connection: keep-alive\r\n" if self._old else ""

@@ -33,5 +33,7 @@ def reply_head(status: int, fields: Iterable[tuple[str, str]], date: str, *, fra
     if status == _NOT_MODIFIED:
         fields = [field for field in fields if field[0] != "content-type"]
         framing = "".join(line for line in framing.splitlines(keepends=True) if not line.startswith("content-length"))
-    lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
-    return f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{lines}{framing}{date}\r\n".encode("latin-1")
+    head = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n"
+    for name, value in fields:
+        head += f"{name}: {value}\r\n"
+    return f"{head}{framing}{date}\r\n".encode("latin-1")

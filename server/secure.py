@@ -59,8 +59,11 @@ class Secure:
         buffer[: len(data)] = data
         return len(data)
 
-    async def send(self, parts: Sequence[Part], /) -> None:
-        """Small parts in one record, large ones in several, from where they are."""
+    def send_now(self, parts: Sequence[Part], /) -> int:
+        return 0
+
+    async def send(self, parts: Sequence[Part], gone: int = 0, /) -> None:
+        """Small parts in one record, large ones in several, from where they are. None has gone."""
         try:
             small: list[Part] = []
             for part in parts:

@@ -41,7 +41,13 @@ class Transport(Protocol):
         """How many bytes of the buffer are filled; 0 at the end."""
         ...
 
-    async def send(self, parts: Sequence[Part], /) -> None: ...
+    def send_now(self, parts: Sequence[Part], /) -> int:
+        """How many bytes of the parts go out without waiting, which may be none."""
+        ...
+
+    async def send(self, parts: Sequence[Part], gone: int = 0, /) -> None:
+        """What of the parts has not gone out."""
+        ...
 
     def hint(self, data: bytes, /) -> None:
         """Sends a few bytes, outside of the task and without waiting, where nothing is being sent."""
@@ -91,21 +97,17 @@ class Plain:
                 self.received += size
                 return size
 
-    async def send(self, parts: Sequence[Part], /) -> None:
-        left = sum(map(len, parts))
-        if len(parts) <= _MOST_PARTS:
-            try:
-                size = self._socket.sendmsg(parts)
-            except (BlockingIOError, InterruptedError):
-                size = 0
-            self.sent += size
-            if size == left:
-                return
-        else:
-            size = 0
-        await self._send_rest(parts, size)
+    def send_now(self, parts: Sequence[Part], /) -> int:
+        if len(parts) > _MOST_PARTS:
+            return 0
+        try:
+            size = self._socket.sendmsg(parts)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        self.sent += size
+        return size
 
-    async def _send_rest(self, parts: Sequence[Part], gone: int) -> None:
+    async def send(self, parts: Sequence[Part], gone: int = 0, /) -> None:
         rest = [memoryview(part) for part in parts if len(part)]
         first = 0
         while True:
@@ -115,12 +117,9 @@ class Plain:
             if first == len(rest):
                 return
             rest[first] = rest[first][gone:]
-            try:
-                gone = self._socket.sendmsg(rest[first : first + _MOST_PARTS])
-            except (BlockingIOError, InterruptedError):
-                gone = 0
+            gone = self.send_now(rest[first : first + _MOST_PARTS])
+            if not gone:
                 await trio.lowlevel.wait_writable(self._fd)
-            self.sent += gone
 
     def hint(self, data: bytes, /) -> None:
         try:

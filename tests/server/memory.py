@@ -63,7 +63,10 @@ class Memory:
         self.received -= len(self._piece)
         return size
 
-    async def send(self, parts: Sequence[Part], /) -> None:
+    def send_now(self, parts: Sequence[Part], /) -> int:
+        return 0
+
+    async def send(self, parts: Sequence[Part], gone: int = 0, /) -> None:
         await self.shut.wait()
         self.out.append(list(parts))
         self.sent += sum(map(len, parts))

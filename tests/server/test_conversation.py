@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import pytest
 import trio
 
 from pipeline.wire.codec import Reply
-from server.accept import accept
+from server.accept import accept, unbounded
 from server.connected import Phase
 from server.conversation import Conversations
 from server.leaving import leaving
@@ -47,9 +48,8 @@ class Front:
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(clients.watch)
-                nursery.start_soon(
-                    accept, self.listening.socket, lambda own: nursery.start_soon(self.conversations.serve, own)
-                )
+                take = functools.partial(nursery.start_soon, self.conversations.serve)
+                nursery.start_soon(accept, self.listening.socket, take, unbounded)
                 with trio.fail_after(20):
                     yield self
                 nursery.cancel_scope.cancel()
@@ -150,6 +150,8 @@ async def test_a_stop_ends_idle_connections_and_answers_what_is_asked(either, is
         states = either.conversations.connections
         await until(lambda: sorted(state.phase.name for state in states) == ["IDLE", "WORK"])
         either.conversations.stop()
+        # It may be about to ask.
+        await either.conversations.hurry()
         assert await received(silent) == b""
         either.go.set()
         answer = await received(asking)

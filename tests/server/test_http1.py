@@ -41,11 +41,11 @@ async def early(head, body, outgoing):
 class Talk:
     """A conversation: ``said`` by the server, until it ended with ``result``."""
 
-    def __init__(self, *pieces: bytes, answer=echo, most=1000, ends=True, stopping=lambda: False) -> None:
+    def __init__(self, *pieces: bytes, answer=echo, most=1000, ends=True) -> None:
         self.memory = Memory(*pieces, ends=ends)
         self.state = Connected()
         self.state.moving = self.memory
-        self.http1 = Http1(self.memory, self.state, answer, lambda: "date: now\r\n", most, stopping)
+        self.http1 = Http1(self.memory, self.state, answer, lambda: "date: now\r\n", most)
         self.result = None
         self.seconds = 0.0
 
@@ -127,7 +127,9 @@ async def test_the_connection_lives_as_long_as_the_client_wants(request_, connec
 
 
 async def test_once_the_server_stops_a_reply_is_the_last():
-    (only,) = await Talk(GET * 2, stopping=lambda: True).run()
+    talk = Talk(GET * 2)
+    talk.state.last = True
+    (only,) = await talk.run()
     assert only[1]["connection"] == "close"
 
 
@@ -338,7 +340,7 @@ async def test_a_client_that_is_gone_in_the_middle_of_a_reply_cancels_what_makes
 
     talk = Talk(GET, answer=endless)
 
-    async def broken(parts):
+    async def broken(parts, gone=0):
         raise BrokenPipeError
 
     talk.memory.send = broken

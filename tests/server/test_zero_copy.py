@@ -8,6 +8,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from pipeline.engine.deadlines import Again, Deadlines
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline, Step
 from server.connected import Connected
@@ -36,8 +37,9 @@ async def test_the_step_sees_the_buffer_that_was_received_into_and_its_array_is_
     memory, state = Memory(sent[:16384], sent[16384:70_000], sent[70_000:]), Connected()
     async with Pipeline("m", dag) as pipeline:
         service = Service(Repository([pipeline]), ready="all", name="n", version="9")
-        answer = by_handle(service)(None, "http")
-        await Http1(memory, state, answer, lambda: "", service.max_body, lambda: False).converse(may_upgrade=False)
+        with Again(Deadlines()) as timer:
+            answer = by_handle(service)(None, "http", timer)
+            await Http1(memory, state, answer, lambda: "", service.max_body).converse(may_upgrade=False)
     (array,) = seen
     assert np.array_equal(array, tensor)
     # One buffer, for all of it.
