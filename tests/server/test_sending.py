@@ -247,7 +247,7 @@ def test_http_1_0_has_no_chunks_and_gets_it_whole_with_its_length(server):
 def test_one_that_breaks_ends_without_its_last_chunk_and_the_log_says_why(server):
     reply = exchanged(server, "breaks")
     assert reply.endswith(b"\r\n4\r\none\n\r\n")
-    server.wait_for_log("POST /v1/models/m:predict 200")
+    server.wait_for_log(" 4 B, broken off [breaks]")
     assert "POST /v1/models/m:predict failed: KeyError [breaks]" in server.stderr
     (line,) = [own for own in server.stderr.splitlines() if " 4 B, broken off [breaks]" in own]
     assert " 200 " in line
