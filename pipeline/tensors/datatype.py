@@ -53,6 +53,8 @@ class Datatype(enum.Enum):
         return self.is_float or self.is_integer
 
 
+# What ``__members__`` is, without a call of Python's on the way of every tensor.
+_BY_NAME = dict(Datatype.__members__)
 _PLAIN = {
     Datatype.BOOL: np.bool_,
     Datatype.UINT8: np.uint8,
@@ -117,4 +119,4 @@ def datatype_of(dtype: np.dtype[Any]) -> Datatype | None:
 
 def datatype_named(name: str) -> Datatype | None:
     """The datatype of that protocol name, in any case; None where there is none."""
-    return Datatype.__members__.get(name) or Datatype.__members__.get(name.upper())
+    return _BY_NAME.get(name) or _BY_NAME.get(name.upper())

@@ -24,6 +24,7 @@ MAX_RANK = 64
 _PACKED = {Datatype.FP16: "e", Datatype.FP32: "f", Datatype.FP64: "d"}
 _LISTS = (list, tuple)
 _LIST_KINDS = frozenset(_LISTS)
+_NUMBERS = frozenset({int, float})
 _RAGGED = "[ragged]"
 # From here on FP64 has not every integer.
 _LARGEST_EXACT = 2.0**53
@@ -120,6 +121,8 @@ def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) ->
     Raises ValueError naming the first element that does not fit; the count must already agree with the shape.
     """
     kinds = set(map(type, elements))
+    if kinds <= _NUMBERS and (code := _PACKED.get(datatype)) is not None:
+        return _packed(elements, code, datatype, shape)
     if datatype is Datatype.BYTES:
         _only(elements, kinds, {str, bytes}, datatype)
         if str in kinds:
@@ -133,8 +136,6 @@ def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) ->
         array = _integers(elements, float in kinds, datatype).reshape(shape)
     else:
         _only(elements, kinds, {int, float, type(None)}, datatype)
-        if (code := _PACKED.get(datatype)) is not None and type(None) not in kinds:
-            return _packed(elements, code, datatype, shape)
         array = _floats(elements, datatype).reshape(shape)
     return locked(array)
 

@@ -103,15 +103,15 @@ def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if not flags.writeable:
         return array
     array = array.view()
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
 
 
 def locked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """An array that nobody else has, read-only for good: a view of it cannot be made writeable again."""
     owner = array if array.base is None else array.base
-    owner.flags.writeable = False
-    array.flags.writeable = False
+    owner.setflags(write=False)
+    array.setflags(write=False)
     return array
 
 

@@ -14,7 +14,7 @@ from pipeline.wire.binary import joined, raw
 from pipeline.wire.codec import Reply
 from pipeline.wire.entries import entry_of
 from pipeline.wire.json_tensors import dump_answer
-from pipeline.wire.long_arrays import dump_in_parts, in_parts
+from pipeline.wire.long_arrays import any_long, dump_in_parts, in_parts
 from pipeline.wire.raw import said_outputs
 from pipeline.wire.reply_headers import with_added
 from pipeline.wire.statuses import JSON
@@ -49,10 +49,13 @@ def response_reply(response: InferResponse, options: Options) -> Reply:
     said, told = said_outputs(response.outputs), response.output_parameters
     if options.are_json(said):
         outputs = [entry_of(name, value, {"parameters": told.get(name) or None}) for name, value in said.items()]
+        body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
+        headers = with_added(JSON, response.headers)
+        if not any_long(said):
+            return Reply(200, headers, (dump_answer(body),))
         for entry in outputs:
             entry["data"] = in_parts(entry["data"])
-        body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
-        return Reply(200, with_added(JSON, response.headers), dump_in_parts(body))
+        return Reply(200, headers, dump_in_parts(body))
     parts: list[bytes | memoryview] = []
     outputs = [_with_parameters(written(name, own, parts, options), told.get(name)) for name, own in said.items()]
     parameters = {"parameters": response.parameters} if response.parameters else {}
