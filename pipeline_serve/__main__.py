@@ -1,5 +1,5 @@
 """``python -m pipeline_serve`` is ``pipeline-serve``."""
 
-from server.cli import main
+from server.command import main
 
 main()

@@ -12,6 +12,7 @@ import click
 
 from pipeline.graph.words import VERBS, later, near
 from server.flags import KserveSpelling, cache_flags, pull_flags, serve_flags
+from server.signals import ends_at_once
 
 if TYPE_CHECKING:
     from pipeline.tensors.message import Verb
@@ -120,8 +121,9 @@ def pull(places: tuple[str, ...], **flags: Any) -> None:
     own variables. Prints the local path, or the folders. Exit code 0 all are there, 1 one failed. What was interrupted
     goes on at the next pull.
     """
-    from server.config import PullConfig  # noqa: PLC0415
-    from server.pull import pull as bring  # noqa: PLC0415
+    with ends_at_once():
+        from server.config import PullConfig  # noqa: PLC0415
+        from server.pull import pull as bring  # noqa: PLC0415
 
     if len(places) > 1 and len(places) % 2:
         raise click.UsageError(f"several models are URI FOLDER URI FOLDER …, and these are {len(places)} arguments")

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 
 from server.config import PullConfig, environment
 from server.progress import Display, display, say
+from server.signals import until_told
 from storage import Storage
 from storage.archive import Limits
 from storage.errors import Cancelled
 from storage.pull import Order
 
 _FAILED = 1
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def pull(arguments: Sequence[str], config: PullConfig) -> int:
@@ -29,42 +26,17 @@ def pull(arguments: Sequence[str], config: PullConfig) -> int:
     On stdout stand only the folders, or the local path in the cache; a failure is a line on stderr and does not stop
     the others. The exit code: 0, 1 where one failed, 128 + n after signal n.
     """
+    return until_told(partial(_all, arguments, config))
+
+
+def _all(arguments: Sequence[str], config: PullConfig, cancel: threading.Event) -> int:
     limits = Limits(config.max_unpacked, config.max_members, config.max_ratio)
     folders: list[Path | None] = [Path(folder) for folder in arguments[1::2]] or [None]
-    places = tuple(zip(arguments[::2], folders, strict=True))
     shown = display(terminal=sys.stderr.isatty())
     order = Order(limits=limits, observe=shown)
     storage = Storage(environment(), config.cache_dir, config.cache_size, config.offline or None, order)
-    return _until_told(partial(_all, storage, shown, places))
-
-
-def _until_told(work: Callable[[threading.Event], int]) -> int:
-    """The code that ``work`` returns, in a thread; 128 + n, with its flag set and its end awaited, after signal n.
-
-    Without trio, which is a third of this command's imports, and with a queue that a signal's handler may put into: it
-    runs between any two steps of this thread, an Event's own included.
-    """
-    cancel, news = threading.Event(), SimpleQueue[int | Future[int]]()
-    before = {number: signal.signal(number, lambda heard, _: news.put(heard)) for number in _STOPS}
-    try:
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(work, cancel).add_done_callback(news.put)
-            code = 0
-            while True:
-                match news.get():
-                    case Future() as ended:
-                        return code or ended.result()
-                    case number:
-                        code = 128 + number
-                        cancel.set()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _all(storage: Storage, shown: Display, places: Sequence[tuple[str, Path | None]], cancel: threading.Event) -> int:
     code = 0
-    for uri, folder in places:
+    for uri, folder in zip(arguments[::2], folders, strict=True):
         if not cancel.is_set():
             code = max(code, _one(storage, shown, uri, folder, cancel))
     return code

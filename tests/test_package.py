@@ -48,7 +48,7 @@ def test_the_wheel_says_what_it_needs_and_what_it_installs(wheel: Path) -> None:
     assert "Requires-Python: >=3.11\n" in metadata
     assert "Requires-Dist: scikit-learn" in metadata
     assert not re.search(r"Requires-Dist: scikit-learn(?!.*extra == )", metadata), "a runtime is an extra"
-    assert commands == "[console_scripts]\npipeline-serve = server.cli:main\n"
+    assert commands == "[console_scripts]\npipeline-serve = server.command:main\n"
 
 
 def test_no_file_chooses_a_package_index(tree: Path) -> None:

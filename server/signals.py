@@ -1,0 +1,57 @@
+"""SIGINT and SIGTERM to a command without trio: an exit code, soon, whatever the command is at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from types import FrameType
+from typing import NoReturn
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_SIGNAL_BASE = 128
+# Of the 2 s within which a signal ends a pull; an interpreter on a busy machine needs the rest.
+_PATIENCE = 1.2
+
+
+@contextmanager
+def ends_at_once() -> Iterator[None]:
+    """Meanwhile such a signal ends the process with code 128 + n and no words: for imports, when nothing has begun."""
+    before = {number: signal.signal(number, _end) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def until_told(work: Callable[[threading.Event], int]) -> int:
+    """The code that ``work`` returns, in a thread. A signal n sets its flag, and the process ends with 128 + n.
+
+    That is when ``work`` has ended, or after 1.2 s: what it was at is then left as ``kill -9`` would leave it. Without
+    trio, which is a third of the imports of who needs it, and with a queue that a signal's handler may put into: it
+    runs between any two steps of this thread, an Event's own included.
+    """
+    cancel, news = threading.Event(), SimpleQueue[int]()
+    before = {number: signal.signal(number, lambda heard, _: news.put(heard)) for number in _STOPS}
+    try:
+        from concurrent.futures import ThreadPoolExecutor, wait  # noqa: PLC0415  # not before a signal is heard
+
+        working = ThreadPoolExecutor(1).submit(work, cancel)
+        working.add_done_callback(lambda _: news.put(0))
+        if told := news.get():
+            cancel.set()
+            wait([working], _PATIENCE)
+            _end(told)
+        return working.result()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: FrameType | None = None) -> NoReturn:
+    """Without the interpreter's own end, which waits for threads and may not come; all that was said is written."""
+    os._exit(_SIGNAL_BASE + number)
