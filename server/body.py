@@ -92,11 +92,16 @@ class Body:
 
     async def piece(self) -> bytes:
         """Some of it, nothing at its end; what is larger than the limit is for who reads the pieces to refuse."""
+        waited = False
         while self._left:
             if self._at < len(self._data):
-                if parts := self._decoded():
+                parts = self._decoded()
+                if waited:
+                    self._look()
+                if parts:
                     return b"".join(parts)
             else:
+                waited = True
                 async with self._waiting():
                     await self._receive()
         return b""
@@ -136,6 +141,7 @@ class Body:
                 self._left -= size
                 # One that comes as fast as it is taken has no end that others would wait for.
                 await trio.lowlevel.checkpoint()
+        self._look()
 
     async def _joined(self) -> memoryview:
         body = bytearray()
@@ -145,7 +151,13 @@ class Body:
                 while self._left:
                     await self._receive()
                     self._extend(body)
+            self._look()
         return memoryview(body).toreadonly()
+
+    def _look(self) -> None:
+        """A client that was done sending before its body had been received is asked now whether it has left."""
+        if not self._left and self._state.done_sending:
+            self._state.look_for_client()
 
     def _extend(self, body: bytearray) -> None:
         for part in self._decoded():

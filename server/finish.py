@@ -66,6 +66,9 @@ def finishing(app: ASGIFramework) -> ASGIFramework:
                     await whole.wait()
             with trio.CancelScope(shield=sized or not event.get("more_body", False)):
                 await send(event)
+            if event["type"] == "http.response.body" and event.get("more_body", False):
+                # To a stream that is gone it takes no time at all: who sends on and on is cancelled here.
+                await trio.lowlevel.checkpoint()
 
         await app(scope, receive_counting, send_whole)
 

@@ -26,6 +26,26 @@ async def unread(scope, receive, send):
     await send({"type": "http.response.body", "body": b"no", "more_body": False})
 
 
+async def test_who_sends_on_and_on_to_a_stream_that_is_gone_gives_others_a_turn():
+    sent = 0
+
+    async def endless(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def send(event):
+        nonlocal sent
+        sent += 1
+        assert sent < 1000, "nobody else had a turn"
+        if sent == 10:
+            scope.cancel()
+
+    with trio.CancelScope() as scope:
+        await finishing(endless)({"type": "http"}, trio.sleep_forever, send)
+    assert sent == 10
+
+
 async def run(head, arrives, version="1.1", app=early):
     """[(time, event)] of what was sent, for a request whose body is whole after ``arrives`` seconds."""
     sent, start = [], trio.current_time()
