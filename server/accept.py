@@ -17,8 +17,8 @@ _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE = 0.1
 # Of those that wait at once; then whoever else is ready has its turn.
 _MOST_AT_ONCE = 64
-# Seconds in which an idle worker beside this one is awake; and what is taken of what it leaves.
-_FOR_OTHERS = 0.001
+# Seconds in which a worker that is not busy is awake, on a machine that is; and how many are taken that it leaves.
+_FOR_OTHERS = 0.005
 _LEFT_BY_OTHERS = 4
 
 

@@ -119,8 +119,10 @@ class Fleet:
             stop()
             await trio.sleep_forever()
 
-    async def enter(self, stopping: trio.Event) -> None:
-        """Returns once it is to take requests, or to stop. Cancelled, nothing is left behind."""
+    async def entered(self, stopping: trio.Event) -> bool:
+        """Whether it is to take requests: True once it is, False where it is to stop before. Cancelled, nothing is left
+        behind.
+        """
         async with trio.open_nursery() as nursery:
 
             async def first(event: trio.Event) -> None:
@@ -129,6 +131,7 @@ class Fleet:
 
             nursery.start_soon(first, self._entered)
             nursery.start_soon(first, stopping)
+        return self._entered.is_set()
 
     def is_together(self) -> bool:
         """Whether all workers have been ready: before, none says that the server is."""

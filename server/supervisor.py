@@ -80,8 +80,10 @@ class Supervisor:
         self._stack = contextlib.ExitStack()
         self._changes = Changes()
         self._crowd = Crowd(workers)
-        # Place → when its next worker starts, and how many have ended early there in a row.
-        self._due: dict[int, float] = {}
+        # Place → when its next worker starts, and how many have ended early there in a row. Where none was yet, the
+        # first is one of those that begin together.
+        self._due = dict.fromkeys(self._places, 0.0)
+        self._first = set(self._places)
         self._early = dict.fromkeys(self._places, 0)
         self._ends_before_any = 0
         self._came_up = False
@@ -100,17 +102,20 @@ class Supervisor:
         before one of them has come up, or one says that it cannot be what it was started for.
         """
         self._listening = listening
-        with self._stack:
-            self._set_up()
-            announce()
-            for place in self._places:
-                self._start(place, first=True)
-            self._warn_of_threads()
-            while self._staff or self._due:
-                self._wait()
-                self._start_due()
-                self._let_in()
-                self._metrics.serving(len(self._changes.members))
+        # What is there by now is never garbage: a collection in a worker does not write to it, and it stays shared.
+        gc.collect()
+        gc.freeze()
+        try:
+            with self._stack:
+                self._set_up()
+                announce()
+                while self._staff or self._due:
+                    self._wait()
+                    self._start_due()
+                    self._let_in()
+                    self._metrics.serving(len(self._changes.members))
+        finally:
+            gc.unfreeze()
         if self._failure is not None:
             raise CannotBegin(self._failure)
         return self._code
@@ -125,17 +130,13 @@ class Supervisor:
         selector.register(self._hears, selectors.EVENT_READ)
         self._stack.enter_context(signals_to(wakes))
         self._stack.enter_context(self._controls.elsewhere(partial(_wake, wakes)))
-        # What is there by now is never garbage: a collection in a worker does not write to it, and it stays shared.
-        gc.collect()
-        gc.freeze()
-        self._stack.callback(gc.unfreeze)
 
     # ---- workers begin and end
 
-    def _start(self, place: int, *, first: bool = False) -> None:
+    def _start(self, place: int) -> None:
         changes = self._changes
         # Where nobody serves, even one that has still to open its models answers better than nobody does.
-        member = first or not changes.members
+        member = place in self._first or not changes.members
         ours, theirs = socket.socketpair()
         post = Post(place, self._crowd.place(place), theirs, member, self._together, dict(changes.made), changes.number)
         with theirs:
@@ -165,6 +166,9 @@ class Supervisor:
                 self._due[place] = now + _SHORT_LIFE
             else:
                 del self._due[place]
+                if len(self._first) == len(self._places):
+                    self._warn_of_threads()
+                self._first.discard(place)
 
     def _bury(self, worker: Worker, code: int, cpu: float) -> None:
         stops = self._give_up_at is not None

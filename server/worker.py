@@ -79,10 +79,14 @@ async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
                 on_stop = None if fleet is None else fleet.ask_stop
                 async with controls.taken(on_stop) as asked, trio.open_nursery() as watch:
                     watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay, on_signal)
+                    takes_part = True
                     if fleet is not None:
                         watch.start_soon(fleet.serve, partial(_stop, on_signal, asked))
-                        await fleet.enter(stopping)
-                    deadline = await serve_connections(service, apps, listening, config, stopping, fleet)
+                        takes_part = await fleet.entered(stopping)
+                    deadline = trio.current_time()
+                    if takes_part:
+                        deadline = await serve_connections(service, apps, listening, config, stopping, fleet)
+                    listening.socket.close()
                     with trio.move_on_at(deadline) as waiting:
                         # No request is left that could begin one.
                         await service.repository.drained()

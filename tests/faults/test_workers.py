@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -367,6 +368,37 @@ def test_workers_that_end_before_they_serve_are_an_error_and_the_end(tmp_path):
         assert server.wait() == 1
         assert "pipeline-serve: workers end before they serve; the last one ended with exit code 9" in server.stderr
         assert server.stderr.count("ended with exit code 9; another one starts") == 9
+
+
+def test_a_replacement_that_cannot_open_what_the_others_serve_takes_no_requests(tmp_path):
+    fussy = BAD.replace("1 / 0", "assert not Path(__file__).with_name('no').exists()").replace(
+        "class", "from pathlib import Path\n\nclass"
+    )
+    write(tmp_path, {"bad.py": fussy, "bad.yaml": "steps: {answer: bad.py:Bad}"})
+    with serving_by(2, tmp_path, graphs=["who.yaml", "bad.yaml"]) as server:
+        (tmp_path / "no").touch()
+        os.kill(who(server), signal.SIGKILL)
+        server.wait_for_log("takes no requests: it cannot open bad, which the others serve")
+        (survivor,) = {who(server) for _ in range(10)}
+        assert {server.get("/v2/health/ready").status_code for _ in range(5)} == {200}
+        assert metric(server, "workers") == 1
+        (tmp_path / "no").unlink()
+        server.wait_until("two workers serve again", lambda: metric(server, "workers") == 2)
+        assert survivor in answering(server, 2)
+        assert server.stop() == 0
+
+
+AT_ONCE = "import server.supervisor; server.supervisor._MORE = 0.0; from server.cli import main; main()"
+
+
+def test_a_worker_that_does_not_stop_is_killed_in_the_end_and_that_is_exit_code_3(tmp_path):
+    command = (sys.executable, "-c", AT_ONCE)
+    with serving_by(2, tmp_path, "--grace", "10ms", command=command) as server:
+        stuck = min(workers_of(server))
+        os.kill(stuck, signal.SIGSTOP)
+        assert server.stop() == 3
+        assert f"killing workers that do not stop: {stuck}" in server.stderr
+        assert is_gone(stuck)
 
 
 def test_a_model_that_cannot_load_leaves_the_server_not_ready_as_with_one_worker(tmp_path):

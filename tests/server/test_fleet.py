@@ -146,7 +146,7 @@ async def test_it_takes_requests_when_it_is_told_to_or_stops_before():
         entered, stopping = trio.Event(), trio.Event()
 
         async def enter():
-            await fleet.enter(stopping)
+            assert await fleet.entered(stopping)
             entered.set()
 
         async with trio.open_nursery() as nursery:
@@ -160,7 +160,7 @@ async def test_it_takes_requests_when_it_is_told_to_or_stops_before():
         stopping = trio.Event()
         stopping.set()
         with trio.fail_after(30):
-            await fleet.enter(stopping)
+            assert not await fleet.entered(stopping)
 
 
 async def test_a_load_is_opened_and_served_once_all_have_opened_it():
