@@ -17,7 +17,7 @@ import msgspec
 from pipeline.asking import budget_of, headers_of, named, request_of, size_of
 from pipeline.blocking import LoopThread, blocking, entered, left
 from pipeline.errors import Code, DeadlineExceeded, InferError, InvalidInput, retold
-from pipeline.exchange import Cert, Peer, Verify, in_thread_if_large
+from pipeline.exchange import Cert, Peer, Verify
 from pipeline.graph.units import format_duration, seconds_of, size
 from pipeline.tensors.message import (
     AskIndex,
@@ -45,6 +45,7 @@ from pipeline.tensors.message import (
     Unloaded,
     UnloadModel,
 )
+from pipeline.threads import in_thread_if_large
 from pipeline.wire.codec import DEFAULT_PROTOCOL, Call, Codec, Reply, codecs, inferring
 from pipeline.wire.statuses import bare
 

@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 import anyio
 import httpx
-from anyio import to_thread
 
 from pipeline.errors import Code, InferError, InvalidInput
 from pipeline.transport import Transport, environments_proxy
@@ -35,19 +34,6 @@ _LONGEST = 1e9
 _SHORTEST = 1e-6
 # Seconds before a connection is tried for the third time: the second comes at once, and each pause is twice the last.
 _FIRST_PAUSE = 0.5
-# As on the server: a megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
-_LARGE = 2**20
-
-
-async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:
-    """What ``work`` makes of so many bytes. Large ones are worked on in a thread: the loop's other tasks would notice.
-
-    Cancelled, the thread ends by itself, and what it made is dropped.
-    """
-    if size < _LARGE:
-        return work()
-    # The threads that all share may be taken by code that hangs.
-    return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
 
 
 class NotConnected(InferError):

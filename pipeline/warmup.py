@@ -119,7 +119,7 @@ class WarmUp:
         """What the step is asked for: an explanation only where it has part in no prediction."""
         graph = self.graph
         explains, predicts = (
-            step.name in needed_by(graph.dag, graph.output.get(verb, ())) for verb in ("explain", "predict")
+            step.name in needed_by(graph.reads, graph.output.get(verb, ())) for verb in ("explain", "predict")
         )
         return "explain" if explains and not predicts else "predict"
 

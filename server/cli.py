@@ -51,9 +51,9 @@ class _Commands(click.Group):
 
 def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        from server.version import NAME, own_version  # noqa: PLC0415
+        from server.version import NAME, VERSION  # noqa: PLC0415
 
-        click.echo(f"{NAME} {own_version()}")
+        click.echo(f"{NAME} {VERSION}")
         context.exit()
 
 

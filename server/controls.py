@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
@@ -11,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import sniffio
 import trio
 
 from pipeline.errors import told
@@ -159,7 +159,7 @@ def _on_a_loop() -> bool:
     if trio.lowlevel.in_trio_run():
         return True
     try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+        sniffio.current_async_library()  # which looks at asyncio where that is imported
+    except sniffio.AsyncLibraryNotFoundError:
         return False
     return True

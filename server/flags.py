@@ -12,7 +12,6 @@ import click
 from pipeline.graph.scalars import shown
 from pipeline.graph.units import duration, size
 from pipeline.graph.words import hint, later, yes_or_no
-from server.access import line_form
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
 _LATER = frozenset({
@@ -154,6 +153,8 @@ class LineForm(click.ParamType[str]):
     name = "format"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from server.access import line_form  # noqa: PLC0415  # it knows calls and replies, and --help answers at once
+
         try:
             return line_form(str(value))
         except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging.config
 from pathlib import Path
 
 
@@ -37,10 +36,14 @@ def file_config(file: Path) -> None:
             yaml.version = (1, 1)  # where `no` is false, as in every such file
             _dict_config(yaml.load(file.read_text(encoding="utf-8")))
         case _:
+            import logging.config  # noqa: PLC0415  # who has no such file need not wait for it either
+
             logging.config.fileConfig(file, disable_existing_loggers=False)
 
 
 def _dict_config(settings: object) -> None:
     if not isinstance(settings, dict):
         raise TypeError("it is a mapping, with version: 1")
+    import logging.config  # noqa: PLC0415  # as above
+
     logging.config.dictConfig({"disable_existing_loggers": False, **settings})

@@ -6,15 +6,10 @@ Source: KServe's ``kserve/metrics.py``: names, help texts, the label ``model_nam
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import trio
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from pipeline.errors import Code
 from pipeline.graph.phases import PHASES
@@ -22,14 +17,14 @@ from pipeline.observe import Event, ModelUnloaded, RequestDone, walls
 from pipeline.pipeline import Pipeline
 from pipeline.wire.codec import Reply
 from server.access import Answered
-from server.tally import BOUNDS, Family, Series, Sum, Tally
+from server.tally import BOUNDS, Family, Series, Tally
 from storage.events import Event as Pulled
 from storage.events import Fetched, Kept, Listed, Moved
 
+if TYPE_CHECKING:
+    from server.exposition import Exposition
+
 _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post-process", "explain": "explain"}
-# Of several processes these are no sums: a bound that each of them has, and when the first one began.
-_LEAST = frozenset({"process_max_fds", "process_start_time_seconds"})
-_CPU = "process_cpu_seconds"
 _NO_TIME = (0.0, 0.0)
 # Who collects metrics does so every few seconds.
 _LOOK = 1.0
@@ -39,8 +34,8 @@ class Metrics:
     """An observer that counts; whichever of the ``workers`` is asked shows the sum of all."""
 
     def __init__(self, workers: int = 1) -> None:
-        several = workers > 1
-        self.tally = Tally(workers if several else 0)
+        self._several = workers > 1
+        self.tally = Tally(workers if self._several else 0)
         self._phases = {
             phase: self._series(Family(
                 f"request_{phase}_seconds", "histogram", f"{text} request latency", ("model_name",), BOUNDS
@@ -67,20 +62,14 @@ class Metrics:
         }
         shown = [*self._phases.values(), self._requests, *self._answers.values(), *self._standing.values()]
         shown += self._pulled.values()
-        self._registry = CollectorRegistry()
-        if several:
+        if self._several:
             self._ended = self._counter("ended_process_cpu_seconds", "What workers that have ended have used")
             self._workers = self._gauge("workers", "Worker processes that take requests")
             self._restarts = self._counter("worker_restarts", "Workers that ended, and were to be replaced")
             self._restarts.add(by=0)
             shown += [self._workers, self._restarts]
-            self._registry.register(_Processes(self.tally, self._ended.family.name))
-        else:
-            ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        if not several:
-            GCCollector(registry=self._registry)
-        self._registry.register(_Sums(self.tally, [series.family for series in shown]))
+        self._shown = [series.family for series in shown]
+        self._exposition: Exposition | None = None
 
     def _series(self, family: Family) -> Series:
         return self.tally.series(family)
@@ -173,75 +162,9 @@ class Metrics:
 
     def page(self, headers: Mapping[str, str]) -> Reply:
         """In the form that the ``accept`` header asks for: Prometheus text or OpenMetrics."""
-        try:
-            encode, content_type = choose_encoder(headers.get("accept", ""))
-        except (TypeError, ValueError):  # it fails at a version that is none
-            encode, content_type = choose_encoder("")
-        return Reply(200, {"content-type": content_type}, (encode(self._registry),))
+        if self._exposition is None:
+            from server.exposition import Exposition  # noqa: PLC0415  # slow, and few look as soon as a server is up
 
-
-class _Sums(Collector):
-    """What is counted here, as prometheus_client writes it."""
-
-    def __init__(self, tally: Tally, families: Iterable[Family]) -> None:
-        self._tally = tally
-        self._families = tuple(families)
-
-    def collect(self) -> Iterator[Metric]:
-        sums = self._tally.sums()
-        for family in self._families:
-            yield _written(family, sums.get(family.name, ()))
-
-
-def _written(family: Family, sums: Iterable[Sum]) -> Metric:
-    match family.kind:
-        case "gauge":
-            gauge = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-            for own in sums:
-                gauge.add_metric(own.labels, own.numbers[0])
-            return gauge
-        case "counter":
-            counter = CounterMetricFamily(family.name, family.help, labels=family.labels)
-            for own in sums:
-                counter.add_metric(own.labels, own.numbers[0], created=own.since)
-            return counter
-        case "histogram":
-            histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-            bounds = [*map(floatToGoString, family.bounds), "+Inf"]
-            for own in sums:
-                *counts, total = own.numbers
-                histogram.add_metric(own.labels, list(zip(bounds, accumulate(counts), strict=True)), total)
-                labels = dict(zip(family.labels, own.labels, strict=True))
-                histogram.add_sample(f"{family.name}_created", labels, own.since)
-            return histogram
-
-
-class _Processes(Collector):
-    """CPU, memory and descriptors of all processes together, with what those that have ended have used."""
-
-    def __init__(self, tally: Tally, ended: str) -> None:
-        self._tally = tally
-        self._ended = ended
-
-    def collect(self) -> Iterator[Metric]:
-        found: dict[str, Metric] = {}
-        for process in self._tally.processes():
-            for metric in _process(process).collect():
-                known = found.setdefault(metric.name, metric)
-                if known is not metric:
-                    value = _least_or_sum(known, metric)
-                    known.samples = [known.samples[0]._replace(value=value)]
-        ended = sum(own.numbers[0] for own in self._tally.sums().get(self._ended, ()))
-        if ended and _CPU in found:
-            (sample,) = found[_CPU].samples
-            found[_CPU].samples = [sample._replace(value=sample.value + ended)]
-        yield from found.values()
-
-
-def _process(number: int) -> ProcessCollector:
-    return ProcessCollector(pid=lambda: number, registry=None)
-
-
-def _least_or_sum(one: Metric, other: Metric) -> float:
-    values = one.samples[0].value, other.samples[0].value
-    return min(values) if one.name in _LEAST else sum(values)
+            ended = self._ended.family if self._several else None
+            self._exposition = Exposition(self.tally, self._shown, ended)
+        return self._exposition.page(headers)

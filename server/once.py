@@ -25,7 +25,7 @@ from server.log import configure, observer
 from server.progress import Display, display
 from server.report import FAULTS, blueprints
 from server.service import Service
-from server.version import NAME, own_version
+from server.version import NAME, VERSION
 from storage import Storage
 from storage.pull import Order
 
@@ -56,7 +56,7 @@ def run_once(graph: Path | str, request: Path, verb: Verb, cache: CacheConfig | 
 
 async def _answer(pipeline: Pipeline, body: bytes, verb: Verb, shown: Display) -> int:
     pipeline.observers.append(_print_timings)
-    service = Service(Repository([pipeline]), ready="all", name=NAME, version=own_version())
+    service = Service(Repository([pipeline]), ready="all", name=NAME, version=VERSION)
 
     async def read_body() -> bytes:
         return body

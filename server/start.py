@@ -39,7 +39,7 @@ from server.report import FAULTS, blueprints
 from server.service import Service
 from server.sources import Folder, Given, Together
 from server.supervisor import CannotBegin, Supervisor
-from server.version import NAME, own_version
+from server.version import NAME, VERSION
 from storage import Storage
 from storage.events import Event
 from storage.pull import Order
@@ -112,17 +112,16 @@ def serve(  # noqa: PLR0913  # what a server is made of
     Several workers are processes, forked from this one: raises CannotBegin where none of them can serve.
     """
     repository.observe(observer, metrics, watch_models, *([latency] if config.latency_log else []))
-    version = own_version()
     shown_metrics = partial(metrics.page_of, repository)
     service = Service(
         repository,
         ready=config.ready,
         name=NAME,
-        version=version,
+        version=VERSION,
         max_body=config.max_body,
         enclose=enclose_by(sender_of(environment())),
         numbers=quickest(),
-        pages=pages(repository, {"/metrics": shown_metrics}, title=NAME, version=version, ui=config.ui),
+        pages=pages(repository, {"/metrics": shown_metrics}, title=NAME, version=VERSION, ui=config.ui),
     )
     service.on_answer.append(metrics.answered)
     if config.access_log:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from pipeline.engine.asyncio_loop import asyncio_kept
+from pipeline.engine.asyncio_kept import asyncio_kept
 from server.accept import accept, take_waiting, unbounded
 from server.config import Config
 from server.controls import Controls

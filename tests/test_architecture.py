@@ -94,7 +94,7 @@ AT_HOME = {
     "quart_trio": {"server/app.py"},
     "hypercorn": {"server/http2.py", "server/lifespan.py"},
     "obstore": {"storage/"},
-    "prometheus_client": {"server/metrics.py"},
+    "prometheus_client": {"server/exposition.py"},
     "click": {"server/cli.py", "server/flags.py", "server/script.py"},
     "httpx": {
         "pipeline/exchange.py",

@@ -820,13 +820,13 @@ def test_every_protocol_says_how_it_wants_tensors():
 
 async def test_what_is_large_is_written_and_read_beside_the_loop(server, monkeypatch):
     trips = []
-    run_sync = exchange.to_thread.run_sync
+    run_sync = anyio.to_thread.run_sync
 
     async def counted(*arguments, **how):
         trips.append(how)
         return await run_sync(*arguments, **how)
 
-    monkeypatch.setattr(exchange.to_thread, "run_sync", counted)
+    monkeypatch.setattr(anyio.to_thread, "run_sync", counted)
     async with client(server.url) as there:
         await there.infer("same", {"x": np.zeros(10)})
         assert trips == []

@@ -1,5 +1,6 @@
 """What users import, and what they are told where a file of their own hides it."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,16 @@ def run(*arguments, cwd):
         code += f"sys.argv = {list(arguments)!r}; runpy.run_path({arguments[0]!r}, run_name='__main__')"
     command = [sys.executable, "-P", "-c", code]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_checkers_are_told_the_homes_of_the_names_as_they_are_found():
+    tree = ast.parse(Path(pipeline_serve.__file__).read_text())
+    (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {own.module: tuple(alias.name for alias in own.names) for own in typed.body}
+    assert {home: set(names) for home, names in told.items()} == {
+        home: set(names) for home, names in pipeline_serve._HOMES.items()
+    }
+    assert sorted(name for names in told.values() for name in names) == pipeline_serve.__all__
 
 
 @pytest.mark.parametrize("name", pipeline_serve.__all__)

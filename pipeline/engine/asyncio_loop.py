@@ -11,13 +11,14 @@ import functools
 import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import trio
 
 from pipeline.engine.asyncio_from_threads import LoopFromThreads, SharedLoop
+from pipeline.engine.asyncio_kept import KEEPER
 from pipeline.engine.asyncio_task import AsyncioTask
 from pipeline.engine.asyncio_threads import AsyncioThreads
 from pipeline.engine.limit import Limit
@@ -28,7 +29,6 @@ _LOG = logging.getLogger("pipeline_serve")
 # What is left when the last one lets go gets to end, all together: as long as a step's `close`.
 _STOP_SECONDS = 5.0
 _SHARED: trio.lowlevel.RunVar[_Shared | None] = trio.lowlevel.RunVar("the asyncio loop", default=None)
-_KEEPER: trio.lowlevel.RunVar[AsyncExitStack | None] = trio.lowlevel.RunVar("who keeps it", default=None)
 
 
 class AsyncioLoop:
@@ -217,26 +217,10 @@ async def asyncio_loop() -> AsyncIterator[AsyncioLoop]:
     if shared is None:
         shared = _Shared(AsyncioLoop())
         _SHARED.set(shared)
-        if (keeper := _KEEPER.get()) is not None:
+        if (keeper := KEEPER.get()) is not None:
             await keeper.enter_async_context(shared.held())
     async with shared.held() as loop:
         yield loop
-
-
-@asynccontextmanager
-async def asyncio_kept() -> AsyncIterator[None]:
-    """Within it the loop, once somebody has started it, goes on when the last one lets go.
-
-    What is bound to a loop, as a pool of connections is that a module keeps, is good for the next one to hold it.
-    Cancelled, or left by an error, the loop is stopped all the same, within seconds.
-    """
-    async with AsyncExitStack() as keeper:
-        outer = _KEEPER.get()
-        _KEEPER.set(keeper)
-        try:
-            yield
-        finally:
-            _KEEPER.set(outer)
 
 
 class _Shared:

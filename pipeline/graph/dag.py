@@ -1,37 +1,46 @@
-"""A spec's steps as a networkx graph: references resolved, and every fault that the shape alone can have."""
+"""A spec's steps as a graph: references resolved, every fault that its shape alone can have; and as networkx has it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from pipeline.graph.circles import circles
 from pipeline.graph.detached import refuse_never, refuse_waiting
 from pipeline.graph.handles import handled
+from pipeline.graph.order import in_order, with_all_before
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import REQUEST, RESERVED, UNREAD, GraphSpec, Reference, Step, StepSpec
 from pipeline.graph.words import listed, meant, near
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
     """A graph whose references all lead somewhere, unless a fault says otherwise.
 
-    ``dag`` has the steps' names as nodes, the declaration of each as its attribute ``step``, and an edge for every
-    reading; ``steps`` are in an order in which each stands after what it reads, ties as they were declared.
+    ``reads``: step → the steps that it reads; ``steps`` are in an order in which each stands after those, ties as they
+    were declared.
     ``output``: verb → what it answers with, for the verbs that the graph has; predict is one of them. ``planned`` are
     the steps that some request runs by itself; what is not among them runs when a handle calls it.
     """
 
     spec: GraphSpec
-    dag: nx.DiGraph[str]
+    reads: Mapping[str, Collection[str]]
     steps: tuple[StepSpec, ...]
     output: Mapping[str, tuple[Reference, ...]]
     planned: tuple[StepSpec, ...]
+
+    @property
+    def dag(self) -> nx.DiGraph[str]:
+        """Made anew for networkx: the steps' names as nodes, each one's declaration as its attribute ``step``, and an
+        edge for every reading.
+        """
+        return _digraph(_with_inputs(self.spec.steps))
 
 
 def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
@@ -53,24 +62,23 @@ def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
     refuse_waiting(steps, (reference for own in output.values() for reference in own), faults)
     # What is read in vain stands where something else was meant.
     in_vain = len(faults) > told
-    dag = _digraph(steps)
-    knots = _refuse_cycles(dag, steps, faults)
-    needed = {verb: needed_by(dag, own) for verb, own in output.items()}
+    order = {name: position for position, name in enumerate(names)}
+    edges = [(reference.source, step.name) for step in steps for reference in step.references]
+    edges = [edge for edge in edges if edge[0] in order]
+    reads = _sources(edges, order)
+    knots = _refuse_cycles(edges, steps, faults)
+    needed = {verb: needed_by(reads, own) for verb, own in output.items()}
     sources = [source for source, _ in (*readings, *handles)]
     if not spec.is_open and not in_vain and None not in sources and None not in answers:
         roots = {str(answer) for answer in answers}
         detached = {step.name for step in steps if step.detached}
         # What a detached step that cannot start needs is told once, where it reads it.
-        refuse_never(steps, dag, needed, faults)
+        refuse_never(steps, names, needed, faults)
         _refuse_unused(steps, [*readings, *handles], roots, knots | detached, faults)
-    order = {step.name: position for position, step in enumerate(steps)}
-    ordered = [
-        steps[order[name]]
-        for name in (names if knots else nx.lexicographical_topological_sort(dag, key=order.__getitem__))
-    ]
+    ordered = [steps[order[name]] for name in in_order(edges, order) or names]
     runs = frozenset[str]().union(*needed.values())
     planned = tuple(step for step in ordered if step.detached or step.name in runs)
-    return Graph(spec, dag, tuple(ordered), output, planned)
+    return Graph(spec, reads, tuple(ordered), output, planned)
 
 
 def explained(graph: Graph, steps: Collection[str]) -> Graph:
@@ -82,10 +90,9 @@ def explained(graph: Graph, steps: Collection[str]) -> Graph:
     return dataclasses.replace(graph, output={**graph.output, "explain": (answer,)})
 
 
-def needed_by(dag: nx.DiGraph[str], wanted: Iterable[Reference]) -> frozenset[str]:
+def needed_by(reads: Mapping[str, Collection[str]], wanted: Iterable[Reference]) -> frozenset[str]:
     """The steps that compute what is wanted: those that it names, and all that they read, however far up."""
-    named = {reference.source for reference in wanted if reference.source in dag}
-    return frozenset(named.union(*(nx.ancestors(dag, name) for name in named)))
+    return with_all_before({reference.source for reference in wanted if reference.source in reads}, reads)
 
 
 def readings_of(step: StepSpec) -> list[tuple[str | None, Reference]]:
@@ -136,7 +143,16 @@ def _resolved_answer(reference: Reference, names: Collection[str], faults: list[
     return _resolved(reference, "output is", names, faults)
 
 
+def _sources(edges: Iterable[tuple[str, str]], names: Iterable[str]) -> dict[str, list[str]]:
+    sources: dict[str, list[str]] = {name: [] for name in names}
+    for source, name in dict.fromkeys(edges):
+        sources[name].append(source)
+    return sources
+
+
 def _digraph(steps: Iterable[StepSpec]) -> nx.DiGraph[str]:
+    import networkx as nx  # noqa: PLC0415  # for who asks for such a graph: a server need not wait for it
+
     dag: nx.DiGraph[str] = nx.DiGraph()
     for step in steps:
         dag.add_node(step.name, **({"step": _declaration(step)} if step.action else {}))
@@ -169,11 +185,11 @@ def _declaration(step: StepSpec) -> Step:
     )
 
 
-def _refuse_cycles(dag: nx.DiGraph[str], steps: Iterable[StepSpec], faults: list[Fault]) -> set[str]:
+def _refuse_cycles(edges: Sequence[tuple[str, str]], steps: Iterable[StepSpec], faults: list[Fault]) -> set[str]:
     """The steps that stand in cycles."""
     places = {step.name: step.at("inputs") for step in steps}
     knots: set[str] = set()
-    for knot, way in circles(dag, {name: position for position, name in enumerate(places)}):
+    for knot, way in circles(edges, {name: position for position, name in enumerate(places)}):
         faults.append(Fault(places[way[0]], f"steps read each other in a cycle: {' → '.join(way)}"))
         knots |= knot
     return knots
@@ -190,11 +206,10 @@ def _refuse_unused(
 
     ``others`` are used like the answers: a cycle is told already, and so is all it needs; a detached step by itself.
     """
-    meant_dag: nx.DiGraph[str | None] = nx.DiGraph()
-    meant_dag.add_nodes_from((*answers, *others))
-    meant_dag.add_edges_from(readings)
-    used = {*answers, *others}.union(*(nx.ancestors(meant_dag, name) for name in (*answers, *others)))
-    for step in steps:
+    given = list(steps)
+    reads = _sources(((source, name) for source, name in readings if source), (step.name for step in given))
+    used = with_all_before((*answers, *others), reads)
+    for step in given:
         if step.name not in used:
             message = f'step "{step.name}" is used by nothing: the answer, {listed(sorted(answers))}, does not need it'
             faults.append(Fault(step.place, message))

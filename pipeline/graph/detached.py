@@ -6,14 +6,10 @@ They join the plans that compute all that they read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import RESERVED, Reference, StepSpec
 from pipeline.graph.words import listed
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 def refuse_waiting(steps: Iterable[StepSpec], answers: Iterable[Reference], faults: list[Fault]) -> None:
@@ -36,16 +32,19 @@ def refuse_waiting(steps: Iterable[StepSpec], answers: Iterable[Reference], faul
 
 
 def refuse_never(
-    steps: Iterable[StepSpec], dag: nx.DiGraph[str], needed: Mapping[str, Collection[str]], faults: list[Fault]
+    steps: Iterable[StepSpec], names: Collection[str], needed: Mapping[str, Collection[str]], faults: list[Fault]
 ) -> None:
-    """Appends a fault for each detached step that no plan would start. ``needed``: verb → the steps it computes."""
+    """Appends a fault for each detached step that no plan would start.
+
+    ``names`` are those of all steps, ``needed``: verb → those it computes.
+    """
     own_steps = list(steps)
     known = {*RESERVED, *(step.name for step in own_steps if not step.detached)}
     for step in own_steps:
         # What else it reads is told already.
         if not step.detached or not all(reference.source in known for reference in step.references):
             continue
-        reads = {reference.source: reference for reference in step.references if reference.source in dag}
+        reads = {reference.source: reference for reference in step.references if reference.source in names}
         missing = [name for name in reads if not any(name in own for own in needed.values())]
         if missing:
             reason = f'it reads "{reads[missing[0]]}", which no answer needs'

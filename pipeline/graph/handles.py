@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-import networkx as nx
-
 from pipeline.graph.circles import circles
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import RESERVED, UNREAD, Reference, StepSpec
@@ -27,7 +25,7 @@ def handled(steps: Sequence[StepSpec], names: Collection[str], faults: list[Faul
                 faults.append(Fault(reference.place, f'step "{step.name}": handle "{name}" is "{reference}"{problem}'))
             target = reference.source if reference.source in by_name else near(reference.source, names)
             found.append((None if target == step.name else target, step.name))
-    calls = nx.DiGraph((owner, target) for target, owner in found if target is not None)
+    calls = [(owner, target) for target, owner in found if target is not None]
     order = {step.name: position for position, step in enumerate(steps)}
     for _, way in circles(calls, order):
         message = f"steps call each other through handles in a cycle: {' → '.join(way)}"

@@ -7,16 +7,15 @@ postprocessing. A graph with none of them is all prediction. What only an explan
 
 from __future__ import annotations
 
-import networkx as nx
-
 from pipeline.graph.dag import Graph, needed_by
+from pipeline.graph.order import with_all_before
 
 PHASES = ("preprocess", "predict", "postprocess")
 
 
 def phases(graph: Graph) -> dict[str, str]:
     """Step name → one of PHASES, or explain."""
-    needed = {verb: needed_by(graph.dag, own) for verb, own in graph.output.items()}
+    needed = {verb: needed_by(graph.reads, own) for verb, own in graph.output.items()}
     explains = set[str]().union(*needed.values()) - needed["predict"]
     return _predicting(graph) | dict.fromkeys(sorted(explains), "explain")
 
@@ -30,6 +29,6 @@ def _predicting(graph: Graph) -> dict[str, str]:
     predictors = ["predict"] if "predict" in (step.name for step in waited) else models or calls
     if not predictors:
         return dict.fromkeys(names, "predict")
-    before = set[str]().union(*(nx.ancestors(graph.dag, name) for name in predictors))
+    before = with_all_before(predictors, graph.reads)
     found = {name: "preprocess" if name in before else "postprocess" for name in names}
     return found | dict.fromkeys(predictors, "predict")

@@ -83,9 +83,9 @@ def compile_plan(
 
     Detached steps whose inputs are all among that join it.
     """
-    needed = needed_by(graph.dag, wanted)
+    needed = needed_by(graph.reads, wanted)
     waited = [step for step in graph.steps if step.name in needed]
-    joining = [step for step in graph.steps if step.detached and set(graph.dag.predecessors(step.name)) <= needed]
+    joining = [step for step in graph.steps if step.detached and set(graph.reads[step.name]) <= needed]
     steps = (*waited, *joining)
     number = {step.name: position for position, step in enumerate(steps)}
     picks = tuple(_picks(step, number, interfaces) for step in steps)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from pipeline.graph.source import Entry, Fault, Items, Node, Scalar, Table
 from pipeline.graph.spec import REQUEST, RESERVED, Step
 from pipeline.graph.words import listed, near
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _EDGE_KEYS = frozenset({"tensor", "to"})
 
@@ -35,6 +36,8 @@ def declared(name: str, dag: nx.Graph[str], top: Mapping[str, Any], faults: list
     ``top`` holds the other top-level keys. The answer is the only node that nothing reads or calls and that is not
     detached, unless ``top`` has ``output``.
     """
+    import networkx as nx  # noqa: PLC0415  # whoever has such a graph has imported it
+
     here = Spot(f'pipeline "{name}"')
     if not isinstance(dag, nx.DiGraph):
         fault = Fault(here, f"its graph is a networkx.DiGraph, not a {type(dag).__name__}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.asking import size_of
 from pipeline.engine.blame import Blame
 from pipeline.engine.step import Context
 from pipeline.errors import InferError, InvalidInput
-from pipeline.exchange import Peer, in_thread_if_large
 from pipeline.graph.interface import Interface, Parameter
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
@@ -35,8 +34,12 @@ from pipeline.tensors.message import (
 from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value
+from pipeline.threads import in_thread_if_large
 from pipeline.wire import codec as wire
 from pipeline.wire.statuses import body_of
+
+if TYPE_CHECKING:
+    from pipeline.exchange import Peer
 
 KEYS = {"call": ("params", "forward", "ready")}
 

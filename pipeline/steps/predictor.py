@@ -13,13 +13,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import msgspec
+import trio
 
 from pipeline.asking import size_of
 from pipeline.engine.step import Context
 from pipeline.errors import DeadlineExceeded, InferError
-from pipeline.exchange import NotConnected, Peer, connecting, in_thread_if_large
 from pipeline.graph.units import format_duration
 from pipeline.graph.words import VERBS
 from pipeline.hooks import Headers
@@ -29,12 +28,14 @@ from pipeline.steps.meanwhile import meanwhile
 from pipeline.steps.secrets import secrets_of
 from pipeline.steps.upstream import in_its_words, lost, refused, unreadable
 from pipeline.tensors.message import Infer, InferRequest, InferResponse, Verb
+from pipeline.threads import in_thread_if_large
 from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Codec, Reply, codecs, inferring
 from pipeline.wire.json_tensors import dump_asked
 from pipeline.wire.statuses import JSON, body_of
 
 if TYPE_CHECKING:
     from pipeline.engine.asyncio_loop import AsyncioLoop
+    from pipeline.exchange import Peer
 
 _FORWARDED = (*TRACE, REQUEST_ID_HEADER)
 # They describe the body and the connection of the one reply; and each server names itself and its time.
@@ -87,7 +88,7 @@ async def _opened(peer: Peer, loop: AsyncioLoop | None) -> AsyncIterator[None]:
         async with meanwhile(functools.partial(loop.run, peer.close_idle)):
             yield
     finally:
-        with anyio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True):
             await loop.run(peer.__aexit__)
 
 
@@ -105,6 +106,8 @@ def server_of(model: Model, verb: Verb) -> Server | None:
     host = model.explainer_host if verb == "explain" else config.predictor_host if config is not None else None
     if config is None or not host:
         return None
+    from pipeline.exchange import Peer  # noqa: PLC0415  # httpx, which few models need
+
     known = inferring(codecs())
     if config.predictor_protocol not in known:
         told = f'model "{model.name}": predictor_protocol is {" or ".join(known)}, not {config.predictor_protocol!r}'
@@ -149,6 +152,10 @@ class _Predictor:
 
     async def _exchanged(self, server: Server, verb: Verb, call: Call) -> Reply:
         """The reply, within the predictor's time and the request's. A connection that fails is tried again."""
+        import anyio  # noqa: PLC0415  # with httpx, since the model was opened
+
+        from pipeline.exchange import NotConnected, connecting  # noqa: PLC0415
+
         context = _ASKED_FOR.get(None)
         seconds = min(server.seconds, math.inf if context is None else context.remaining())
         with anyio.move_on_after(seconds):

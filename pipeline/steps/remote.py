@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pipeline.asking import HEADER_NAME, named, unforwardable
 from pipeline.errors import InvalidInput
-from pipeline.exchange import Cert, Peer
 from pipeline.graph.json_schema import or_variable
 from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
@@ -20,6 +19,9 @@ from pipeline.steps.forwarding import TRACE
 from pipeline.tensors.shown import kind, quoted
 from pipeline.wire.codec import REQUEST_ID_HEADER
 from pipeline.wire.paths import EXAMPLES, LATER_SCHEMES, Asked, asked_by, asking_paths, url_pattern
+
+if TYPE_CHECKING:
+    from pipeline.exchange import Cert, Peer
 
 T = TypeVar("T")
 
@@ -98,6 +100,8 @@ class Remote:
 
     def peer(self, connections: int | None) -> Peer:
         """The connections to it, closed still."""
+        from pipeline.exchange import Peer  # noqa: PLC0415  # httpx, which few graphs need
+
         return Peer(
             self.base,
             verify=self.verify,
@@ -147,6 +151,8 @@ def _server(text: Any) -> SplitResult:
         raise ValueError(later(f"call {scheme}://…"))
     if not text.lower().startswith(("http://", "https://")):
         raise ValueError(f"{like}, over http or https")
+    from pipeline.exchange import Peer  # noqa: PLC0415  # as above
+
     try:
         url = urlsplit(text)
         Peer(f"{url.scheme}://{url.netloc.rpartition('@')[2]}")

@@ -24,6 +24,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from pipeline.engine import asyncio_loop as module
+from pipeline.engine.asyncio_kept import asyncio_kept
 from pipeline.engine.asyncio_loop import asyncio_loop
 from pipeline.engine.asyncio_task import CLEANUP_SECONDS
 from pipeline.engine.limit import Limit
@@ -700,7 +701,7 @@ trio.run(main)
 
 
 async def test_kept_it_goes_on_until_the_keeper_ends_and_is_not_started_for_it():
-    async with module.asyncio_kept():
+    async with asyncio_kept():
         assert not [thread for thread in threading.enumerate() if thread.name == "asyncio"]
         async with asyncio_loop() as first:
             (thread,) = {await first.run(current_thread)}
@@ -714,13 +715,13 @@ async def test_kept_it_goes_on_until_the_keeper_ends_and_is_not_started_for_it()
 
 async def test_a_keeper_that_is_cancelled_or_left_first_stops_nothing_under_whoever_holds_it():
     with trio.CancelScope() as scope:
-        async with module.asyncio_kept():
+        async with asyncio_kept():
             async with asyncio_loop() as loop:
                 (thread,) = {await loop.run(current_thread)}
             scope.cancel()
             await trio.lowlevel.checkpoint()
     assert not thread.is_alive()
     async with AsyncExitStack() as holder:
-        async with module.asyncio_kept():
+        async with asyncio_kept():
             loop = await holder.enter_async_context(asyncio_loop())
         assert await loop.run(echo, 1) == (1,)

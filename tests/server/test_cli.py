@@ -9,7 +9,7 @@ import pytest
 
 from server import cli
 from server.cli import main
-from server.version import own_version
+from server.version import VERSION
 from tests.serving import ROOT
 
 
@@ -50,7 +50,7 @@ def test_without_a_command_the_help_is_shown_and_it_is_a_mistake(capsys):
 
 
 def test_the_version_is_the_installed_one(capsys):
-    assert ended(capsys, "--version") == (0, f"pipeline-serve {own_version()}\n", "")
+    assert ended(capsys, "--version") == (0, f"pipeline-serve {VERSION}\n", "")
 
 
 @pytest.mark.parametrize(

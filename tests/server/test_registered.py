@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from pipeline import blueprint
-from pipeline.engine.asyncio_loop import asyncio_kept
+from pipeline.engine.asyncio_kept import asyncio_kept
 from pipeline.errors import ModelNotFound, ModelNotReady
 from pipeline.repository import Repository
 from pipeline_serve import Model, Pipeline
