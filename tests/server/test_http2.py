@@ -23,8 +23,8 @@ from tests.tls import self_signed
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
-    with serving(tmp_path_factory.mktemp("connection"), files, graphs=["echo.yaml"]) as server:
+    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"], "wait.yaml": FILES["wait.yaml"]}
+    with serving(tmp_path_factory.mktemp("connection"), files, graphs=["echo.yaml", "wait.yaml"]) as server:
         yield server
         assert server.stop() == 0
         assert "Traceback" not in server.stderr
@@ -58,6 +58,18 @@ def test_a_body_that_comes_after_its_reply_leaves_the_other_streams(server):
         client.h2.send_data(1, b"late", end_stream=True)
         client.ask(3, b"/v2/health/live")
         assert client.body(3) == b'{"live":true}'
+
+
+def test_a_client_that_leaves_cancels_its_streams(server):
+    with Http2(server.port) as client:
+        for stream, name in ((1, b"one"), (3, b"three")):
+            client.ask(stream, b"/v1/models/wait:predict", b"POST", end=False)
+            client.h2.send_data(stream, b'{"instances": ["h2-%b"]}' % name, end_stream=True)
+        client.wire.sendall(client.h2.data_to_send())
+        for name in ("one", "three"):
+            server.wait_until("the step began", (server.folder / f"h2-{name}.began").exists)
+    for name in ("one", "three"):
+        server.wait_until("the step is cancelled", (server.folder / f"h2-{name}.cancelled").exists)
 
 
 def test_a_client_that_leaves_with_its_window_shut_takes_its_connection_along(server):

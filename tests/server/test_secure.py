@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 
+import numpy as np
 import pytest
 import trio
 import trio.testing
@@ -53,6 +54,21 @@ async def test_parts_arrive_whole_and_in_order(pair, parts):
         await ours.send(parts)
     assert bytes(got) == expected
     assert ours.sent == len(expected)
+
+
+async def test_a_large_part_is_encrypted_from_where_it_is():
+    class Seen:
+        def __init__(self):
+            self.data = []
+
+        async def send_all(self, data):
+            self.data.append(data)
+
+    stream, array = Seen(), np.arange(1 << 18, dtype=np.float32)
+    await Secure(stream).send([b"head", memoryview(array).cast("B"), b"end"])
+    head, *pieces, end = stream.data
+    assert (head, end, sum(map(len, pieces))) == (b"head", b"end", array.nbytes)
+    assert all(np.shares_memory(array, np.frombuffer(piece, np.uint8)) for piece in pieces)
 
 
 async def test_what_comes_is_received_as_it_is_into_a_buffer_too(pair):
