@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 import h2.config
@@ -75,7 +76,9 @@ class Http2:
             data = self.wire.recv(65536)
             assert data, f"closed before {kinds} on stream {stream}: {self.events}"
             self.events += self.h2.receive_data(data)
-            self.wire.sendall(self.h2.data_to_send())
+            # The server may have closed behind what it said.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.wire.sendall(self.h2.data_to_send())
 
     def settled(self) -> None:
         """The server has read all that was sent so far."""
