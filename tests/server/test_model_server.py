@@ -134,7 +134,7 @@ def test_a_server_that_stopped_may_start_again(serving):
         model.ready = True
         with serving(server, [model, graph]) as running:
             assert running.ask().status_code == running.ask("graph").status_code == 200
-            assert len(graph.observers) == 4
+            assert len(graph.observers) == 5
     assert graph.observers == []
 
 
