@@ -129,7 +129,7 @@ def pull(places: tuple[str, ...], **flags: Any) -> None:
         raise click.UsageError(f"several models are URI FOLDER URI FOLDER …, and these are {len(places)} arguments")
     if "" in places[1::2]:
         raise click.UsageError('a folder has no name; "." is the current one')
-    sys.exit(bring(places, PullConfig(**flags)))
+    bring(places, PullConfig(**flags))
 
 
 @cli.command()

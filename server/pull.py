@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from server.config import PullConfig, environment
 from server.progress import Display, display, say
@@ -20,13 +21,13 @@ from storage.pull import Order
 _FAILED = 1
 
 
-def pull(arguments: Sequence[str], config: PullConfig) -> int:
-    """``pull`` of a URI, or of URIs and folders by turns.
+def pull(arguments: Sequence[str], config: PullConfig) -> NoReturn:
+    """``pull`` of a URI, or of URIs and folders by turns; ends the process.
 
     On stdout stand only the folders, or the local path in the cache; a failure is a line on stderr and does not stop
     the others. The exit code: 0, 1 where one failed, 128 + n after signal n.
     """
-    return until_told(partial(_all, arguments, config))
+    until_told(partial(_all, arguments, config))
 
 
 def _all(arguments: Sequence[str], config: PullConfig, cancel: threading.Event) -> int:

@@ -28,30 +28,27 @@ def ends_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def until_told(work: Callable[[threading.Event], int]) -> int:
-    """The code that ``work`` returns, in a thread. A signal n sets its flag, and the process ends with 128 + n.
+def until_told(work: Callable[[threading.Event], int]) -> NoReturn:
+    """Ends the process: with the code that ``work`` returns, in a thread, or with 128 + n after signal n.
 
-    That is when ``work`` has ended, or after 1.2 s: what it was at is then left as ``kill -9`` would leave it. Without
-    trio, which is a third of the imports of who needs it, and with a queue that a signal's handler may put into: it
-    runs between any two steps of this thread, an Event's own included.
+    A signal sets the flag of ``work``, which then has 1.2 s to end; else it is as after ``kill -9``.
+    Raises what ``work`` raises. Without trio, which is a third of the imports of who needs it, and with a queue that a
+    signal's handler may put into: it runs between any two steps of this thread, an Event's own included.
     """
     cancel, news = threading.Event(), SimpleQueue[int]()
-    before = {number: signal.signal(number, lambda heard, _: news.put(heard)) for number in _STOPS}
-    try:
-        from concurrent.futures import ThreadPoolExecutor, wait  # noqa: PLC0415  # not before a signal is heard
+    for number in _STOPS:
+        signal.signal(number, lambda heard, _: news.put(heard))
+    from concurrent.futures import ThreadPoolExecutor, wait  # noqa: PLC0415  # not before a signal is heard
 
-        working = ThreadPoolExecutor(1).submit(work, cancel)
-        working.add_done_callback(lambda _: news.put(0))
-        if told := news.get():
-            cancel.set()
-            wait([working], _PATIENCE)
-            _end(told)
-        return working.result()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    working = ThreadPoolExecutor(1).submit(work, cancel)
+    working.add_done_callback(lambda _: news.put(0))
+    if told := news.get():
+        cancel.set()
+        wait([working], _PATIENCE)
+        _end(told)
+    os._exit(working.result())
 
 
 def _end(number: int, _: FrameType | None = None) -> NoReturn:
-    """Without the interpreter's own end, which waits for threads and may not come; all that was said is written."""
+    """Without the interpreter's own end: it waits for threads, and signals are heard no more while it lasts."""
     os._exit(_SIGNAL_BASE + number)

@@ -83,6 +83,12 @@ def test_a_second_signal_changes_nothing(begun):
     assert process.returncode == 130
 
 
+def test_the_code_of_work_ends_the_process_whoever_still_waits_in_a_thread(begun):
+    process = begun(WORKING.format(does="threading.Thread(target=threading.Event().wait).start(); return 3"))
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 3
+
+
 def test_what_work_raises_is_raised(begun):
     process = begun(WORKING.format(does='raise ValueError("its own")'))
     assert "ValueError: its own" in process.communicate(timeout=60)[1]
