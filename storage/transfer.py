@@ -172,6 +172,7 @@ class _Moving:
         if part.file in self._alone:
             own = self._work.open(part.file)
             try:
+                self._take_room(part, own)
                 self._finish(part, own, self._copy(part, own))
             finally:
                 os.close(own)
@@ -180,6 +181,7 @@ class _Moving:
             descriptor = self._descriptors.get(part.file)
             if descriptor is None:
                 descriptor = self._descriptors[part.file] = self._work.open(part.file)
+        self._take_room(part, descriptor)
         end = self._copy(part, descriptor)
         with self._lock:
             self._left[part.file] -= 1
@@ -193,6 +195,11 @@ class _Moving:
 
     def _finish(self, part: Part, descriptor: int, end: int) -> None:
         self._work.finish(descriptor, part.file, end if part.item.size is None else part.item.size)
+
+    def _take_room(self, part: Part, descriptor: int) -> None:
+        """Of its part alone, and not under the lock: of a file in memory, a gibibyte takes a second."""
+        if part.stop is not None and part.stop - part.start > CHUNK:
+            self._work.take_room(descriptor, part.start, part.stop, self.stop)
 
     def _copy(self, part: Part, descriptor: int) -> int:
         """Brings a part, going on where the source failed; returns the byte after its last."""

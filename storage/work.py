@@ -6,15 +6,20 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from storage.errors import NoSpace
 from storage.journal import Journal, Span, boot, sound, spans
 from storage.listing import Item, Listing
-from storage.source import CHUNK
+
+# Of a file system in memory it is zeroed: other threads wait meanwhile, and so does who cancels.
+_STEP = 16 * 2**20
+# What st_blocks counts in.
+_BLOCK = 512
 
 
 class Work:
@@ -34,24 +39,26 @@ class Work:
         self._made: set[str] = set()
 
     def open(self, file: int) -> int:
-        """A descriptor to write that file by; its room is taken at once where that is more than one piece. The caller
-        closes it.
-
-        Raises NoSpace.
-        """
-        item = self.items[file]
-        parent = item.name.rpartition("/")[0]
+        """A descriptor to write that file by, which the caller closes."""
+        name = self.items[file].name
+        parent = name.rpartition("/")[0]
         if parent not in self._made:
             (self.files / parent).mkdir(parents=True, exist_ok=True)
             self._made.add(parent)
-        descriptor = os.open(self._root + item.name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        return os.open(self._root + name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+
+    def take_room(self, descriptor: int, start: int, stop: int, cancel: Event) -> None:
+        """For the bytes ``start`` to before ``stop``, which nobody else writes, or until the flag is set.
+
+        Raises NoSpace.
+        """
         try:
-            if item.size and item.size > CHUNK:
-                _take_room(descriptor, item.size)
+            for at in range(start, stop, _STEP):
+                if cancel.is_set():
+                    return
+                _allocate(descriptor, at, min(_STEP, stop - at))
         except OSError as error:
-            os.close(descriptor)
             raise room_or(error, self.folder) from None
-        return descriptor
 
     def write(self, descriptor: int, file: int, at: int, data: bytes) -> None:
         """Raises NoSpace."""
@@ -102,7 +109,7 @@ def begin(folder: Path, uri: str, listing: Listing, *, durable: bool) -> Work:
         (folder / "plan.json").write_text(json.dumps(plan))
     (folder / "files").mkdir(exist_ok=True)
     os.utime(folder)
-    _check_room(folder, _unbegun(folder, listing.items) if begun else listing.items)
+    _check_room(folder, listing.items)
     return Work(folder, listing.items, written, durable=durable)
 
 
@@ -118,17 +125,15 @@ def room_or(error: OSError, folder: Path) -> OSError:
     return error
 
 
-def _take_room(descriptor: int, size: int) -> None:
+def _allocate(descriptor: int, start: int, size: int) -> None:
     allocate = getattr(os, "posix_fallocate", None)
     if allocate is None:
-        os.ftruncate(descriptor, size)
         return
     try:
-        allocate(descriptor, 0, size)
+        allocate(descriptor, start, size)
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
             raise
-        os.ftruncate(descriptor, size)
 
 
 def _there(files: Path, items: Sequence[Item], written: Mapping[int, Sequence[Span]]) -> bool:
@@ -139,17 +144,20 @@ def _there(files: Path, items: Sequence[Item], written: Mapping[int, Sequence[Sp
         return False
 
 
-def _unbegun(folder: Path, items: Sequence[Item]) -> Iterator[Item]:
-    # What has a descriptor's room taken counts as used already, so only files that were never begun need more.
-    return (item for item in items if not (folder / "files" / item.name).exists())
-
-
 def _check_room(folder: Path, items: Iterable[Item]) -> None:
-    needed = sum(item.size or 0 for item in items)
+    needed = sum(_lacking(folder / "files" / item.name, item.size or 0) for item in items)
     disk = os.statvfs(folder)
     free = disk.f_bavail * disk.f_frsize
     if needed > free:
         raise NoSpace(f"{folder} has {free:,} bytes free, and {needed:,} are to come")
+
+
+def _lacking(path: Path, size: int) -> int:
+    """What has its room taken counts as used already."""
+    try:
+        return max(0, size - path.stat().st_blocks * _BLOCK)
+    except FileNotFoundError:
+        return size
 
 
 def _read(path: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from threading import Event
 
 import pytest
 
@@ -111,16 +112,38 @@ def test_a_record_that_a_full_disk_has_torn_shifts_none_of_those_after_it(folder
     assert wrote(folder, listing(ONE, TWO)) == {0: [(0, 8)]}
 
 
-def test_a_file_has_its_room_from_the_first_and_its_size_in_the_end(folder):
-    work = begin(folder, "u", listing(Item("a", "m/a", CHUNK + 1, '"e"'), Item("b", "m/b", None)), durable=True)
-    first, second = work.open(0), work.open(1)
-    assert os.fstat(first).st_size == CHUNK + 1
-    work.write(second, 1, 0, b"longer than it is")
-    work.finish(second, 1, 6)
-    os.close(first)
-    os.close(second)
+def test_a_file_has_its_size_in_the_end(folder):
+    work = begin(folder, "u", listing(Item("a", "m/a", None)), durable=True)
+    descriptor = work.open(0)
+    work.write(descriptor, 0, 0, b"longer than it is")
+    work.finish(descriptor, 0, 6)
+    os.close(descriptor)
     work.close()
-    assert (folder / "files/b").read_bytes() == b"longer"
+    assert (folder / "files/a").read_bytes() == b"longer"
+
+
+def test_room_is_taken_for_the_bytes_that_are_to_come_and_no_more_of_it_once_it_is_cancelled(folder):
+    size = 3 * CHUNK
+    work = begin(folder, "u", listing(Item("a", "m/a", size, '"e"')), durable=False)
+    descriptor, cancel = work.open(0), Event()
+    work.take_room(descriptor, CHUNK, 2 * CHUNK, cancel)
+    assert os.fstat(descriptor).st_size == 2 * CHUNK
+    assert CHUNK <= os.fstat(descriptor).st_blocks * 512 < 2 * CHUNK
+    cancel.set()
+    work.take_room(descriptor, 0, size, cancel)
+    assert os.fstat(descriptor).st_size == 2 * CHUNK
+    os.close(descriptor)
+    work.close()
+
+
+def test_what_has_its_room_needs_none_when_it_is_taken_up_again(folder, monkeypatch):
+    size = 3 * CHUNK
+    wrote(folder, listing(Item("a", "m/a", size, '"e"')), bytes(CHUNK))
+    disk = os.statvfs_result((1, 1, 0, 0, 2 * CHUNK, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+    assert wrote(folder, listing(Item("a", "m/a", size, '"e"')), b"") == {0: [(0, CHUNK)]}
+    with pytest.raises(NoSpace, match=f"has {2 * CHUNK:,} bytes free, and {size:,} are to come"):
+        begin(folder, "u", listing(Item("a", "m/a", size, '"f"')), durable=False)
 
 
 def test_room_is_looked_for_before_a_byte_is_asked_for(folder):
