@@ -34,11 +34,16 @@ def take_waiting(listener: socket.socket, take: Callable[[socket.socket], None])
             take(listener.accept()[0])
 
 
-async def accept(listener: socket.socket, take: Callable[[socket.socket], None], may_take: Callable[[], int]) -> None:
+async def accept(
+    listener: socket.socket,
+    take: Callable[[socket.socket], None],
+    may_take: Callable[[], int],
+    make_room: Callable[[], None],
+) -> None:
     """Hands every connection to ``take``, which owns it then, until cancelled. The listener is left open.
 
     ``may_take``: how many at once, of those that others might take as well; 0: only what they leave. Where no
-    descriptor is free it waits, and says so once, until there is one.
+    descriptor is free it asks to ``make_room`` and waits, and says so once, until nobody waits any more.
     """
     full = False
     while True:
@@ -50,11 +55,15 @@ async def accept(listener: socket.socket, take: Callable[[socket.socket], None],
             for _ in range(min(most or _LEFT_BY_OTHERS, _MOST_AT_ONCE)):
                 accepted, _address = listener.accept()
                 take(accepted)
-                full = False
         except OSError as error:
             if error.errno not in _FULL:
-                continue  # nobody is left who waits, or who did has left meanwhile
+                # Nobody is left who waits, or who did has left meanwhile.
+                if full:
+                    _LOG.info("connections are accepted again")
+                full = False
+                continue
             if not full:
                 _LOG.warning("connections wait to be accepted until others end: %s", error.strerror)
             full = True
+            make_room()
             await trio.sleep(_PAUSE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import heapq
 import logging
 import socket
 import ssl
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("pipeline_serve")
 # Seconds that a client has for its first word where the server stops: it has connected, and is about to ask.
 _TO_SPEAK = 1.0
+# So many end at once where no descriptor is free; nginx's.
+_ROOM = 32
 _QUIET = (Phase.SHAKE, Phase.IDLE, Phase.LINGER)
 
 
@@ -112,6 +115,12 @@ class Conversations:
         """Once stopping: ends those that have said nothing yet, and do not say it soon. Cancelled, none is ended."""
         await trio.sleep(_TO_SPEAK)
         for own in self._quiet():
+            own.scope.cancel()
+
+    def make_room(self) -> None:
+        """Ends some that have been idle for longest, so that others can be accepted, as nginx does."""
+        idle = [own for own in self._quiet() if own.phase is Phase.IDLE and own.since is not None]
+        for own in heapq.nsmallest(_ROOM, idle, key=lambda own: own.since or 0.0):
             own.scope.cancel()
 
     def _quiet(self) -> Iterator[Connected]:

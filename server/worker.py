@@ -155,7 +155,7 @@ async def serve_connections(  # what answers, where, how, and beside whom
                             connections.start_soon(conversations.serve, accepted)
 
                         may_take = unbounded if fleet is None else fleet.share.may_take
-                        accepting.start_soon(accept, listening.socket, take, may_take)
+                        accepting.start_soon(accept, listening.socket, take, may_take, conversations.make_room)
                         await stopping.wait()
                         accepting.cancel_scope.cancel()
                     # Who waits in the line has connected to a server that answers.

@@ -34,7 +34,7 @@ async def test_who_waits_while_no_descriptor_is_free_is_accepted_once_one_is_and
         listener.listen()
         listener.setblocking(False)
         send, receive = trio.open_memory_channel[socket.socket](10)
-        nursery.start_soon(accept, listener, send.send_nowait, unbounded)
+        nursery.start_soon(accept, listener, send.send_nowait, unbounded, lambda: None)
         with trio.fail_after(20):
             clients = [await trio.open_tcp_stream(*listener.getsockname()) for _ in range(3)]
             for client in clients:

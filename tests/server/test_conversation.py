@@ -49,7 +49,7 @@ class Front:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(clients.watch)
                 take = functools.partial(nursery.start_soon, self.conversations.serve)
-                nursery.start_soon(accept, self.listening.socket, take, unbounded)
+                nursery.start_soon(accept, self.listening.socket, take, unbounded, self.conversations.make_room)
                 with trio.fail_after(20):
                     yield self
                 nursery.cancel_scope.cancel()
