@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.conformance import zoo
+from tests.serving import Server
 
 _PARTS = '''
 from pathlib import Path
@@ -55,6 +56,11 @@ FILES: Mapping[str, str] = {
     "flood.yaml": "steps: {flood: parts.py:flood}",
 }
 GRAPHS = tuple(name for name in FILES if name.endswith(".yaml"))
+
+
+def queued(server: Server, count: int) -> bool:
+    """Whether so many wait for a place in the model ``narrow``, of which one may."""
+    return f'requests_queued{{model_name="narrow"}} {count}.0\n' in server.get("/metrics").text
 
 
 def asked(model: str, instance: str, *lines: bytes, length: int | None = None) -> bytes:

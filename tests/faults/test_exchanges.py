@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.models import FILES, GRAPHS, asked
+from tests.faults.models import FILES, GRAPHS, asked, queued
 from tests.fuzz.http1 import Answer, Wire
 from tests.fuzz.target import complaints, resident
 from tests.serving import Server, serving
@@ -91,8 +91,7 @@ def test_one_that_finds_the_queue_full_gets_no_word_either(server):
         inside.send(asked("narrow", '"in"'))
         server.wait_until("the first is inside", (server.folder / "in.began").exists)
         waits.send(asked("narrow", '"in"'))
-        for _ in range(3):
-            assert server.get("/v2/health/live").status_code == 200
+        server.wait_until("the queue is full", lambda: queued(server, 1))
         answer = raw(server, asked("narrow", '"in"', b"expect: 100-continue").partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
         (server.folder / "in.go").touch()
         assert [own.answer("POST").status for own in (inside, waits)] == [200, 200]

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from tests.faults.models import FILES, GRAPHS, asked
+from tests.faults.models import FILES, GRAPHS, asked, queued
 from tests.fuzz.http1 import Wire, trusting
 from tests.fuzz.target import complaints, descriptors
 from tests.server.http2 import Http2
@@ -185,17 +185,12 @@ def test_one_that_leaves_the_queue_makes_room_in_it(server, speaks, resets):
                 second.ask(1, head.split()[1], b"POST", end=False)
                 second.h2.send_data(1, body, end_stream=True)
                 second.wire.sendall(second.h2.data_to_send())
-            # The server has turned to it by then; a third that came before it would take its place.
-            for _ in range(3):
-                assert server.get("/v2/health/live").status_code == 200
-            third = partial(
-                server.post, "/v1/models/narrow:predict", {"instances": [waits]}, headers={"x-request-timeout": "20ms"}
-            )
-            server.wait_until("the queue is full", lambda third=third: third().status_code == 503)
+            server.wait_until("the queue is full", lambda: queued(server, 1))
+            assert server.post("/v1/models/narrow:predict", {"instances": [waits]}).status_code == 503
             with second:
                 if resets:
                     second.reset() if isinstance(second, Wire) else leave(second.wire, resets=True)
-            server.wait_until("it has room again", lambda third=third: third().status_code == 504)
+            server.wait_until("it has room again", lambda: queued(server, 0))
         (server.folder / f"{inside}.go").touch()
         assert first.answer("POST").body == b'{"predictions":"%s"}' % inside.encode()
     assert not (server.folder / f"{waits}.began").exists()
