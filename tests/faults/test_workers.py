@@ -251,8 +251,8 @@ def test_a_load_that_kills_a_worker_fails_and_what_was_served_is_served_on(pair)
 # ---- a stop
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-@pytest.mark.parametrize("whole_group", [False, True], ids=["the supervisor", "all, as a terminal does"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "whole_group"), [(1, False), (2, False), (4, False), (2, True)])
 def test_sigterm_loses_no_request_in_flight(tmp_path, workers, whole_group):
     names = [f"r{number}" for number in range(4 * workers)]
     with serving_by(workers, tmp_path) as server, ThreadPoolExecutor(len(names)) as pool:
@@ -358,6 +358,7 @@ class Bad:
 """
 
 
+@pytest.mark.slow
 def test_workers_that_end_before_they_serve_are_an_error_and_the_end(tmp_path):
     dies = {
         "dies.py": DIES,

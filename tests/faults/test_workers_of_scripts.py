@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 
+import pytest
+
 from tests.serving import serving
 
 PYTHON = (sys.executable,)
@@ -129,6 +131,7 @@ server.start([])
 """
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_be_set_up_are_tried_a_few_times_and_then_it_is_an_error(tmp_path):
     with serving(tmp_path, {"script.py": MIDDLEWARE}, graphs=["script.py"], command=PYTHON, wait="nothing") as server:
         assert server.wait() == 1

@@ -171,3 +171,25 @@ def test_threads_that_stop_it_over_and_over_while_it_ends_get_no_error():
     for thread in presses:
         thread.join(10)
     assert not failures
+
+
+async def test_a_stop_can_be_heard_by_somebody_else_in_the_loop():
+    controls, heard = Controls(), trio.Event()
+    async with controls.taken(heard.set) as asked:
+        controls.stop()
+        with trio.fail_after(10):
+            await heard.wait()
+        assert not asked.is_set()
+
+
+def test_where_the_server_runs_in_other_processes_a_stop_is_passed_on_and_nothing_else_can_be_asked():
+    controls, heard = Controls(), []
+    controls.stop()
+    with controls.elsewhere(lambda: heard.append("stop")):
+        assert heard == ["stop"], "asked before"
+        controls.stop()
+        assert len(heard) == 2
+        with pytest.raises(RuntimeError, match="only starts the workers"):
+            controls.call(trio.sleep, 0)
+    controls.stop()
+    assert len(heard) == 2

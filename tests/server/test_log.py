@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
 
 import pytest
@@ -23,12 +24,12 @@ START = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 pytestmark = pytest.mark.usefixtures("own_logging")
 
 
-def written(form, act, monkeypatch, *, level="info") -> str:
+def written(form, act, monkeypatch, *, level="info", several=False) -> str:
     """What reaches stderr."""
     stream = io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr("sys.stderr", stream)
-        log.configure(level, form)
+        log.configure(level, form, several=several)
     act()
     return stream.getvalue()
 
@@ -45,6 +46,16 @@ def test_the_access_line_has_the_same_facts_in_both_forms(monkeypatch):
         "level": "info", "logger": "pipeline_serve.access", "message": "GET /v2 200 12.3 ms 45 B",
         "request_id": "id-1", "method": "GET", "path": "/v2", "status": 200, "ms": 12.3, "bytes": 45,
     }  # fmt: skip
+
+
+def test_of_several_processes_a_line_says_whose_it_is(monkeypatch):
+    def act():
+        logging.getLogger("own").warning("hm")
+
+    text = written("text", act, monkeypatch, several=True)
+    assert re.fullmatch(START + rf"WARNING {os.getpid()} own: hm\n", text)
+    assert json.loads(written("json", act, monkeypatch, several=True))["process"] == os.getpid()
+    assert "process" not in json.loads(written("json", act, monkeypatch))
 
 
 def test_a_path_of_any_length_is_a_line_of_a_bounded_one(monkeypatch):
