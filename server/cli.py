@@ -76,8 +76,11 @@ def serve(**flags: Any) -> None:
 
     Each flag has an environment variable: --http-port is PIPELINE_SERVE_HTTP_PORT. KServe's spellings work too.
     """
-    from server.config import Config  # noqa: PLC0415
-    from server.start import start  # noqa: PLC0415
+    from server.collector import importing  # noqa: PLC0415
+
+    with importing():
+        from server.config import Config  # noqa: PLC0415
+        from server.start import start  # noqa: PLC0415
 
     if not flags["graphs"] and flags["model_repository"] is None:
         raise click.UsageError("Missing argument 'GRAPH.yaml|MODEL…'; or name a folder of models, --model-repository")

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from pipeline.observe import LimitReached, ModelLoaded, ModelUnloaded
-from server.collector import watch_models
+from server.collector import importing, watch_models
 
 LOADED, UNLOADED = ModelLoaded("m", "1", 0.1), ModelUnloaded("m", "1", replaced=False)
 
@@ -48,3 +48,17 @@ def test_what_an_unloaded_model_was_made_of_can_be_collected():
 def test_other_events_change_nothing():
     watch_models(LimitReached("m", "s", 1))
     assert gc.get_freeze_count() == 0
+
+
+def test_nothing_is_looked_at_while_a_server_imports_and_then_none_of_that():
+    with importing():
+        assert not gc.isenabled()
+        imported = Thing()
+    assert gc.isenabled()
+    assert not any(own is imported for own in gc.get_objects())
+
+
+def test_an_import_that_fails_leaves_the_collector_as_it_was():
+    with pytest.raises(ImportError), importing():
+        raise ImportError
+    assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
