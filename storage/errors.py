@@ -27,6 +27,10 @@ class Unreachable(StorageError):
     """Nobody answered, or not to the end: worth another try."""
 
 
+class Untrusted(Unreachable):
+    """TLS cannot be spoken with it, or its certificate proves nothing. So it will stay, unless it had been spoken."""
+
+
 class Busy(Unreachable):
     """The source asks to come again later (429, 503)."""
 

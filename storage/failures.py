@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe
+from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe, Untrusted
 from storage.secret import legible, scrub
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -18,13 +18,14 @@ _NOT_FOR_PARTS = re.compile(r"non-partial response|Header missing|Invalid last m
 # What a credential that we gave to obstore raised: of which kind, and its words.
 _OURS = re.compile(r"External \w+ credential provider: (\w+): (.*)", re.DOTALL)
 _URL = re.compile(r"https?://[^\s/?#]+")
+_NO_TLS = re.compile("InvalidContentType|InvalidMessage|WRONG_VERSION_NUMBER")
+_NO_PROOF = re.compile("InvalidCertificate|invalid peer certificate|CERTIFICATE_VERIFY_FAILED")
 # Of a connection that failed: what obstore's debug text has of it, and what httpx has of the system's.
 _CAUSES = (
     (re.compile(r"failed to lookup address|\[Errno -\d+\]|nodename nor servname"), "there is no such host"),
     (re.compile("ConnectionRefused|Connection refused"), "nobody listens there"),
-    (re.compile("InvalidContentType|InvalidMessage|WRONG_VERSION_NUMBER"), "it speaks no TLS, as https:// asks"),
-    (re.compile("InvalidCertificate|invalid peer certificate|CERTIFICATE_VERIFY_FAILED"),
-     "its certificate is not trusted; AWS_CA_BUNDLE names more certificates"),
+    (_NO_TLS, "it speaks no TLS, as https:// asks"),
+    (_NO_PROOF, "its certificate is not trusted; AWS_CA_BUNDLE names more certificates"),
     (re.compile("TimedOut|timed out|Timeout"), "it did not answer in time"),
     (re.compile("ConnectionReset|IncompleteMessage|UnexpectedEof|Server disconnected|peer closed|ReadError"),
      "it closed the connection"),
@@ -84,7 +85,12 @@ def unreachable(who: Who, url: str, text: str, said: str) -> Unreachable:
     found = _URL.match(scrub(url))
     where = f" at {found[0]}" if found else ""
     cause = next((words for known, words in _CAUSES if known.search(text)), said)
-    return Unreachable(f"{who.provider} resource {who.shown} cannot be reached{where}: {cause}{who.looked}")
+    return unmet(text)(f"{who.provider} resource {who.shown} cannot be reached{where}: {cause}{who.looked}")
+
+
+def unmet(text: str) -> type[Unreachable]:
+    """What a failed connection is, as far as its text tells. A name that is not found may be found in a moment."""
+    return Untrusted if _NO_TLS.search(text) or _NO_PROOF.search(text) else Unreachable
 
 
 def unmade(error: Exception, who: Who) -> StorageError:
@@ -94,8 +100,9 @@ def unmade(error: Exception, who: Who) -> StorageError:
 
 
 def _of_credential(kind: str, said: str, of: str, who: Who) -> StorageError:
-    if kind == Unreachable.__name__:
-        return Unreachable(f"{of} cannot be asked by {who.tried}: {said}")
+    for known in (Unreachable, Untrusted):
+        if kind == known.__name__:
+            return known(f"{of} cannot be asked by {who.tried}: {said}")
     return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
 
 

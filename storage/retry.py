@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from threading import Event
 from typing import TypeVar
 
-from storage.errors import Busy, Cancelled, Unreachable
+from storage.errors import Busy, Cancelled, Unreachable, Untrusted
 from storage.listing import Item
 from storage.source import Remote
 
@@ -30,12 +30,17 @@ def pause(source: Remote, item: Item | None, error: Unreachable, own: float, can
 
 
 def insistently(source: Remote, ask: Callable[[], Given], cancel: Event) -> Given:
-    """What ``ask`` returns, asked until it does not raise Unreachable or has done so too often. Raises Cancelled."""
+    """What ``ask`` returns, asked until it does not raise Unreachable or has done so too often. Raises Cancelled.
+
+    It is the first question: whom TLS cannot be spoken with now, it has never been spoken with.
+    """
     for delay in delays():
         if cancel.is_set():
             raise Cancelled
         try:
             return ask()
+        except Untrusted:
+            raise
         except Unreachable as error:
             pause(source, None, error, delay, cancel)
     return ask()

@@ -10,6 +10,7 @@ from typing import Any
 
 from storage.connection import Connection
 from storage.errors import Denied, Unreachable
+from storage.failures import unmet
 
 # Who lives on this machine or next door is there at once, or not at all.
 _NEAR_CONNECT, _NEAR_READ = 1.0, 5.0
@@ -29,7 +30,7 @@ def ask(who: str, method: str, url: str, how: Connection, *, near: bool = False,
         with client(near_by, proxies=not near) as asking:
             reply = asking.request(method, url, follow_redirects=False, **what)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        kind = Denied if near or isinstance(error, httpx.InvalidURL) else Unreachable
+        kind = Denied if near or isinstance(error, httpx.InvalidURL) else unmet(str(error))
         raise kind(f"{who} cannot be reached: {type(error).__name__}") from None
     if reply.is_success:
         return reply.text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storage.connection import connection
-from storage.errors import StorageError, Unreachable
+from storage.errors import StorageError, Untrusted
 from storage.options import Settings
 from storage.schemes import http, s3
 from tests.storage.origin import Fault, serving
@@ -67,16 +67,16 @@ def listing(uri, origin, **variables):
 def test_a_bundle_is_trusted_and_nobody_without_it(secured, uri):
     origin, authority = secured
     assert listing(uri.format(origin.url), origin, AWS_CA_BUNDLE=str(authority)) == b"model"
-    with pytest.raises(Unreachable, match="cannot be reached"):
+    with pytest.raises(Untrusted, match="cannot be reached"):
         listing(uri.format(origin.url), origin)
 
 
 def test_s3_alone_may_go_unverified_and_an_empty_variable_does_not_say_so(secured):
     origin, _ = secured
     assert listing("s3://b/m.bin", origin, S3_VERIFY_SSL="0") == b"model"
-    with pytest.raises(Unreachable):
+    with pytest.raises(Untrusted):
         listing(f"{origin.url}/m.bin", origin, S3_VERIFY_SSL="0")
-    with pytest.raises(Unreachable):
+    with pytest.raises(Untrusted):
         listing("s3://b/m.bin", origin, S3_VERIFY_SSL="")
 
 
@@ -89,5 +89,5 @@ def test_tokens_are_asked_for_by_the_same_certificates_and_always_verified(secur
     body = f"{told}<Expiration>2099-01-01T00:00:00Z</Expiration>".encode()
     origin.decide = lambda seen: Fault(200, body=body) if seen.path == "/sts" else None
     assert listing("s3://b/m.bin", origin, AWS_CA_BUNDLE=str(authority), **role) == b"model"
-    with pytest.raises(Unreachable, match=r"cannot be asked by the role arn:r .*: the token service of AWS"):
+    with pytest.raises(Untrusted, match=r"cannot be asked by the role arn:r .*: the token service of AWS"):
         listing("s3://b/m.bin", origin, S3_VERIFY_SSL="0", **role)

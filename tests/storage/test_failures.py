@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe
+from storage.errors import Busy, Changed, Denied, NotThere, StorageError, Unranged, Unreachable, Unsafe, Untrusted
 from storage.failures import Who, by_status, translated
 
 WHO = Who("S3", "s3://b/m", "the access key AKIA…", "set AWS_ACCESS_KEY_ID", ("the-secret",), "look at S3_ENDPOINT")
@@ -55,10 +55,10 @@ LACKED = "The operation lacked valid authentication credentials for path Externa
         (sending('"dns error", error: "failed to lookup address information: Name or service"'), Unreachable,
          "S3 resource s3://b/m cannot be reached at http://h:1: there is no such host; look at S3_ENDPOINT"),
         (sending('kind: ConnectionRefused, message: "Connection refused"'), Unreachable, "nobody listens there"),
-        (sending("InvalidMessage(\n InvalidContentType"), Unreachable, "it speaks no TLS"),
-        (sending("InvalidCertificate(\n UnknownIssuer"), Unreachable, "its certificate is not trusted"),
-        (sending("[SSL: WRONG_VERSION_NUMBER] wrong version number"), Unreachable, "it speaks no TLS"),
-        (sending("[SSL: CERTIFICATE_VERIFY_FAILED]"), Unreachable, "AWS_CA_BUNDLE names more certificates"),
+        (sending("InvalidMessage(\n InvalidContentType"), Untrusted, "it speaks no TLS"),
+        (sending("InvalidCertificate(\n UnknownIssuer"), Untrusted, "its certificate is not trusted"),
+        (sending("[SSL: WRONG_VERSION_NUMBER] wrong version number"), Untrusted, "it speaks no TLS"),
+        (sending("[SSL: CERTIFICATE_VERIFY_FAILED]"), Untrusted, "AWS_CA_BUNDLE names more certificates"),
         (sending("ConnectError: [Errno -2] Name or service not known"), Unreachable, "there is no such host"),
         (sending("kind: TimedOut"), Unreachable, "it did not answer in time"),
         (sending("hyper::Error(IncompleteMessage)"), Unreachable, "it closed the connection"),

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from storage.errors import Cancelled, Denied, Unreachable
+from storage.errors import Cancelled, Denied, Unreachable, Untrusted
 from storage.retry import TRIES, delays, insistently
 from storage.web import retry_after
 
@@ -16,14 +16,15 @@ def test_waits_grow_and_end():
     assert all(first < second for first, second in pairwise(waits))
 
 
-def test_what_is_refused_is_not_asked_again():
+@pytest.mark.parametrize("error", [Denied, Untrusted])
+def test_what_is_refused_or_speaks_no_tls_is_not_asked_again(error):
     asked = []
 
     def ask():
         asked.append(1)
-        raise Denied("no")
+        raise error("no")
 
-    with pytest.raises(Denied):
+    with pytest.raises(error):
         insistently(None, ask, threading.Event())
     assert len(asked) == 1
 
