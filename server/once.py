@@ -27,7 +27,7 @@ from server.report import FAULTS, blueprints
 from server.service import Service
 from server.version import NAME, VERSION
 from storage import Storage
-from storage.pull import Order
+from storage.order import Order
 
 _FAILED = 1
 _OK = 200

@@ -14,9 +14,8 @@ from server.config import PullConfig, environment
 from server.progress import Display, display, say
 from server.signals import until_told
 from storage import Storage
-from storage.archive import Limits
 from storage.errors import Cancelled
-from storage.pull import Order
+from storage.order import Limits, Order
 
 _FAILED = 1
 

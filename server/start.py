@@ -42,7 +42,7 @@ from server.supervisor import CannotBegin, Supervisor
 from server.version import NAME, VERSION
 from storage import Storage
 from storage.events import Event
-from storage.pull import Order
+from storage.order import Order
 
 _FAILED = 1
 # In both spellings: who typed one need not know the other.

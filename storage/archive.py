@@ -21,6 +21,7 @@ from typing import IO, Protocol
 
 from storage.errors import Cancelled, Corrupt, Unsafe
 from storage.listing import unsafe
+from storage.order import Limits
 from storage.transfer import cancellable
 from storage.undone import Undone
 from storage.work import room_or, wipe
@@ -37,15 +38,6 @@ _INDEXED = 100
 _BLOCK = 512
 # Below it a ratio says nothing: a page of zeros is no bomb.
 _RATIO_FROM = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an archive may become: bytes in all, files and folders, bytes per byte of the archive (from 64 MiB on)."""
-
-    total: int = 2**40
-    members: int = 1_000_000
-    ratio: float = 200.0
 
 
 def is_archive(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from storage.cache import Cache, Entry, cache_folder
 from storage.options import Settings, misused, patterns, variables_for, with_options
-from storage.pull import Order, local_to_folder, to_cache, to_folder
+from storage.order import Order
 from storage.scheme import scheme_for, schemes
 from storage.secret import shown
 from storage.source import Local, Remote
@@ -146,11 +146,15 @@ class Storage:
             case Local(path):
                 return Local(checked(uri, path, digest, cancel))
             case source:
+                from storage.pull import to_cache  # noqa: PLC0415  # with all that unpacks; most models are files here
+
                 own = replace(order, digest=digest or order.digest)
                 return to_cache(source, self.cache, own, offline=bool(self.offline))
 
     def put(self, uri: str, target: Path, folder: Path, *, cancel: threading.Event) -> None:
         """``place`` for who has a thread for it, as ``bring``."""
+        from storage.pull import local_to_folder, to_folder  # noqa: PLC0415  # as above
+
         order, target = self._ordered(cancel), target.resolve()
         match cancellable(lambda: self._open(uri, folder), cancel):
             case Local(path):

@@ -6,44 +6,26 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 
-from storage.archive import Limits, is_archive, unpack
+from storage.archive import is_archive, unpack
 from storage.cache import Cache, Entry, fresh
 from storage.errors import Cancelled, Changed, Corrupt, NoSpace, NotThere, Offline, Unranged, Unsafe
-from storage.events import Fetched, Found, Kept, Listed, Moved, Observer, Unpacking
+from storage.events import Fetched, Found, Kept, Listed, Moved, Unpacking
 from storage.listing import Listing, chosen, expected, fits, identity, request_key
 from storage.locks import locked
+from storage.order import Order
 from storage.parts import have, parts
 from storage.place import copy_of, deliver, link_entries, sweep, working, workplace
 from storage.retry import insistently
 from storage.source import Remote
-from storage.transfer import Crew, cancellable, transfer
+from storage.transfer import cancellable, transfer
 from storage.verify import verify
 from storage.work import begin, wipe
 
 _LOG = logging.getLogger("pipeline_serve.storage")
 # Without ranges an object that changes is started over; a source that always changes is given up.
 _AGAIN = 3
-
-
-def _ignore(_: object) -> None:
-    return
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is wanted of a source. ``digest``: what its one file must have."""
-
-    allow: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    digest: str | None = None
-    limits: Limits = field(default_factory=Limits)
-    crew: Crew = field(default_factory=Crew)
-    observe: Observer = field(default=_ignore, repr=False)
-    cancel: Event = field(default_factory=Event, repr=False)
 
 
 def to_cache(source: Remote, cache: Cache, order: Order, *, offline: bool = False) -> Entry:

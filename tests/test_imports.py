@@ -12,8 +12,10 @@ from tests.serving import PATIENCE, environment, serving
 SELDOM = {
     "anyio", "asyncio", "email.message", "h11", "h2", "httpcore", "httpx", "hypercorn", "importlib.metadata",
     "joblib", "logging.config", "networkx", "obstore", "onnxruntime", "pandas", "prometheus_client", "quart",
-    "quart_trio", "rich", "scipy", "sklearn", "torch", "urllib.request", "werkzeug", "xgboost",
+    "quart_trio", "rich", "scipy", "sklearn", "tarfile", "torch", "urllib.request", "werkzeug", "xgboost", "zipfile",
 }  # fmt: skip
+# What writes the metrics, and reads the files of /docs from wherever the package is.
+WITH_PAGES = {"email.message", "prometheus_client", "urllib.request", "zipfile"}
 NUMBERS = {"numpy", "trio", "msgspec", "orjson", "ruamel.yaml", "ssl"}
 
 STEPS = """
@@ -62,11 +64,19 @@ def test_a_check_waits_for_no_server_and_for_no_graph_of_another_kind(tmp_path):
 
 
 def test_a_server_has_what_its_first_request_needs_and_no_more(tmp_path):
-    request = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1, 2]}]}
+    def told():
+        request = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1, 2]}]}
+        answer = client.post("/v2/models/m/infer", json=request).json()
+        return json.loads(answer["outputs"][0]["data"][0])
+
     with serving(tmp_path, FILES) as server, server.client() as client:
         for _ in range(2):  # the second says what the reply to the first has needed
-            answer = client.post("/v2/models/m/infer", json=request).json()
-            told = json.loads(answer["outputs"][0]["data"][0])
-            assert told["new"] == []
-            assert SELDOM.isdisjoint(told["now"])
-            assert set(told["now"]) >= NUMBERS
+            found = told()
+            assert found["new"] == []
+            assert SELDOM.isdisjoint(found["now"])
+            assert set(found["now"]) >= NUMBERS
+        for path in ("/v2", "/v2/models/m", "/v1/models", "/metrics", "/openapi.json", "/docs"):
+            assert client.get(path).status_code == 200
+        assert client.post("/v2/repository/index").status_code == 200
+        # No route of HTTP/1.1 is answered by Quart.
+        assert SELDOM.intersection(told()["now"]) <= WITH_PAGES

@@ -21,7 +21,7 @@ MAX_BYTES = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 # Outside YAML's printable set (YAML 1.2.2, section 5.1), and the three that 1.1 takes for line breaks and 1.2 does not:
 # the parser folds them away, so they are refused rather than lost.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 # What the parser raises on some texts that are not YAML: a \U escape past Unicode, a bad % in a tag, a version of 5,000
 # digits. A user gets a line for those too, never a traceback.
 _PARSER_SLIPS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)

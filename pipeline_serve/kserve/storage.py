@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage import Storage as Ours
-from storage.pull import Order
+from storage.order import Order
 from storage.uri import scheme_of
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import pytest
 
 from storage import Storage
 from storage.events import Event
-from storage.pull import Order
+from storage.order import Order
 from tests.storage.origin import Origin, serving
 
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.archive import Limits, is_archive, unpack
+from storage.archive import is_archive, unpack
 from storage.errors import Cancelled, Corrupt, Unsafe
+from storage.order import Limits
 
 FILES = {"a.txt": b"one", "sub/b.bin": bytes(3000), "sub/deep/c": b""}
 

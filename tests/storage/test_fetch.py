@@ -19,8 +19,9 @@ from storage import Storage
 from storage.errors import Cancelled, Changed, Corrupt, Denied, NoSpace, NotThere, Offline, StorageError, Unsafe
 from storage.events import Fetched, Found, Kept, Listed
 from storage.journal import spans
+from storage.order import Order
 from storage.parts import PART
-from storage.pull import Order, local_to_folder
+from storage.pull import local_to_folder
 from storage.transfer import Crew
 from tests.storage.origin import Fault, slowly
 

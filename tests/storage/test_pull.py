@@ -13,7 +13,8 @@ from storage.cache import Cache
 from storage.errors import Cancelled, Changed, NotThere
 from storage.events import Fetched, Kept, Listed
 from storage.options import Settings
-from storage.pull import Order, to_cache, to_folder
+from storage.order import Order
+from storage.pull import to_cache, to_folder
 from storage.schemes import http, s3
 from storage.transfer import Crew
 from tests.storage.origin import PIECE, Fault, slowly
