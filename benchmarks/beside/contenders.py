@@ -65,7 +65,7 @@ def _ours(folder: Path) -> Iterator[list[Running]]:
     port = free_port()
     command = [sys.executable, "-m", "pipeline_serve", "echo.yaml", "threaded.yaml", "chain.yaml"]
     command += ["--host", "127.0.0.1", "--http-port", str(port), "--max-body", "64MiB"]
-    with running(command, folder, ours(), port, READY) as server:
+    with running(command, folder, ours(PYTHONDONTWRITEBYTECODE=""), port, READY) as server:
         yield [server]
 
 
