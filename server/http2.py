@@ -2,12 +2,14 @@
 
 Hypercorn knows no HTTP/2 request that it cannot read, forgets replies that wait for a client that has left, and shields
 what it writes, from the end of a request's time too; it starts no idle time where HTTP/2 begins, or ends a stream,
-without a reply. The rest is Hypercorn's.
+without a reply. It keeps all that is made for a client whose window is shut. The rest is Hypercorn's.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,8 @@ import h2.exceptions
 import hypercorn
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Body, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
@@ -27,21 +29,39 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr, wrap_app
 
+from server.connected import Connected
 from server.finish import finishing
 from server.head import Head
+from server.pace import paced
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
+_FULL = 2**15
+"""Bytes that are kept of a reply that its client does not take; then what makes it waits."""
+_DEAF = 60.0
+"""Seconds in which a client has to take what it is sent, at most a frame or two; nginx's."""
 _GOODBYE = 1.0
 """Seconds in which a client may take the last frame; one that does not read is not waited for."""
+# So many frames in ten seconds may ask for nothing (CVE-2019-9512, 9515); a request that is taken back before its reply
+# (CVE-2023-44487) counts as ten.
+_RESTLESS, _SECONDS = 10_000, 10.0
+_COSTS: Mapping[type[h2.events.Event], int] = {
+    h2.events.StreamReset: 10,
+    h2.events.PingReceived: 1,
+    h2.events.RemoteSettingsChanged: 1,
+    h2.events.PriorityUpdated: 1,
+    h2.events.UnknownFrameReceived: 1,
+}
 
 
 class Http2:
     """HTTP/2 for the connections of a worker, answered by one ASGI app."""
 
-    def __init__(self, app: ASGIFramework, state: dict[str, Any], *, grace: float, keep_alive: float) -> None:
-        """``state``: of the app's lifespan. Times in seconds."""
+    def __init__(
+        self, app: ASGIFramework, state: dict[str, Any], requests: set[Connected], *, grace: float, keep_alive: float
+    ) -> None:
+        """``state``: of the app's lifespan. ``requests``: those under way, for the clock. Times in seconds."""
         self._config = hypercorn.Config()
         self._config.graceful_timeout = grace
         self._config.keep_alive_timeout = keep_alive
@@ -49,7 +69,7 @@ class Http2:
         self._config.keep_alive_max_requests = 2**62
         self._config.errorlog = logging.getLogger("hypercorn.error")
         self._config.include_server_header = False
-        self._app = wrap_app(finishing(app), self._config.wsgi_max_body_size, "asgi")
+        self._app = wrap_app(paced(finishing(app), requests), self._config.wsgi_max_body_size, "asgi")
         self._context = WorkerContext(None)
         self._state = state
 
@@ -138,7 +158,22 @@ class Connection(TCPServer):
             if event.idle == self._idle:
                 return  # what is no request, a PING, does not start it anew
             self._idle = event.idle
-        await super().protocol_send(event)
+        if isinstance(event, RawData):
+            await self._send(event.data)
+        else:
+            await super().protocol_send(event)
+
+    async def _send(self, data: bytes) -> None:
+        """As Hypercorn, but for a client that takes nothing: its connection ends."""
+        async with self.send_lock:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _DEAF) as sending:
+                try:
+                    await self.stream.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    await self.protocol.handle(Closed())
+        if sending.cancelled_caught:
+            await trio.aclose_forcefully(self.stream)
+            await self.protocol.handle(Closed())
 
     async def _close(self) -> None:
         """Without Hypercorn's end of file before it, beside which a reply on its way out fails as the app's fault."""
@@ -171,6 +206,16 @@ def _as_stream(asked: Head) -> tuple[list[tuple[bytes, bytes]], bytes]:
 class _Http2(H2Protocol):
     """It is idle while no stream is open: none has a request under way, or a reply whose end is still to be sent."""
 
+    def __init__(self, *parts: Any) -> None:
+        """``parts``: Hypercorn's."""
+        super().__init__(*parts)
+        self._taken = trio.lowlevel.ParkingLot()
+        """Those who wait for the client to take something of what is buffered."""
+
+    _since = -math.inf
+    _spent = 0
+    """By the client, since then, on what asks for nothing."""
+
     async def handle(self, event: Event) -> None:
         await super().handle(event)
         if isinstance(event, Closed):
@@ -181,6 +226,9 @@ class _Http2(H2Protocol):
     async def stream_send(self, event: StreamEvent) -> None:
         if not isinstance(event, StreamClosed):
             await super().stream_send(event)
+            # Hypercorn takes any part for enough, the nothing too that it sends into a window that is shut.
+            while isinstance(event, Body) and self._is_full(event.stream_id):
+                await self._taken.park()
             return
         # Not by Hypercorn, which when the server stops says goodbye before the end of the reply.
         buffer = self.stream_buffers.get(event.stream_id)
@@ -192,8 +240,13 @@ class _Http2(H2Protocol):
         await self._close_stream(event.stream_id)
         await self._update()
 
+    def _is_full(self, stream_id: int) -> bool:
+        buffer = self.stream_buffers.get(stream_id)
+        return buffer is not None and len(buffer.buffer) >= _FULL
+
     async def _send_data(self, stream_id: int) -> None:
         await super()._send_data(stream_id)
+        self._taken.unpark_all()
         if stream_id not in self.stream_buffers:
             await self._update()
 
@@ -209,6 +262,7 @@ class _Http2(H2Protocol):
             await buffer.close()
             self.priority.unblock(stream_id)
             await self.has_data.set()
+            self._taken.unpark_all()
 
     def goodbye(self) -> bytes:
         self.connection.close_connection()
@@ -217,8 +271,14 @@ class _Http2(H2Protocol):
     async def give_up(self) -> None:
         for buffer in list(self.stream_buffers.values()):
             await buffer.close()
+        self._taken.unpark_all()
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        if self._is_restless(events):
+            self.connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            await self._flush()
+            await self.send(Closed())
+            return
         for event in events:
             if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 # Its reply was complete before its body; Hypercorn would end the connection, and every other stream.
@@ -226,6 +286,16 @@ class _Http2(H2Protocol):
             else:
                 await super()._handle_events([event])
         await self._flush()
+
+    def _is_restless(self, events: list[h2.events.Event]) -> bool:
+        """Whether the client keeps the server busy, by what has come with these events, without wanting anything."""
+        now = trio.current_time()
+        if now - self._since > _SECONDS:
+            self._since, self._spent = now, 0
+        for event in events:
+            idle = isinstance(event, h2.events.DataReceived) and not event.flow_controlled_length
+            self._spent += 1 if idle else _COSTS.get(type(event), 0)
+        return self._spent > _RESTLESS
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         """A request that cannot be read fails its own stream (RFC 9113, 8.1.1); there is no CONNECT."""

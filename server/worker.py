@@ -19,6 +19,7 @@ import trio
 from pipeline.engine.asyncio_kept import asyncio_kept
 from server.accept import accept, take_waiting, unbounded
 from server.config import Config
+from server.connected import Connected
 from server.controls import Controls
 from server.conversation import Conversations, by_app, by_handle
 from server.fleet import Fleet
@@ -147,7 +148,8 @@ async def serve_connections(  # what answers, where, how, and beside whom
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(clients.watch)
                 watchers.start_soon(conversations.deadlines.watch)
-                watchers.start_soon(reap, conversations.connections, patience(config.keep_alive))
+                for watched in (conversations.connections, http2.requests):
+                    watchers.start_soon(reap, watched, patience(config.keep_alive))
                 async with trio.open_nursery() as connections:
                     async with trio.open_nursery() as accepting:
 
@@ -187,7 +189,8 @@ class _Http2:
     """HTTP/2, whose libraries are loaded for the first connection that speaks it."""
 
     def __init__(self, app: ASGIFramework, state: dict[str, Any], config: Config) -> None:
-        self._make = partial(_http2, app, state, config.grace, config.keep_alive)
+        self.requests: set[Connected] = set()
+        self._make = partial(_http2, app, state, self.requests, config.grace, config.keep_alive)
         self._made: Http2 | None = None
         self._turn = trio.Lock()
 
@@ -203,7 +206,9 @@ class _Http2:
             await self._made.stop()
 
 
-def _http2(app: ASGIFramework, state: dict[str, Any], grace: float, keep_alive: float) -> Http2:
+def _http2(
+    app: ASGIFramework, state: dict[str, Any], requests: set[Connected], grace: float, keep_alive: float
+) -> Http2:
     from server.http2 import Http2  # noqa: PLC0415
 
-    return Http2(app, state, grace=grace, keep_alive=keep_alive)
+    return Http2(app, state, requests, grace=grace, keep_alive=keep_alive)

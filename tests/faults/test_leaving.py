@@ -19,6 +19,7 @@ from tests.server.http2 import Http2
 from tests.serving import Server, serving
 from tests.tls import self_signed
 
+pytestmark = pytest.mark.slow
 _NUMBERS = itertools.count()
 _BEHIND = b"GET /v2/health/live HTTP/1.1\r\nhost: h\r\n\r\n"
 
