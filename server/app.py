@@ -68,11 +68,11 @@ class _Exchange(TrioASGIHTTPConnection):
         headers = _joined(self.scope["headers"])
         # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
         wire = None if request.http_version == "1.0" else _Wire(send)
-        reply = await handle(self._service, request.method, self.scope["path"], headers, read_body, wire)
+        reply = await handle(self._service, self.scope["method"], self.scope["path"], headers, read_body, wire)
         if wire is None or not wire.begun:
             body = b"".join(reply.body)
             await send(_head(reply.status, _sized(reply, len(body))))
-            if body and request.method != "HEAD":
+            if body and self.scope["method"] != "HEAD":
                 # Apart from its end, which waits for a request that is still coming.
                 await send(_part(body, last=False))
             await send(_part(b"", last=True))

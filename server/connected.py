@@ -39,7 +39,19 @@ class Moving(Protocol):
 class Connected:
     """One connection. ``scope`` holds all that it does, and is cancelled when its client has left."""
 
-    __slots__ = ("body", "done_sending", "last", "look", "moved", "moving", "overdue", "phase", "scope", "since")
+    __slots__ = (
+        "body",
+        "done_sending",
+        "last",
+        "look",
+        "moved",
+        "moving",
+        "overdue",
+        "owed",
+        "phase",
+        "scope",
+        "since",
+    )
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
@@ -49,6 +61,8 @@ class Connected:
         self.moving: Moving | None = None
         self.moved = 0
         """The bytes that had moved by then."""
+        self.owed = 0
+        """Bytes of the reply that is being sent, which are kept until it is."""
         self.body: trio.CancelScope | None = None
         """Holds what waits for a body, while something does."""
         self.overdue = False

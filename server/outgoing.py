@@ -55,7 +55,9 @@ class Outgoing:
         gone = self._transport.send_now(parts)
         if gone < len(head) + size:
             self._state.enter(Phase.SEND)
+            self._state.owed = size
             await self._transport.send(parts, gone)
+            self._state.owed = 0
 
     async def begin(self, status: int, headers: Mapping[str, str], /) -> None:
         self.start(status, headers.items(), sized=False)

@@ -68,11 +68,12 @@ def paced(app: ASGIFramework, requests: set[Connected]) -> ASGIFramework:
             if own.overdue:
                 return  # as to a client that has left
             own.enter(Phase.SEND)
+            own.owed = len(event["body"]) if event["type"] == "http.response.body" else 0
             with trio.CancelScope() as own.body:
                 await _in_pieces(event, send, moved)
             if own.body.cancelled_caught:
                 own.scope.cancel()
-            own.body = None
+            own.body, own.owed = None, 0
             own.enter(Phase.WORK)
 
         requests.add(own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,11 +13,33 @@ from tests.fuzz.http1 import Wire
 from tests.fuzz.target import complaints
 from tests.serving import Server, serving
 
+_SCRIPT = """
+from pipeline_serve import Pipeline
+from pipeline_serve.kserve import ModelServer
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
-    with serving(tmp_path_factory.mktemp("smuggling"), files, graphs=["echo.yaml"]) as running:
+class Passes:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+
+if __name__ == "__main__":
+    server = ModelServer()
+    server.app.add_middleware(Passes)
+    server.start([Pipeline.from_file("echo.yaml")])
+"""
+_COMMANDS = {
+    "by itself": ("-m", "pipeline_serve", "echo.yaml"),
+    "behind a middleware": ("script.py",),
+}
+
+
+@pytest.fixture(scope="module", params=_COMMANDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"], "script.py": _SCRIPT}
+    command = (sys.executable, *_COMMANDS[request.param])
+    with serving(tmp_path_factory.mktemp("smuggling"), files, graphs=[], command=command) as running:
         yield running
         assert running.stop() == 0
         assert complaints(running) == []
