@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,14 @@ from typing import Any
 
 from storage.errors import StorageError
 from storage.events import KEPT_SECONDS
+from storage.listing import unsafe
 from storage.locks import freed, hold
 from storage.work import wipe
 
 _NAME = "pipeline-serve"
+# A disk may lie: what is read names nothing elsewhere, and a time is before the year 10000.
+_NAMED = re.compile(r"[\w-]{1,64}", re.ASCII)
+_LAST = 253_402_300_800
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# https://bford.info/cachedir/\n"
 
 
@@ -101,8 +106,10 @@ class Cache:
 
     def latest(self, key: str) -> tuple[str, float] | None:
         """(identity, when) of the last complete listing of a request; None where there was none."""
-        told = _read(self.root / "refs" / f"{key}.json")
-        return (str(told["id"]), float(told["listed"])) if {"id", "listed"} <= told.keys() else None
+        match _read(self.root / "refs" / f"{key}.json"):
+            case {"id": str(identity), "listed": int() | float() as listed} if _NAMED.fullmatch(identity):
+                return (identity, float(listed)) if 0 <= listed < _LAST else None
+        return None
 
     def remember(self, key: str, identity: str, uri: str) -> None:
         """The request has that identity now."""
@@ -228,14 +235,12 @@ class Cache:
                     yield manifest.stat().st_mtime, entry
 
     def _entry(self, identity: str) -> Entry | None:
-        told = _read(self._manifest(identity))
-        try:
-            files = tuple((str(name), int(size)) for name, size in told["files"])
-            return Entry(
-                identity, self.root / "models" / identity, told["uri"], told["listed"], bool(told["single"]), files
-            )
-        except (KeyError, TypeError, ValueError):
-            return None
+        match _read(self._manifest(identity)):
+            case {"uri": str(uri), "listed": int() | float() as listed, "single": bool(single), "files": [*told]}:
+                files = tuple(_sized(told))
+                if files and len(files) == len(told):
+                    return Entry(identity, self.root / "models" / identity, uri, listed, single, files)
+        return None
 
     def _manifest(self, identity: str) -> Path:
         return self.root / "manifests" / f"{identity}.json"
@@ -268,6 +273,14 @@ def _moved(folder: Path, trash: Path) -> None:
 def fresh(identity: str) -> str:
     """An identity of its own, for contents that nothing tells from others of that size."""
     return f"{identity}-{time.time_ns():x}"
+
+
+def _sized(told: Iterable[object]) -> Iterator[tuple[str, int]]:
+    """Those of a manifest's files that can be any below the model's folder."""
+    for own in told:
+        match own:
+            case [str(name), int(size)] if unsafe(name) is None:
+                yield name, size
 
 
 def _intact(entry: Entry) -> bool:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from storage.errors import Cancelled, Changed, Unreachable
+from storage.errors import Cancelled, Changed, StorageError, Unreachable
 from storage.pace import Pace
 from storage.parts import Part
 from storage.retry import delays, pause
+from storage.secret import legible
 from storage.source import CHUNK, Remote
 from storage.work import Work
 
@@ -100,7 +101,7 @@ def cancellable(ask: Callable[[], Given], cancel: threading.Event) -> Given:
         try:
             answer.put((ask(), None))
         except BaseException as error:  # noqa: BLE001  # the thread that waits for it raises it
-            answer.put((None, error))
+            answer.put((None, _raised(error)))
 
     threading.Thread(target=run, name="storage", daemon=True).start()
     while True:
@@ -113,6 +114,11 @@ def cancellable(ask: Callable[[], Given], cancel: threading.Event) -> Given:
         if error is not None:
             raise error
         return given  # type: ignore[return-value]  # None only where Given is
+
+
+def _raised(error: BaseException) -> BaseException:
+    """A panic in obstore's Rust (no descriptor was left for its runtime) is no Exception: it would end a server."""
+    return error if isinstance(error, Exception) else StorageError(f"obstore failed: {legible(str(error))}")
 
 
 class _Moving:
@@ -159,7 +165,7 @@ class _Moving:
                     break
                 self._move(part)
         except BaseException as error:  # noqa: BLE001  # the thread that hired this one raises it
-            outcome = error
+            outcome = _raised(error)
         with self._lock:
             self._there -= 1
             if not self._there and (self.stop.is_set() or outcome or not self._parts):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from storage.cache import Cache, cache_folder
 from storage.errors import StorageError
@@ -68,6 +71,44 @@ def test_a_damaged_model_is_not_there_and_can_be_published_again(cache, harm):
             (cache.root / "manifests/a.json").write_text("{")
     assert cache.find("a") is None
     assert (made(cache, "a", x=b"2").folder / "x").read_bytes() == b"2"
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["../../x", "a" * 300, 10**400]),
+    lambda own: st.lists(own, max_size=3) | st.dictionaries(st.text(max_size=3), own, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A cache with one model of two files, what its reference and its manifest say, and where."""
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    made(cache, "a", x=b"1", sub__y=b"22")
+    cache.remember("k", "a", "u://a")
+    cache.close()
+    return cache, [(path, path.read_bytes()) for path in (cache.root / "refs/k.json", cache.root / "manifests/a.json")]
+
+
+@given(st.data())
+def test_whatever_became_of_a_reference_or_a_manifest_is_that_model_or_none(kept, data):
+    cache, sound = kept
+    for path, told in sound:
+        at = data.draw(st.integers(0, len(told)))
+        harmed = [told[:at], told[:at] + data.draw(st.binary(max_size=3)) + told[at + 1 :], b"[" * 10_000]
+        word = data.draw(st.sampled_from(sorted(json.loads(told))))
+        harmed.append(json.dumps(json.loads(told) | {word: data.draw(ODD)}).encode())
+        path.write_bytes(data.draw(st.sampled_from([told, *harmed])))
+    latest = cache.latest("k")
+    entry = cache.find(latest[0]) if latest else None
+    cache.close()
+    assert latest is None or 0 <= latest[1] < 2**40
+    assert entry is None or {(entry.folder / name).read_bytes() for name, _ in entry.files} <= {b"1", b"22"}
 
 
 def test_a_model_without_its_manifest_is_what_a_killed_process_left(cache):

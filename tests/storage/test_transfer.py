@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from storage.errors import Cancelled, Changed, Denied, Unreachable
+from storage.errors import Cancelled, Changed, Denied, StorageError, Unreachable
 from storage.listing import Item, Listing
 from storage.parts import parts
 from storage.retry import TRIES
@@ -181,6 +181,17 @@ def test_more_are_hired_where_each_is_slow_and_we_are_not_the_reason(tmp_path, s
     crew = Crew(least=2, most=4, slow=slow, look=0.01, busy=busy)
     assert moved(source, tmp_path, size=100, crew=crew)[0] == DATA
     assert source.most == most
+
+
+class Panic(BaseException):
+    """As of Rust code, which is no Exception."""
+
+
+def test_a_panic_is_an_error_of_this_pull_and_ends_nothing_else(tmp_path):
+    with pytest.raises(StorageError, match="obstore failed: no descriptor left"):
+        moved(Source(lambda start, count: Panic("no descriptor\nleft")), tmp_path)
+    with pytest.raises(StorageError, match="obstore failed: its own"):
+        cancellable(lambda: (_ for _ in ()).throw(Panic("its own")), threading.Event())
 
 
 def test_a_question_is_left_behind_when_it_is_cancelled():
