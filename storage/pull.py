@@ -20,7 +20,7 @@ from storage.place import copy_of, deliver, link_entries, sweep, working, workpl
 from storage.retry import insistently
 from storage.source import Remote
 from storage.transfer import cancellable, transfer
-from storage.verify import verify
+from storage.verify import check, verify
 from storage.work import begin, wipe
 
 _LOG = logging.getLogger("pipeline_serve.storage")
@@ -43,7 +43,7 @@ def to_cache(source: Remote, cache: Cache, order: Order, *, offline: bool = Fals
     with locked(cache.lock(key), order.cancel):
         latest = cache.latest(key)
         # Whoever held the lock meanwhile has listed for us too. No clock tells that: it may have been wrong.
-        entry = cache.find(latest[0]) if latest and latest != before else None
+        entry = _found(cache, latest[0], order) if latest and latest != before else None
         if entry is not None:
             order.observe(Found(source.shown, entry.path))
             return entry
@@ -64,7 +64,7 @@ def to_folder(source: Remote, folder: Path, cache: Cache, order: Order, *, throu
             tree = _linked(to_cache(source, cache, order, offline=offline), place, order)
         else:
             listing = _listed(source, order)
-            entry = cache.find(identity(source.name, listing)) if listing.versioned else None
+            entry = _found(cache, identity(source.name, listing), order) if listing.versioned else None
             if entry is not None:
                 order.observe(Found(source.shown, entry.path))
                 tree = _linked(entry, place, order)
@@ -99,7 +99,7 @@ def _key(source: Remote, order: Order) -> str:
 
 def _from_before(source: Remote, cache: Cache, key: str, order: Order) -> Entry:
     latest = cache.latest(key)
-    entry = cache.find(latest[0]) if latest else None
+    entry = _found(cache, latest[0], order) if latest else None
     if latest is None or entry is None:
         what = "was never downloaded" if latest is None else "is no longer there, or damaged"
         raise Offline(f"{source.shown} {what} in the cache {cache.root}; offline nothing else is asked")
@@ -110,7 +110,7 @@ def _from_before(source: Remote, cache: Cache, key: str, order: Order) -> Entry:
 def _renewed(source: Remote, cache: Cache, key: str, order: Order, before: str | None) -> Entry:
     listing = _listed(source, order)
     name = identity(source.name, listing)
-    entry = cache.find(name) if listing.versioned else None
+    entry = _found(cache, name, order) if listing.versioned else None
     if entry is not None:
         order.observe(Found(source.shown, entry.path))
     else:
@@ -125,6 +125,19 @@ def _renewed(source: Remote, cache: Cache, key: str, order: Order, before: str |
     cache.remember(key, entry.id, source.shown)
     for gone in cache.evict():
         _LOG.info("removed %s (%d bytes) from the cache: it was not used for longest", gone.uri, gone.size)
+    return entry
+
+
+def _found(cache: Cache, name: str, order: Order) -> Entry | None:
+    """The model in the cache; where somebody said what its file's digest is, none whose bytes have changed since."""
+    entry = cache.find(name)
+    if entry is None or order.digest is None or not entry.single:  # of an archive the digest is gone with it
+        return entry
+    try:
+        check(entry.uri, entry.path, order.digest, order.cancel)
+    except Corrupt as error:
+        _LOG.warning("not taken from the cache, where it was damaged: %s", error)
+        return None
     return entry
 
 

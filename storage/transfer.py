@@ -23,6 +23,7 @@ from storage.parts import Part
 from storage.retry import delays, pause
 from storage.secret import legible
 from storage.source import CHUNK, Remote
+from storage.trickle import LEAST, Trickle
 from storage.work import Work
 
 Tell = Callable[[int], None]
@@ -40,6 +41,7 @@ class Crew:
     A backend that holds every connection to a rate is what the second number is for. Where this process computes for
     ``busy`` seconds a second it is not the backend that is slow, and more of them only cost. ``few``: how many begin
     where files are small, and a thread is at work for most of the time. ``pace``: what all that have it keep to.
+    ``patience``: for how many seconds a trickle is borne.
     """
 
     least: int = 16
@@ -48,6 +50,7 @@ class Crew:
     look: float = 0.5
     busy: float = 1.0
     few: int = 4
+    patience: float = 300.0
     pace: Pace | None = None
 
 
@@ -63,7 +66,7 @@ def transfer(
     hired = moving.hire(min(crew.few, crew.least) if moving.in_pieces else crew.least)
     if not hired:
         work.close()
-    running, looked = len(hired), False
+    running, looked, trickle = len(hired), False, Trickle(began, crew.patience)
     try:
         while running:
             try:
@@ -78,6 +81,7 @@ def transfer(
                 raise Cancelled
             tell(moving.moved)
             took = time.monotonic() - began
+            _refuse_trickle(source, trickle, moving.moved, began + took)
             if not looked and took > crew.look:
                 looked = True
                 computing = (time.process_time() - computed) / took
@@ -114,6 +118,11 @@ def cancellable(ask: Callable[[], Given], cancel: threading.Event) -> Given:
         if error is not None:
             raise error
         return given  # type: ignore[return-value]  # None only where Given is
+
+
+def _refuse_trickle(source: Remote, trickle: Trickle, moved: int, now: float) -> None:
+    if trickle.is_one(moved, now):
+        raise Unreachable(f"{source.shown} sends less than {LEAST:,} bytes a second; the next pull goes on from there")
 
 
 def _raised(error: BaseException) -> BaseException:

@@ -393,6 +393,22 @@ async def test_a_digest_that_is_another_one_leaves_nothing(storage, origin, tmp_
     assert not list((tmp_path / "cache/work").iterdir())
 
 
+async def test_what_a_disk_has_damaged_at_its_length_is_not_what_the_digest_says_and_comes_anew(
+    storage, origin, tmp_path
+):
+    origin.files = {"/b/m.bin": b"model"}
+    digest = "sha256:9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4"
+    path = await storage.fetch("s3://b/m.bin", tmp_path, digest=digest)
+    path.chmod(0o644)
+    path.write_bytes(b"mOdel")
+    storage.offline = True
+    with pytest.raises(Offline, match="no longer there, or damaged"):
+        await storage.fetch("s3://b/m.bin", tmp_path, digest=digest)
+    storage.offline = False
+    assert (await storage.fetch("s3://b/m.bin", tmp_path, digest=digest)).read_bytes() == b"model"
+    assert len(list((tmp_path / "cache/models").iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -181,6 +182,20 @@ def test_more_are_hired_where_each_is_slow_and_we_are_not_the_reason(tmp_path, s
     crew = Crew(least=2, most=4, slow=slow, look=0.01, busy=busy)
     assert moved(source, tmp_path, size=100, crew=crew)[0] == DATA
     assert source.most == most
+
+
+class Dripping(Source):
+    """A byte each hundredth of a second."""
+
+    def read(self, item, start, stop):
+        for at in range(start, stop):
+            yield DATA[at : at + 1]
+            time.sleep(0.01)
+
+
+def test_a_trickle_is_given_up_though_it_never_ends(tmp_path):
+    with pytest.raises(Unreachable, match=r"u sends less than 1,024 bytes a second; the next pull goes on"):
+        moved(Dripping(), tmp_path, size=len(DATA), crew=Crew(patience=0.1))
 
 
 class Panic(BaseException):
