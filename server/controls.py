@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import sniffio
 import trio
 
 from pipeline.errors import told
@@ -158,8 +158,12 @@ def _stopped() -> Exception:
 def _on_a_loop() -> bool:
     if trio.lowlevel.in_trio_run():
         return True
+    if "asyncio" not in sys.modules:  # which takes a while to import, and most servers never do
+        return False
+    import asyncio  # noqa: PLC0415  # it is there
+
     try:
-        sniffio.current_async_library()  # which looks at asyncio where that is imported
-    except sniffio.AsyncLibraryNotFoundError:
+        asyncio.get_running_loop()
+    except RuntimeError:
         return False
     return True

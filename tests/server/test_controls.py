@@ -72,7 +72,7 @@ async def test_a_call_from_a_thread_is_waited_for_and_raises_what_it_raises():
             await trio.to_thread.run_sync(controls.call, fail)
 
 
-@pytest.mark.parametrize("where", ["trio", "asyncio"])
+@pytest.mark.parametrize("where", ["trio", "asyncio", "a callback of asyncio"])
 async def test_a_call_from_a_loop_comes_later_and_its_failure_is_for_the_log(where, caplog):
     controls, happened = Controls(), trio.Event()
 
@@ -81,7 +81,11 @@ async def test_a_call_from_a_loop_comes_later_and_its_failure_is_for_the_log(whe
         raise ValueError("no")
 
     async def on_asyncio():
-        controls.call(fail)
+        if where == "asyncio":
+            controls.call(fail)
+        else:
+            asyncio.get_running_loop().call_soon(controls.call, fail)
+            await asyncio.sleep(0)
 
     async with controls.taken():
         if where == "trio":
