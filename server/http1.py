@@ -86,7 +86,8 @@ class Http1:
                     return Handover(data[end:], head)
                 data = await self._exchange(head, data, end)
         except Refused as refused:
-            if may_upgrade and data and data.startswith(_HTTP2):
+            # Only as the first that is said (RFC 9113, 3.3): behind a request it may be somebody else's.
+            if may_upgrade and data and data.startswith(_HTTP2) and len(data) == self._transport.received:
                 return Handover(data)
             await self._refuse(refused, data or b"")
         except OSError:  # the client is gone

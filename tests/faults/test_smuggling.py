@@ -73,3 +73,9 @@ def test_it_makes_no_difference_in_which_pieces_it_comes(server):
             at = len(case.sent) // 2
             pieces = case.sent[:at], case.sent[at : at + 1], case.sent[at + 1 :]
             assert answers(server, *pieces, BEHIND) == expected(case), case.name
+
+
+def test_http2_begins_with_a_connection_or_not_at_all(server):
+    """RFC 9113, 3.3: what follows a request in it is no preface."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    assert answers(server, BEHIND + preface) == [(200, "behind"), (505, "first")]
