@@ -1,14 +1,14 @@
 """Downloads beside KServe's storage initializer: one bucket, one server, both in turn, in one run.
 
-    python -m benchmarks.pulls [--nginx PATH] [--folder /dev/shm] [--only big|slow|small]
+    python -m benchmarks.pulls [--nginx PATH] [--folder /dev/shm] [--only quarter|big|slow|small]
 
-Serves a file of 1 GiB and 2,000 files of 49 kB with nginx (Debian: ``apt install nginx-light``) as an S3 bucket, as
-fast as it goes and held to 60 MB/s per connection. Downloads each with kserve-storage 0.21 (in an environment of its
+Serves files of 256 MiB and 1 GiB, and 2,000 of 49 kB, with nginx (Debian: ``apt install nginx-light``) as an S3 bucket,
+as fast as it goes and held to 60 MB/s per connection. Downloads each with kserve-storage 0.21 (in an environment of its
 own, in ``.peers/``) and with ``pull URI FOLDER``. Prints medians of wall time, CPU time (with children) and the peak
 of the process tree's memory (proportional), and their ratios; both start an interpreter each time, which is counted.
 
 The targets: 1 GiB ≥ 1.8× as fast at ≤ 0.6× the CPU, ≥ 1.4× where connections are slow, 2,000 files ≥ 10×, memory ≤
-0.7×.
+0.7×. A pull's memory is that of its connections: it grows from 256 MiB to 1 GiB, which has 32 of them, and no more.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ http {{
   access_log off; sendfile on; etag on;
   client_body_temp_path {folder}/t; proxy_temp_path {folder}/t; fastcgi_temp_path {folder}/t;
   uwsgi_temp_path {folder}/t; scgi_temp_path {folder}/t;
-  map $arg_prefix $listing {{ default ""; "~^big" /list/big.xml; "~^small" /list/small.xml; }}
+  map $arg_prefix $listing {{
+    default ""; "~^quarter" /list/quarter.xml; "~^big" /list/big.xml; "~^small" /list/small.xml;
+  }}
   {servers}
 }}
 """
@@ -57,6 +59,7 @@ SERVER = """
 """
 PULL = "from server.cli import main; main()"  # as the console script starts it
 CONTENTS = (
+    ("quarter", ["model.bin"], 256 * MIB),
     ("big", ["model.bin"], 1024 * MIB),
     ("small", [f"f{n:04}" for n in range(2000)], 49_000),
 )
@@ -77,7 +80,7 @@ def main() -> None:
     read = argparse.ArgumentParser()
     read.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
     read.add_argument("--folder", default="/dev/shm")
-    read.add_argument("--only", choices=("big", "slow", "small"), help="one part of it")
+    read.add_argument("--only", choices=("quarter", "big", "slow", "small"), help="one part of it")
     told = read.parse_args()
     kserve = environment.python("kserve-storage")
     with tempfile.TemporaryDirectory(dir=told.folder) as made:
@@ -86,6 +89,7 @@ def main() -> None:
         fill(folder)
         with bucket(folder, told.nginx) as (fast, slow):
             for part, what, port, prefix in (
+                ("quarter", "256 MiB, as fast as it goes", fast, "quarter"),
                 ("big", "1 GiB, as fast as it goes", fast, "big"),
                 ("slow", "1 GiB, 60 MB/s per connection", slow, "big"),
                 ("small", "2,000 files of 49 kB", fast, "small"),

@@ -16,7 +16,7 @@ from storage.failures import Who
 from storage.options import Settings
 from storage.secret import shown
 from storage.source import Remote
-from storage.uri import bucket_and_key
+from storage.uri import bucket_and_key, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,8 +90,9 @@ def endpoint(bucket: str, settings: Settings, region: str) -> Endpoint:
     told = settings.get("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "S3_ENDPOINT") or ""
     if told and "://" not in told:
         told = f"{'https' if settings.says('S3_USE_HTTPS', default=True) else 'http'}://{told}"
-    parts = urlsplit(told)
-    odd = parts.query or "@" in parts.netloc or any(letter.isspace() for letter in told)
+    wrong = malformed(told) is not None
+    parts = urlsplit("" if wrong else told)
+    odd = wrong or parts.query or "@" in parts.netloc or any(letter.isspace() for letter in told)
     # The second is the SDKs' old default, which sends on to the bucket's region.
     if not told or parts.hostname == "s3.amazonaws.com":
         host = f"s3.{region}.{domain(region)}"

@@ -66,7 +66,10 @@ def test_china_has_a_domain_of_its_own():
     assert endpoint("bkt", settings(), "cn-north-1").url == "https://s3.cn-north-1.amazonaws.com.cn"
 
 
-@pytest.mark.parametrize("told", ["ftp://h", "http://user:hunter2@h", "http://h?x=hunter2", "http://"])
+@pytest.mark.parametrize(
+    "told",
+    ["ftp://h", "http://user:hunter2@h", "http://h?x=hunter2", "http://", "http://[::1", "http://h:99999", "[::1"],
+)
 def test_an_endpoint_that_is_none_is_refused_without_repeating_it(told):
     with pytest.raises(StorageError, match="the S3 endpoint is http://HOST") as caught:
         endpoint("bkt", settings(AWS_ENDPOINT_URL=told), "us-east-1")
