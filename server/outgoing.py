@@ -81,8 +81,9 @@ class Outgoing:
             await self._out([part])
 
     async def end(self) -> None:
-        await self._out([b"0\r\n\r\n"] if self._chunked and not self._bodiless else [])
+        # Before it goes out: a client that leaves then is asked no more.
         self.ended = True
+        await self._out([b"0\r\n\r\n"] if self._chunked and not self._bodiless else [])
 
     def look(self) -> None:
         """Sends what a client that has left answers with a reset, and one that waits may be sent (RFC 9110, 15.2).
@@ -90,7 +91,7 @@ class Outgoing:
         Within a body that is a zero, with which the size of its next chunk begins (RFC 9112, 7.1). HTTP/1.0 has
         neither, nor has a body whose length is told.
         """
-        if self._old or self._head:
+        if self._old or self._head or self.ended:
             return
         if not self.begun:
             self._transport.hint(_CONTINUE)
@@ -99,12 +100,16 @@ class Outgoing:
 
     async def _out(self, parts: Sequence[Part]) -> None:
         head, self._head = self._head, b""
+        asked = self._state.done_sending
         self._state.enter(Phase.SEND)
         try:
             await self._transport.send([head, *parts] if head else parts)
         except OSError:
             self._state.scope.cancel()
         self._state.enter(Phase.WORK)
+        if self._state.done_sending and not asked:
+            # It was told while this part was on its way, after which the client may have left.
+            self._state.look_for_client()
         await trio.lowlevel.checkpoint()
 
     def _connection(self) -> str:

@@ -92,7 +92,11 @@ def test_one_that_finds_the_queue_full_gets_no_word_either(server):
         server.wait_until("the first is inside", (server.folder / "in.began").exists)
         waits.send(asked("narrow", '"in"'))
         server.wait_until("the queue is full", lambda: queued(server, 1))
-        answer = raw(server, asked("narrow", '"in"', b"expect: 100-continue").partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        with Wire(server.port) as third:
+            third.send(asked("narrow", '"in"', b"expect: 100-continue").partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+            third.hear()
+            third.half_close()
+            answer = third.rest()
         (server.folder / "in.go").touch()
         assert [own.answer("POST").status for own in (inside, waits)] == [200, 200]
     assert answer.startswith(b"HTTP/1.1 503 ")

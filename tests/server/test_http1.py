@@ -302,6 +302,28 @@ async def test_in_the_middle_of_chunks_it_is_asked_with_a_zero_of_the_next_size(
         go.set()
 
 
+@pytest.mark.parametrize(("last", "hints"), [(False, [b"0"]), (True, [])])
+async def test_one_that_is_done_while_a_part_is_on_its_way_is_asked_behind_it_unless_it_is_the_last(last, hints):
+    async def told(head, body, outgoing):
+        await outgoing.begin(200, {})
+        if last:
+            await outgoing.send(b"one")
+        talk.memory.shut = trio.Event()
+        await (outgoing.end() if last else outgoing.send(b"one"))
+        await trio.sleep_forever()
+
+    talk = Talk(GET, answer=told, ends=False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(quietly, talk)
+        await trio.testing.wait_all_tasks_blocked()
+        talk.state.told(gone=False)
+        assert talk.memory.hints == []
+        talk.memory.shut.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert talk.memory.hints == hints
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("hint", [OSError, None])
 async def test_a_client_that_has_left_cancels_its_request_behind_pipelined_ones_too(hint):
     cancelled = []
