@@ -25,10 +25,22 @@ async def in_own_thread(
 ) -> T:
     """What the function returns or raises; ``among``: the calls that it shares so many threads with.
 
-    Cancelled, it ends by itself, and what it made is dropped.
+    Cancelled, one that has begun ends by itself, and what it made is dropped; one that has not never begins: who gave
+    it up goes on as if it had not been, and stops what it would have started.
     """
-    own = among or trio.CapacityLimiter(1)
-    return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True, limiter=own)
+    given_up = False
+
+    def call() -> T:
+        if given_up:
+            raise RuntimeError("nobody waits for it any more")  # nor hears of this
+        return function(*arguments)
+
+    try:
+        own = among or trio.CapacityLimiter(1)
+        return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=own)
+    except trio.Cancelled:
+        given_up = True
+        raise
 
 
 async def in_thread_if_large(size: int, work: Callable[[], T]) -> T:

@@ -57,3 +57,19 @@ async def cancel_soon(scope):
 async def test_what_it_raises_is_raised():
     with pytest.raises(ValueError, match="no"):
         await in_own_thread(int, "no")
+
+
+async def test_one_that_is_given_up_before_it_begins_never_does(monkeypatch, nursery):
+    handed, ran = [], []
+
+    async def a_thread_that_is_late(call, **_how):
+        handed.append(call)
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", a_thread_that_is_late)
+    with trio.CancelScope() as scope:
+        nursery.start_soon(cancel_soon, scope)
+        await in_own_thread(ran.append, 1)
+    with pytest.raises(RuntimeError, match="nobody waits"):
+        handed[0]()
+    assert ran == []

@@ -18,7 +18,6 @@ FRONT = (OURS_KSERVE, OURS_OURS)
 """Chains whose transformer is ours."""
 CHAINS = (KSERVE_OURS, *FRONT)
 
-PHRASE = "RFC 9112, 4: the words behind a status are optional and nobody's to read; KServe shows them to its caller"
 PASSED = "row 9: a predictor's 4xx and 503 pass through a transformer, its own failure is a 502; no URL is shown"
 WISH = "row 18: who asks for binary outputs, or for some of them, gets them"
 
@@ -158,7 +157,7 @@ def failures() -> Iterator[Asked]:
     for how in ("v1", "v2"):
         for kind, ours in {"invalid": 400, "not-ready": 503, "todo": 502, "inference": 502}.items():
             yield _fails(how, kind, ours)
-        yield _fails(how, "status", 429, kserve_ours=PHRASE + "; KServe's own body of that status is another")
+        yield _fails(how, "status", 429, kserve_ours="KServe's own body of that status is another")
         yield _fails(how, "bug", 502, kserve_ours=reasons.UNHANDLED)
         yield _fails(how, "", 503, model="unready", kserve_ours=reasons.LOADED)
         yield _fails(how, "", 404, model="absent")
@@ -175,9 +174,9 @@ def _front(ours: int, reason: str) -> dict[str, tuple[Why, ...]]:
     return dict.fromkeys(FRONT, (status(ours, reason),))
 
 
-def _fails(how: str, kind: str, ours: int, model: str = "fails", kserve_ours: str = PHRASE) -> Asked:
+def _fails(how: str, kind: str, ours: int, model: str = "fails", kserve_ours: str = "") -> Asked:
     """The predictor fails: behind us its status passes, KServe's transformer makes a 500 with its text of each."""
-    why = _front(ours, PASSED) | {KSERVE_OURS: (text(kserve_ours),)}
+    why = _front(ours, PASSED) | ({KSERVE_OURS: (text(kserve_ours),)} if kserve_ours else {})
     if how == "v1":
         return v1(kind or "of the predictor", {"instances": [kind]}, model, why=why, status=500)
     return v2(kind or "of the predictor", [entry("x", "BYTES", [kind])], model, why=why, status=500)
