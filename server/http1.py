@@ -6,6 +6,7 @@ the clock are looked after by who sees all connections.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -137,8 +138,9 @@ class Http1:
         self._state.last = True
         self._outgoing.expect(data[:5].decode("latin-1").rstrip(), old=False)
         reply = error_reply(InferError(Code.INVALID_ARGUMENT, refused.reason, status=refused.status))
-        await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)
-        await self._linger()
+        with contextlib.suppress(OSError):  # the client may be gone
+            await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)
+            await self._linger()
 
     async def _linger(self) -> None:
         """What the client still sends would reset the connection, and take the reply from it."""

@@ -153,6 +153,15 @@ async def test_what_is_no_request_is_an_error_in_json_and_the_end(autojump_clock
     assert talk.memory.ended, "the client is told that nothing follows, and what it still sends does not reset it"
 
 
+async def test_a_refusal_to_a_client_that_is_gone_is_the_end_and_no_more():
+    def broken(parts):
+        raise ConnectionResetError
+
+    talk = Talk(b"GET\r\n\r\n")
+    talk.memory.send_now = broken
+    assert await talk.run() == []
+
+
 async def test_a_refusal_has_no_body_for_head(autojump_clock):
     talk = Talk(b"HEAD / HTTP/1.1\r\n\r\n")
     await talk.run()
