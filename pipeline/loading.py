@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from pipeline.blueprint import Blueprint
 from pipeline.engine.opening import Opening
 from pipeline.engine.step import OpenStep
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.errors import noted
 from pipeline.graph.each import told_of_items
 from pipeline.graph.learned import require_agreement
@@ -19,9 +19,6 @@ from pipeline.steps.catalog import harmless
 from pipeline.steps.readiness import Standing
 from pipeline.tensors.signature import Signature
 from pipeline.warmup import WarmUp
-
-if TYPE_CHECKING:
-    import trio
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Loading:
     learned: dict[str, Signature] = field(default_factory=dict)
     certain: dict[str, Signature] = field(default_factory=dict)
 
-    async def load(self, stack: AsyncExitStack, threads: trio.CapacityLimiter, tell: Callable[[Event], None]) -> None:
+    async def load(self, stack: AsyncExitStack, threads: ThreadPool, tell: Callable[[Event], None]) -> None:
         """Opens every step into ``stack``, warms up those that want it, and asks those that answer for themselves.
 
         Raises what the first step raises that cannot be opened, with a note that names it. Cancelled, what is open is

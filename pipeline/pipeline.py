@@ -31,6 +31,7 @@ from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep
 from pipeline.engine.stream import watched, whole
 from pipeline.engine.summary import spans
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.engine.visits import Visits
 from pipeline.errors import Code, InferError, ModelNotReady
 from pipeline.graph.edges import sees_all
@@ -103,7 +104,7 @@ class Pipeline:
         """What a codec may know before it reads a request; opening the models adds what they tell of themselves."""
         self._opened: dict[str, OpenStep] = {}
         self._standing = Standing()
-        self._threads = trio.CapacityLimiter(math.inf)
+        self._threads = ThreadPool()
         self._ways = Ways(drawn, self._opened)
         self._told_waiting: set[str] = set()
         self._opening = Opening(drawn.graph, drawn.interfaces, self._opened, self._threads, self._waits)

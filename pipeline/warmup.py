@@ -14,6 +14,7 @@ import trio
 
 from pipeline.engine.place import alone
 from pipeline.engine.step import Context, OpenStep
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.errors import InferError, told
 from pipeline.graph.dag import Graph, needed_by
 from pipeline.graph.edges import Interfaces
@@ -70,7 +71,7 @@ class WarmUp:
     folder: Path
     opened: Mapping[str, OpenStep]
     learned: Mapping[str, Signature]
-    threads: trio.CapacityLimiter
+    threads: ThreadPool
 
     async def step(self, step: StepSpec) -> Warmed | None:
         """Calls the step once, where it is to be; None where it is not, or nothing is known of what it takes.
@@ -84,7 +85,7 @@ class WarmUp:
         if not specs and not isinstance(step.warmup, str):
             return None
         # Megabytes of a file take long to read, and those of zeros to make; the models that serve answer meanwhile.
-        given = await trio.to_thread.run_sync(self._given, step, specs, abandon_on_cancel=True, limiter=self.threads)
+        given = await self.threads.run(lambda _: self._given(step, specs))
         if given is None:
             return None
         inputs, request = given

@@ -36,7 +36,7 @@ BLIND = {
     "pipeline/engine/detached.py": "nobody waits for the step: its failure is for the log",
     "pipeline/engine/each.py": "an item hands its failure to the loop that waits for it",
     "pipeline/engine/execute.py": "a branch hands its failure to the fork that waits for it",
-    "pipeline/engine/place.py": "notes the step on whatever it raised",
+    "pipeline/engine/thread_pool.py": "an error crosses to the task that waits for it",
     "pipeline/engine/from_asyncio.py": "an error crosses to the task of asyncio that awaits it",
     "pipeline/held.py": "a model that cannot be closed must not end the others",
     "pipeline/repository.py": "a model that cannot be opened must not end the others",

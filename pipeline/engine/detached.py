@@ -15,6 +15,7 @@ import trio
 from pipeline.engine.failure import contained
 from pipeline.engine.place import alone
 from pipeline.engine.step import Context, OpenStep
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.errors import Code, InferError, ModelNotReady, Overloaded, told
 from pipeline.observe import DetachedDone
 from pipeline.tensors.forms import Bound
@@ -31,9 +32,7 @@ class Detached:
     ``sees_all``: the steps that may look at the whole of their request, by name.
     """
 
-    def __init__(
-        self, model: str, most: int, told: Told, threads: trio.CapacityLimiter, sees_all: Collection[str]
-    ) -> None:
+    def __init__(self, model: str, most: int, told: Told, threads: ThreadPool, sees_all: Collection[str]) -> None:
         self._model = model
         self._most = most
         self._told = told

@@ -16,6 +16,7 @@ from pipeline.engine.place import in_place, stopped
 from pipeline.engine.run import Run
 from pipeline.engine.siblings import Siblings
 from pipeline.engine.step import Context, LoopStep, OpenStep
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.graph.plan import Plan
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
@@ -29,7 +30,7 @@ async def execute(  # a request is all of this
     steps: Sequence[OpenStep],
     run: Run,
     context: Context,
-    threads: trio.CapacityLimiter,
+    threads: ThreadPool,
     detach: Detach | None = None,
 ) -> Mapping[str, Value]:
     """The outputs of the plan; ``steps`` are its steps, opened, in its order.
@@ -63,7 +64,7 @@ class _Driver:
         steps: Sequence[OpenStep],
         run: Run,
         context: Context,
-        threads: trio.CapacityLimiter,
+        threads: ThreadPool,
         detach: Detach | None,
     ) -> None:
         self._plan = plan

@@ -21,6 +21,7 @@ from pipeline.engine.failure import contained
 from pipeline.engine.place import alone, stopped
 from pipeline.engine.step import Context, LoopStep, OpenStep, Place, ThreadStep
 from pipeline.engine.target import Target
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.errors import Code, InferError
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
@@ -34,7 +35,7 @@ class Handles:
         owner: str,
         targets: Mapping[str, Target],
         opened: Mapping[str, OpenStep],
-        threads: trio.CapacityLimiter,
+        threads: ThreadPool,
         place: Place,
     ) -> None:
         self._owner = owner
@@ -116,7 +117,7 @@ class _Lease:
         "variables"
     )  # fmt: skip
 
-    def __init__(self, owner: str, context: Context, threads: trio.CapacityLimiter) -> None:
+    def __init__(self, owner: str, context: Context, threads: ThreadPool) -> None:
         self.owner = owner
         self.term = _Term(owner)
         self.context = context.called_by(owner, self.term)

@@ -2,6 +2,7 @@
 
 trio's CapacityLimiter has no bound on its queue and cannot be taken from a worker thread; this one has and can. A token
 is given back by whoever really ends the work, a thread included, so a limit tells the truth about abandoned threads.
+Tasks wait for one, and work for a thread does, which needs no task for that.
 """
 
 from __future__ import annotations
@@ -9,10 +10,22 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
 from pipeline.errors import Overloaded
+
+
+class Waiter(Protocol):
+    """What stands in a queue."""
+
+    given: bool
+    """Whether it has a token. The limit's to write."""
+
+    def wake(self) -> None:
+        """It has a token from now on. In whatever thread gave it."""
+        ...
 
 
 class Limit:
@@ -63,27 +76,44 @@ class Limit:
 
         Cancelled while waiting, it leaves the queue; a token that was already on its way is passed on.
         """
+        waiter = _Waiting(trio.lowlevel.current_trio_token())
+        if self.stand(waiter):
+            return
+        try:
+            self.tell_of_waiting()
+            await waiter.event.wait()
+        except BaseException:
+            if not self.leave(waiter):
+                self.release()
+            raise
+
+    def stand(self, waiter: Waiter) -> bool:
+        """Whether there is a token for it now; else it stands in the queue, and is woken when it has one.
+
+        Raises Overloaded where the queue is full.
+        """
         tokens = self.tokens
         with tokens.lock:
             if tokens.taken < self.total:
                 tokens.taken += 1
-                return
+                waiter.given = True
+                return True
             if len(tokens.waiters) >= self.queue:
                 raise Overloaded(self.what)
-            waiter = _Waiter(trio.lowlevel.current_trio_token())
             tokens.waiters.append(waiter)
-        try:
-            if self._on_wait is not None:
-                self._on_wait()
-            await waiter.event.wait()
-        except BaseException:
-            with tokens.lock:
-                given = waiter.given
-                if not given:
-                    tokens.waiters.remove(waiter)
-            if given:
-                self.release()
-            raise
+            return False
+
+    def leave(self, waiter: Waiter) -> bool:
+        """Whether it stood in the queue, and has left it; else it has a token, which is its own to give back."""
+        with self.tokens.lock:
+            if not waiter.given:
+                self.tokens.waiters.remove(waiter)
+            return not waiter.given
+
+    def tell_of_waiting(self) -> None:
+        """Somebody stands in the queue. Raises what the observer does."""
+        if self._on_wait is not None:
+            self._on_wait()
 
     def keep(self) -> None:
         """The next token that is given back stays taken: for work that nobody waits for, and which gives it back."""
@@ -92,18 +122,24 @@ class Limit:
 
     def release(self) -> None:
         """Gives a token back, to the first waiter where there is one."""
+        first = self.hand_on()
+        if first is not None:
+            first.wake()
+
+    def hand_on(self) -> Waiter | None:
+        """As ``release``, but the waiter that has the token now is the caller's to wake."""
         tokens = self.tokens
         with tokens.lock:
             if tokens.kept:
                 # Whose it was makes no difference.
                 tokens.kept -= 1
-                return
+                return None
             if not tokens.waiters:
                 tokens.taken -= 1
-                return
-            waiter = tokens.waiters.popleft()
-            waiter.given = True
-        waiter.wake()
+                return None
+            first = tokens.waiters.popleft()
+            first.given = True
+            return first
 
 
 class Tokens:
@@ -114,11 +150,13 @@ class Tokens:
     def __init__(self) -> None:
         self.taken = 0
         self.kept = 0
-        self.waiters: deque[_Waiter] = deque()
+        self.waiters: deque[Waiter] = deque()
         self.lock = threading.Lock()
 
 
-class _Waiter:
+class _Waiting:
+    """A task."""
+
     __slots__ = ("_token", "event", "given")
 
     def __init__(self, token: trio.lowlevel.TrioToken) -> None:

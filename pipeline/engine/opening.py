@@ -11,6 +11,7 @@ from pipeline.engine.items import Items
 from pipeline.engine.limit import Limit, Tokens
 from pipeline.engine.step import AsyncCall, Context, LoopStep, OpenStep, Place, ThreadStep
 from pipeline.engine.target import Target
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.graph.dag import Graph
 from pipeline.graph.each import promised
 from pipeline.graph.edges import Interfaces
@@ -20,8 +21,6 @@ from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Value
 
 if TYPE_CHECKING:
-    import trio
-
     from pipeline.engine.asyncio_loop import AsyncioLoop
 
 # A step's waiting room where the file does not say (graph.md, "Policy").
@@ -63,7 +62,7 @@ class Opening:
         graph: Graph,
         interfaces: Interfaces,
         opened: Mapping[str, OpenStep],
-        threads: trio.CapacityLimiter,
+        threads: ThreadPool,
         on_wait: Callable[[str], None],
     ) -> None:
         self._graph = graph

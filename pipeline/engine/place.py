@@ -8,16 +8,16 @@ token until then, and starts no further step.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 import trio
 
 from pipeline.engine.failure import contained, failure
 from pipeline.engine.limit import Limit
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep, asks
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
 from pipeline.tensors.forms import Bound
@@ -35,7 +35,7 @@ class Ledger(Protocol):
 
 
 async def in_place(
-    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: trio.CapacityLimiter
+    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: ThreadPool
 ) -> None:
     """Runs the steps of a hop where they belong, under the timeout and with the handles of the first.
 
@@ -53,7 +53,7 @@ async def in_place(
 
 
 async def alone(
-    step: OpenStep, inputs: Mapping[str, Bound], context: Context, threads: trio.CapacityLimiter
+    step: OpenStep, inputs: Mapping[str, Bound], context: Context, threads: ThreadPool
 ) -> Mapping[str, Value]:
     """What one step gives to these inputs, outside of any plan; raises and is cancelled as ``in_place``."""
     own = _Alone(inputs)
@@ -82,7 +82,7 @@ class _Alone:
 
 
 async def _lent(
-    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: trio.CapacityLimiter
+    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: ThreadPool
 ) -> None:
     handles = steps[0].handles
     if handles is None:
@@ -93,7 +93,7 @@ async def _lent(
 
 
 async def _placed(
-    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: trio.CapacityLimiter
+    run: Ledger, hop: Sequence[int], steps: Sequence[OpenStep], context: Context, threads: ThreadPool
 ) -> None:
     match steps[0]:
         case LoopStep() as step:
@@ -122,7 +122,7 @@ async def on_loop(run: Ledger, number: int, step: LoopStep, context: Context) ->
 
 
 async def in_thread(
-    run: Ledger, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context, threads: trio.CapacityLimiter
+    run: Ledger, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context, threads: ThreadPool
 ) -> None:
     """Runs the steps of a hop one after the other in one thread (more, where a limit makes one of them wait).
 
@@ -131,46 +131,24 @@ async def in_thread(
     """
     done = 0
     while done < len(hop):
-        limit = steps[done].limit
-        if limit is not None:
-            await limit.acquire()
-        done += await _in_thread(_Hop(run, hop[done:], steps[done:], context), limit, threads)
+        done += await threads.run(_Hop(run, hop[done:], steps[done:], context), steps[done].limit)
 
 
-async def part_in_thread(step: str, work: Callable[[], T], limit: Limit, threads: trio.CapacityLimiter) -> T:
+async def part_in_thread(step: str, work: Callable[[], T], limit: Limit, threads: ThreadPool) -> T:
     """What a part of the step of that name gives, in a thread, once the limit has a place for it.
 
     Raises Overloaded, or what the work raises, as a step's. Cancelled, as ``in_thread``.
     """
-    await limit.acquire()
 
-    def part() -> T:
+    def part(last: Callable[[Limit], None]) -> T:
         try:
             return work()
         except BaseException as error:  # noqa: BLE001  # judged, and raised
             raise contained(error, step)  # noqa: B904
         finally:
-            limit.release()
+            last(limit)
 
-    return await _in_thread(part, limit, threads)
-
-
-async def _in_thread(work: Callable[[], T], limit: Limit | None, threads: trio.CapacityLimiter) -> T:
-    """What the work gives, in a thread. It gives the token of the limit back; here that is done where none begins."""
-    trip = _Trip(work)
-    try:
-        value = await trio.to_thread.run_sync(trip, abandon_on_cancel=True, limiter=threads)
-    except BaseException:
-        if trip.withdraw() and limit is not None:
-            limit.release()
-        raise
-    if trip.error is not None:
-        try:
-            raise trip.error
-        finally:
-            # Or the error's traceback and the trip hold each other, and every tensor on the way.
-            trip.error = None
-    return cast(T, value)
+    return await threads.run(part, limit)
 
 
 def stopped(error: BaseException, step: str) -> BaseException:
@@ -184,36 +162,6 @@ def too_slow(step: OpenStep, timeout: float) -> DeadlineExceeded:
     return DeadlineExceeded(told, internals=asks(step))
 
 
-class _Trip(Generic[T]):
-    """Work for a thread, and its way there and back.
-
-    Thread and loop may both want it at the moment of a cancellation; whoever takes ``_claim`` first has it, so that a
-    token is given back exactly once.
-    """
-
-    __slots__ = ("_claim", "_work", "error")
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
-        self._claim = threading.Lock()
-        self.error: Exception | None = None
-        """What it raised. Raised in the thread, it would stay in trio's frames there, which its traceback keeps."""
-
-    def withdraw(self) -> bool:
-        """True where no thread has begun, and then none will."""
-        return self._claim.acquire(blocking=False)
-
-    def __call__(self) -> T | None:
-        """What the work gives; None where nobody wants it any more, or it raised ``error``."""
-        if not self._claim.acquire(blocking=False):
-            return None
-        try:
-            return self._work()
-        except Exception as error:  # noqa: BLE001  # who waits raises it
-            self.error = error
-            return None
-
-
 class _Hop:
     """What one thread does: the first step, whose token is held already, and those after it that need not wait."""
 
@@ -225,18 +173,19 @@ class _Hop:
         self._steps = steps
         self._context = context
 
-    def __call__(self) -> int:
+    def __call__(self, last: Callable[[Limit], None]) -> int:
         """How many steps were run. Raises what the last of them raises."""
-        self._one(0)
-        for position in range(1, len(self._hop)):
-            limit = self._steps[position].limit
+        end = len(self._hop) - 1
+        for position in range(end):
+            self._one(position, Limit.release)
+            limit = self._steps[position + 1].limit
             trio.from_thread.check_cancelled()
             if limit is not None and not limit.try_acquire():
-                return position
-            self._one(position)
-        return len(self._hop)
+                return position + 1
+        self._one(end, last)
+        return end + 1
 
-    def _one(self, position: int) -> None:
+    def _one(self, position: int, release: Callable[[Limit], None]) -> None:
         step, number = self._steps[position], self._hop[position]
         start = perf_counter()
         try:
@@ -248,4 +197,4 @@ class _Hop:
             raise contained(error, step.name)  # noqa: B904
         finally:
             if step.limit is not None:
-                step.limit.release()
+                release(step.limit)

@@ -6,7 +6,6 @@ Async hooks are awaited on the loop, or on asyncio's; synchronous ones run in a 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from pipeline.engine.blame import Blame
 from pipeline.engine.limit import Limit
 from pipeline.engine.place import part_in_thread
 from pipeline.engine.step import Context
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.graph.spec import REQUEST, StepSpec
 from pipeline.graph.words import VERBS
 from pipeline.hooks import Headers, Manner, Ran, hops_of
@@ -59,7 +59,7 @@ class Course:
         # On the loop nothing is cancelled in the middle of synchronous code.
         self._before = trio.from_thread.check_cancelled if step.where != "loop" else lambda: None
         self._turns = turns
-        self._threads = trio.CapacityLimiter(math.inf)
+        self._threads = ThreadPool()
 
     def blocking(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         """The answer of a model all of whose hooks are synchronous, in a thread."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-import trio
 
 from pipeline.engine.execute import execute
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, LoopStep, OpenStep, ThreadStep
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.tensor import Value, tensor
@@ -78,4 +78,4 @@ async def run_steps(
     asked = asked or request()
     opened = [by_name[spec.name] for spec in compiled.steps]
     run = Run(compiled, asked)
-    return await execute(compiled, opened, run, Context(asked, math.inf), trio.CapacityLimiter(math.inf))
+    return await execute(compiled, opened, run, Context(asked, math.inf), ThreadPool())

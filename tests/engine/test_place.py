@@ -14,6 +14,7 @@ from pipeline.engine.limit import Limit
 from pipeline.engine.place import in_thread, on_loop, part_in_thread
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context
+from pipeline.engine.thread_pool import ThreadPool
 from pipeline.errors import DeadlineExceeded, Overloaded, WrongAnswer
 from pipeline.tensors.tensor import tensor
 from pipeline_serve import Step
@@ -40,9 +41,9 @@ class Threads:
         return thread_step(name, call, **policy)
 
 
-async def borrowed(threads: trio.CapacityLimiter) -> None:
+async def borrowed(threads: ThreadPool) -> None:
     """Until every thread has ended, abandoned ones too."""
-    while threads.borrowed_tokens:
+    while threads.busy:
         await trio.lowlevel.checkpoint()
 
 
@@ -91,14 +92,14 @@ async def test_a_limit_that_makes_a_step_wait_frees_the_thread_meanwhile():
         return thread_step(name, call, **policy)
 
     compiled = plan(CHAIN, threaded="abc")
-    run, threads = Run(compiled, request()), trio.CapacityLimiter(math.inf)
+    run, threads = Run(compiled, request()), ThreadPool()
     steps = [step("a"), step("b", limit=limit), step("c")]
     await limit.acquire()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(in_thread, run, (0, 1, 2), steps, Context(request(), math.inf), threads)
         while limit.waiting == 0:
             await trio.lowlevel.checkpoint()
-        assert (ran, threads.borrowed_tokens) == (["a"], 0)
+        assert (ran, threads.busy) == (["a"], 0)
         limit.release()
     assert (ran, limit.taken, run.result().keys()) == (["a", "b", "c"], 0, {"y"})
 
@@ -153,7 +154,7 @@ class Blocked:
 
 async def test_an_abandoned_thread_keeps_its_token_until_it_ends_and_starts_no_further_step():
     limits = {name: Limit(name, 1, 5) for name in CHAIN}
-    blocked, after, threads = Blocked(), Threads(), trio.CapacityLimiter(math.inf)
+    blocked, after, threads = Blocked(), Threads(), ThreadPool()
     steps = [thread_step("a", blocked, limit=limits["a"]), *(after.step(name, limit=limits[name]) for name in "bc")]
     run = Run(plan(CHAIN, threaded="abc"), request())
     try:
@@ -162,7 +163,7 @@ async def test_an_abandoned_thread_keeps_its_token_until_it_ends_and_starts_no_f
             await blocked.began.wait()
             nursery.cancel_scope.cancel()
         # The request has gone, its thread has not.
-        assert (limits["a"].taken, threads.borrowed_tokens) == (1, 1)
+        assert (limits["a"].taken, threads.busy) == (1, 1)
         assert not limits["a"].try_acquire()
     finally:
         blocked.go_on.set()
@@ -198,21 +199,8 @@ async def test_the_next_request_waits_for_the_thread_that_a_timeout_left_behind(
         assert (limit.taken, limit.waiting, blocked.calls) == (0, 0, 2)
 
 
-async def test_a_request_cancelled_before_its_thread_began_gives_the_token_back_and_never_runs():
-    limit, after = Limit("Step a", 1, 0), Threads()
-    busy = trio.CapacityLimiter(1)
-    run = Run(plan({"a": "request"}, threaded="a"), request())
-    async with busy, trio.open_nursery() as nursery:
-        step = after.step("a", limit=limit)
-        nursery.start_soon(in_thread, run, (0,), [step], Context(request(), math.inf), busy)
-        await wait_all_tasks_blocked()
-        assert limit.taken == 1
-        nursery.cancel_scope.cancel()
-    assert (limit.taken, after.of) == (0, {})
-
-
 async def test_a_part_of_a_step_is_one_at_a_time_too_and_fails_as_the_step():
-    limit, threads, blocked = Limit("Step a", 1, 5), trio.CapacityLimiter(math.inf), Blocked()
+    limit, threads, blocked = Limit("Step a", 1, 5), ThreadPool(), Blocked()
 
     def part():
         return blocked({}, None)
@@ -256,8 +244,8 @@ def test_a_thread_that_outlives_the_loop_still_gives_its_token_back():
     trio.run(main)
     assert limit.taken == 1
     released = threading.Event()
-    release = limit.release
-    limit.release = lambda: (release(), released.set())
+    hand_on = limit.hand_on
+    limit.hand_on = lambda: (hand_on(), released.set())[0]
     blocked[0].go_on.set()
     assert released.wait(10)
     assert limit.taken == 0

@@ -278,7 +278,7 @@ class Threads:
         rng = random.Random(self.seed * 10 + number)
         inputs, (asked, needed) = self.graph.request(rng), self.graph.wanted(rng)
         outcome = await outcome_of(built, self.scopes[number], inputs, asked, 60)
-        while built._threads.borrowed_tokens:  # abandoned threads tell nobody that they ended
+        while built._threads.busy:  # abandoned threads tell nobody that they ended
             await trio.lowlevel.checkpoint()
         begun = check_order(self.graph, self.trace.of(number))
         bad = self.bad[number]

@@ -155,14 +155,16 @@ async def test_a_thread_has_no_loop_once_its_hook_has_ended():
             seen.append((threading.current_thread(), asyncio.get_running_loop()))
             raise RuntimeError("mine")
 
-    def looks():
+    def looks(last):
         return threading.current_thread(), asyncio._get_running_loop()
 
     seen = []
     async with opened(Looks()) as pipeline:
         with pytest.raises(RuntimeError, match="mine"):
             await asked(pipeline, 0)
-        assert await trio.to_thread.run_sync(looks) == (seen[0][0], None)
+        while pipeline._threads.busy:
+            await trio.lowlevel.checkpoint()
+        assert await pipeline._threads.run(looks) == (seen[0][0], None)
 
 
 async def test_a_library_of_asyncio_asks_another_server():
