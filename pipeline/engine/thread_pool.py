@@ -47,6 +47,7 @@ class ThreadPool:
         self._idle: list[_Worker] = []
         self._lock = Lock()
         self._threads = 0
+        self._home: _Home | None = None
 
     def __repr__(self) -> str:
         return f"<ThreadPool: {self.busy} threads busy, {len(self._idle)} idle>"
@@ -64,7 +65,10 @@ class ThreadPool:
         work that runs ends by itself, and gives the token back then.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        job = Job(self, work, limit)
+        token = trio.lowlevel.current_trio_token()
+        if self._home is None or self._home.token is not token:
+            self._home = _Home(token)
+        job = Job(self, self._home, work, limit)
         if limit is None or limit.stand(job):
             self.start(job)
         else:
@@ -83,7 +87,7 @@ class ThreadPool:
         if worker is not None:
             worker.inbox.put(job)
         else:
-            job.on_loop(self._hire, job)
+            job.home.soon(self._hire, job)
 
     def _hire(self, job: Job[Any]) -> None:
         worker = _Worker(self, job)
@@ -122,15 +126,16 @@ class Job(Generic[T]):
     """
 
     __slots__ = (
-        "_began", "_context", "_error", "_limit", "_lock", "_pool", "_task", "_token", "_value", "_work", "_worker",
-        "following", "given"
+        "_began", "_context", "_error", "_limit", "_lock", "_pool", "_task", "_value", "_work", "_worker",
+        "following", "given", "home"
     )  # fmt: skip
 
-    def __init__(self, pool: ThreadPool, work: Work[T], limit: Limit | None) -> None:
+    def __init__(self, pool: ThreadPool, home: _Home, work: Work[T], limit: Limit | None) -> None:
         """In the task that waits for it."""
         self.given = False
         self.following: Waiter | None = None
         """What its thread is to go on with."""
+        self.home = home
         self._pool = pool
         self._work = work
         self._limit = limit
@@ -138,7 +143,6 @@ class Job(Generic[T]):
         self._began = False
         self._worker: _Worker | None = None
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-        self._token = trio.lowlevel.current_trio_token()
         self._context = contextvars.copy_context()
         if self._context.get(current_async_library_cvar) is not None:
             # In the thread no library runs.
@@ -169,29 +173,27 @@ class Job(Generic[T]):
 
     def result(self) -> T:
         if self._error is None:
-            return cast(T, self._value)
+            value, self._value = self._value, None
+            return cast(T, value)
         try:
             raise self._error
         finally:
             # Or the error's traceback and the job hold each other, and every tensor on the way.
             self._error = None
 
-    def _back(self) -> None:
+    def back(self) -> None:
+        """Its task goes on, where that waits."""
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
+        else:
+            # Or its traceback and the job hold each other.
+            self._error = None
 
     # ---- in any thread
 
     def wake(self) -> None:
         """It has its token."""
         self._pool.start(self)
-
-    def on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
-        try:
-            self._token.run_sync_soon(call, *arguments)
-        except trio.RunFinishedError:
-            # The loop ended before an abandoned thread did; nobody waits any more.
-            return
 
     # ---- in a thread of the pool
 
@@ -204,10 +206,12 @@ class Job(Generic[T]):
             self._value = self._context.run(self._work, self._last)
         except BaseException as error:  # noqa: BLE001  # who waits raises it
             self._error = error
+        # The thread holds the job for a moment longer than its task does, and tensors must not be in it then.
+        del self._work, self._context
         with self._lock:
             self._worker = None
         # Where nobody waits, what it gave has nobody either.
-        self.on_loop(self._back)
+        self.home.tell(self)
 
     def refuse(self, error: BaseException) -> None:
         """There is no thread for it."""
@@ -217,10 +221,43 @@ class Job(Generic[T]):
             if self._limit is not None:
                 self._limit.release()
             self._error = error
-            self._back()
+            self.back()
 
     def _last(self, limit: Limit) -> None:
         self.following = limit.hand_on()
+
+
+class _Home:
+    """The loop of a run, which is woken once for all answers that come together."""
+
+    __slots__ = ("_arrived", "_lock", "token")
+
+    def __init__(self, token: trio.lowlevel.TrioToken) -> None:
+        self.token = token
+        self._arrived: list[Job[Any]] = []
+        self._lock = Lock()
+
+    def tell(self, job: Job[Any]) -> None:
+        """It is done. In any thread."""
+        with self._lock:
+            self._arrived.append(job)
+            wakes = len(self._arrived) == 1
+        if wakes:
+            self.soon(self._answer)
+
+    def soon(self, call: Callable[..., object], *arguments: Any) -> None:
+        """Calls it in the loop's thread. In any thread."""
+        try:
+            self.token.run_sync_soon(call, *arguments)
+        except trio.RunFinishedError:
+            # The loop ended before an abandoned thread did; nobody waits any more.
+            return
+
+    def _answer(self) -> None:
+        with self._lock:
+            arrived, self._arrived = self._arrived, []
+        for job in arrived:
+            job.back()
 
 
 class _Worker:
