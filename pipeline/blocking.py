@@ -32,6 +32,8 @@ F = TypeVar("F", bound="Face[Any]")
 Subject = TypeVar("Subject", bound=AbstractAsyncContextManager[Any])
 # Seconds between two looks at whether the task of asyncio that waits is cancelled: nobody notices a twentieth.
 _LOOK_UP = 0.05
+# And between two at whether there was a signal, which hardly ever comes unseen.
+_LOOK_UP_FOR_SIGNALS = 1.0
 _NOTHING_RAISED = (None, None, None)
 
 
@@ -140,7 +142,7 @@ class _Waiting:
     def result(self, future: Future[T]) -> T:
         """Raises CancelledError then."""
         if self._task is None:
-            return future.result()
+            return _result(future)
         while not wait([future], _LOOK_UP).done:
             # The signal's handler ran in this thread, in the middle of the waiting; nothing but a look tells.
             if self._task.cancelling() > self._before:
@@ -148,6 +150,16 @@ class _Waiting:
 
                 raise CancelledError
         return future.result()
+
+
+def _result(future: Future[T]) -> T:
+    """A signal that comes in the moment before this thread begins to wait does not wake it: it looks up for one."""
+    while True:
+        try:
+            return future.result(_LOOK_UP_FOR_SIGNALS)
+        except TimeoutError:
+            if future.done():
+                return future.result()
 
 
 def _task() -> asyncio.Task[Any] | None:

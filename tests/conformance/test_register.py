@@ -109,7 +109,9 @@ def test_a_binary_tensor_is_a_view_of_the_body_15(server):
     reply = server.post(
         "/v2/models/backing/infer", content=body, headers={"inference-header-content-length": str(len(head))}
     ).json()
-    assert json.loads(reply["outputs"][0]["data"][0]) == {"owner": "bytes", "size": len(body), "writeable": False}
+    told = json.loads(reply["outputs"][0]["data"][0])
+    # What came with the head of the request, or what the rest was received into.
+    assert told in ({"owner": owner, "size": len(body), "writeable": False} for owner in ("bytes", "ndarray"))
 
 
 @pytest.mark.parametrize("model", ["same", "raw", "declared"])
