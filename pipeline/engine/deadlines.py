@@ -68,6 +68,9 @@ class Again:
 
     def start(self, deadline: float) -> None:
         self.deadline = deadline
+        if deadline <= trio.current_time():
+            # Before its work, not once the watcher has its turn.
+            self.expire()
         self._deadlines.add(self)
 
     def stop(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:

@@ -42,6 +42,16 @@ async def test_what_is_out_of_time_ends_and_what_comes_next_has_its_own(deadline
     assert PLACES.taken == 0
 
 
+async def test_no_time_at_all_ends_what_does_not_wait_either(deadlines):
+    with Again(deadlines) as timer:
+        for _ in range(3):
+            with pytest.raises(DeadlineExceeded):
+                async with Allowance(PLACES, 0, None, timer):
+                    await trio.lowlevel.checkpoint_if_cancelled()
+            await stay(timer, 0, allowed=2)
+    assert PLACES.taken == 0
+
+
 async def test_many_are_watched_at_once_each_by_its_own_time(deadlines, autojump_clock):
     ended = {}
 
