@@ -57,7 +57,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 
 @settings(max_examples=50)
-@given(name=NAMES, element=ELEMENTS, shape=SHAPES)
+@given(name=NAMES.filter(lambda own: own != "y"), element=ELEMENTS, shape=SHAPES)
 def test_it_is_what_onnxruntime_tells(name, element, shape):
     data = model([value(name, element, shape)], [value("y", element, shape)], [node("Identity", "x", "y")])
     data = graphs.onnx.ModelProto.FromString(data)
