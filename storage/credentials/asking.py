@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from storage.connection import Connection
@@ -47,6 +48,14 @@ def ask_json(who: str, method: str, url: str, how: Connection, *, near: bool = F
     if not isinstance(given, dict):
         raise Denied(f"{who} answered with no JSON object")
     return given
+
+
+def token_in(file: Path, named_by: str) -> str:
+    """What a file says now: such files are written anew. Raises Denied where it cannot be read."""
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise Denied(f"the token file {file} ({named_by}) cannot be read: {error.strerror}") from None
 
 
 def bearer(who: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from storage.connection import Connection
-from storage.credentials.asking import ask, ask_json
+from storage.credentials.asking import ask, ask_json, token_in
 from storage.credentials.sigv4 import signed
 from storage.errors import Denied
 
@@ -29,11 +29,8 @@ _NAMES = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 
 
 def of_web_identity(sts: str, file: Path, role: str, session: str | None, how: Connection) -> S3Credential:
-    """The keys of a role, by a pod's token (IRSA); that file is written anew now and then."""
-    try:
-        token = file.read_text().strip()
-    except OSError as error:
-        raise Denied(f"the token file {file} (AWS_WEB_IDENTITY_TOKEN_FILE) cannot be read: {error.strerror}") from None
+    """The keys of a role, by a pod's token (IRSA)."""
+    token = token_in(file, "AWS_WEB_IDENTITY_TOKEN_FILE")
     form = {"Action": "AssumeRoleWithWebIdentity", "Version": _VERSION, "RoleArn": role,
             "RoleSessionName": session or _SESSION, "WebIdentityToken": token}  # fmt: skip
     return _of_sts(ask(_STS, "POST", sts, how, data=form))
@@ -76,11 +73,7 @@ def of_sign_in(portal: str, name: str, own: Mapping[str, str], home: Path, how: 
 def of_container(url: str, token: str | None, file: Path | None, how: Connection) -> S3Credential:
     """The keys of a task's role (ECS) or a pod's (EKS Pod Identity)."""
     if file is not None:
-        try:
-            token = file.read_text().strip()
-        except OSError as error:
-            name = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
-            raise Denied(f"the token file {file} ({name}) cannot be read: {error.strerror}") from None
+        token = token_in(file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
     who = "the container's credential server"
     headers = {"authorization": token} if token else {}
     return _given(who, ask_json(who, "GET", url, how, near=True, headers=headers), *_NAMES[:2], "Token", "Expiration")

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from storage.connection import Connection
 from storage.credentials.account import Account, plain
-from storage.credentials.asking import ask_json, bearer
-from storage.errors import Denied, StorageError
+from storage.credentials.asking import ask_json, bearer, token_in
+from storage.errors import StorageError
 from storage.options import Settings
 
 _AUTHORITY = "https://login.microsoftonline.com"
@@ -66,11 +66,8 @@ def of_principal(url: str, client: str, secret: str, how: Connection) -> dict[st
 
 
 def of_workload(url: str, client: str, file: Path, how: Connection) -> dict[str, Any]:
-    """The token of a workload identity, by that of its pod: a file that is written anew now and then."""
-    try:
-        token = file.read_text().strip()
-    except OSError as error:
-        raise Denied(f"the token file {file} (AZURE_FEDERATED_TOKEN_FILE) cannot be read: {error.strerror}") from None
+    """The token of a workload identity, by that of its pod."""
+    token = token_in(file, "AZURE_FEDERATED_TOKEN_FILE")
     return _of_authority(url, client, how, client_assertion_type=_ASSERTION, client_assertion=token)
 
 
