@@ -60,30 +60,21 @@ class WebFile:
             return single(self.shown, self._item(reply))
 
     def read(self, item: Item, start: int, stop: int | None) -> Generator[bytes, None, None]:
-        if item.ranged and stop is not None:
-            # obstore would hand them all on to whatever host a redirect leads to, but for the two.
-            others = {name.lower() for name in self.connection.headers} - {"authorization", "cookie"}
-            part = self._part if others else part_of
-            yield from part(self.url, self.connection, self.who, item, start, stop)
+        stop = stop if item.ranged else None
+        # obstore would hand them all on to whatever host a redirect leads to, but for the two.
+        others = {name.lower() for name in self.connection.headers} - {"authorization", "cookie"}
+        if stop is not None and not others:
+            yield from part_of(self.url, self.connection, self.who, item, start, stop)
             return
-        with client(self.connection) as asking, answer(asking, self.url, self.who) as reply:
+        part = None if stop is None else f"{start}-{stop - 1}"
+        asked = None if part is None else {"range": f"bytes={part}", **if_match(item)}
+        with client(self.connection) as asking, answer(asking, self.url, self.who, asked) as reply:
             now = self._item(reply)
             if item.version != now.version or item.size not in (None, now.size):
                 raise changed(self.who)
+            if part is not None and reply.headers.get("content-range", "").partition("/")[0] != f"bytes {part}":
+                raise Unranged(f"{self.shown} is given as a whole only")
             yield from reply.iter_bytes(CHUNK)  # which undoes a content coding that came unasked
-
-    def _part(
-        self, url: str, connection: Connection, who: Who, item: Item, start: int, stop: int
-    ) -> Generator[bytes, None, None]:
-        """As ``part_of``, without obstore."""
-        asked = {"range": f"bytes={start}-{stop - 1}", **if_match(item)}
-        with client(connection) as asking, answer(asking, url, who, asked) as reply:
-            now = self._item(reply)
-            if item.version != now.version or item.size not in (None, now.size):
-                raise changed(who)
-            if reply.headers.get("content-range", "").partition("/")[0] != f"bytes {start}-{stop - 1}":
-                raise Unranged(f"{who.shown} is given as a whole only")
-            yield from reply.iter_bytes(CHUNK)
 
     def asked_to_wait(self, item: Item | None) -> float:  # there is but one
         return wait_of(self.url, self.connection)
