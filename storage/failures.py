@@ -11,9 +11,9 @@ from storage.secret import legible, scrub
 _STATUS = re.compile(r"status code: (\d{3})")
 _XML = re.compile(r"<Code>([^<]*)</Code>|<Message>([^<]*)</Message>")
 _LONGEST = 300
-# A whole reply to a question for a part; headers that obstore cannot do without, or cannot read.
 # What S3 answers for a bucket of another region.
 _ELSEWHERE = "redirect without LOCATION"
+# A whole reply to a question for a part; headers that obstore cannot do without, or cannot read.
 _NOT_FOR_PARTS = re.compile(r"non-partial response|Header missing|Invalid last modified|Invalid content")
 # What a credential that we gave to obstore raised: of which kind, and its words.
 _OURS = re.compile(r"External \w+ credential provider: (\w+): (.*)", re.DOTALL)
@@ -67,7 +67,7 @@ def translated(error: Exception, who: Who) -> StorageError:
         case "PermissionDeniedError" | "UnauthenticatedError":
             return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
         case "PreconditionError" | "NotModifiedError":
-            return Changed(f"{of} changed while it was downloaded; the next pull starts clean")
+            return changed(of)
         case "NotSupportedError" if "ange" in text:
             return Unranged(f"{of} is given as a whole only")
         case "GenericError" if _NOT_FOR_PARTS.search(text):
@@ -93,6 +93,11 @@ def unmet(text: str) -> type[Unreachable]:
     return Untrusted if _NO_TLS.search(text) or _NO_PROOF.search(text) else Unreachable
 
 
+def changed(of: str, what: str = "") -> Changed:
+    """The error for a source that is not as it was listed; ``what``: what of it, where that is more than its bytes."""
+    return Changed(f"{of} changed {f'{what} ' if what else ''}while it was downloaded; the next pull starts clean")
+
+
 def unmade(error: Exception, who: Who) -> StorageError:
     """The error for settings that obstore can make nothing of: a file of credentials, certificates, a host."""
     said = legible(scrub(str(error).partition("\n\nDebug source:")[0], who.secrets))[:_LONGEST]
@@ -115,7 +120,7 @@ def by_status(status: int, of: str, said: str, who: Who) -> StorageError:
         case 400 | 401 | 403 | 407:
             return Denied(f"{of} is refused to {who.tried}: {said}; {who.set}")
         case 412 | 416:
-            return Changed(f"{of} changed while it was downloaded; the next pull starts clean")
+            return changed(of)
         case 429 | 503:
             return Busy(f"{of} is not available now: {said}")
         case 408 | 500 | 502 | 504:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from storage.connection import Connection
-from storage.errors import Changed, StorageError, Unsafe
-from storage.failures import Who
+from storage.errors import StorageError, Unsafe
+from storage.failures import Who, changed
 from storage.listing import MOST, Item, Listing, single, under, unsafe
 from storage.source import CHUNK
 from storage.web import answer, client, json_of, wait_of
@@ -51,7 +51,7 @@ class Hdfs:
         with client(self.connection) as asking:
             now = self._status(asking, item.key)
             if _version(now) != item.version:
-                raise Changed(f"{self.shown} changed while it was downloaded; the next pull starts clean")
+                raise changed(self.shown)
             url = self._url(item.key, "OPEN", offset=str(start), **more)
             with answer(asking, url, self.who) as reply:
                 yield from reply.iter_bytes(CHUNK)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import obstore
 
-from storage.errors import Changed, Denied, NotThere, StorageError, Unranged
-from storage.failures import Who, translated, unmade
+from storage.errors import Denied, NotThere, StorageError, Unranged
+from storage.failures import Who, changed, translated, unmade
 from storage.listing import Item, Listing, single, under
 from storage.source import CHUNK
 
@@ -78,9 +78,9 @@ class Objects:
             if version is None and item.version is not None and item.ranged:
                 raise Unranged(f"{self.shown} does not tell of which version its parts are")
             if item.version is not None and version not in (None, item.version):
-                raise Changed(f"{self.shown} changed while it was downloaded; the next pull starts clean")
+                raise changed(self.shown)
             if got.meta["size"] != item.size:
-                raise Changed(f"{self.shown} changed its size while it was downloaded; the next pull starts clean")
+                raise changed(self.shown, "its size")
             if stop is not None and got.range != (start, stop):
                 raise Unranged(f"{self.shown} is given as a whole only")
             if item.size <= CHUNK:

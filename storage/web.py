@@ -23,8 +23,8 @@ import obstore
 from obstore.store import HTTPStore
 
 from storage.connection import RETRIES, Connection
-from storage.errors import Changed, StorageError, Unranged
-from storage.failures import Who, by_status, translated, unreachable
+from storage.errors import StorageError, Unranged
+from storage.failures import Who, by_status, changed, translated, unreachable
 from storage.listing import Item, Listing, single
 from storage.secret import legible, scrub
 from storage.source import CHUNK
@@ -71,7 +71,7 @@ class WebFile:
         with client(self.connection) as asking, answer(asking, self.url, self.who, asked) as reply:
             now = self._item(reply)
             if item.version != now.version or item.size not in (None, now.size):
-                raise changed(self.who)
+                raise changed(self.shown)
             if part is not None and reply.headers.get("content-range", "").partition("/")[0] != f"bytes {part}":
                 raise Unranged(f"{self.shown} is given as a whole only")
             yield from reply.iter_bytes(CHUNK)  # which undoes a content coding that came unasked
@@ -105,9 +105,9 @@ def part_of(
         got = obstore.get(store, "", options=options)  # type: ignore[arg-type]  # a TypedDict, built
         modified = got.meta["last_modified"]
         if item.version not in (None, _version(got.meta["e_tag"], modified if modified.timestamp() else None)):
-            raise changed(who)
+            raise changed(who.shown)
         if got.meta["size"] != item.size:
-            raise Changed(f"{who.shown} changed its size while it was downloaded; the next pull starts clean")
+            raise changed(who.shown, "its size")
         if got.range != (start, stop):
             raise Unranged(f"{who.shown} is given as a whole only")
         yield from got.stream(min_chunk_size=CHUNK)
@@ -238,10 +238,6 @@ def date(text: str) -> datetime | None:
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def changed(who: Who) -> Changed:
-    return Changed(f"{who.shown} changed while it was downloaded; the next pull starts clean")
 
 
 def if_match(item: Item) -> dict[str, str]:
