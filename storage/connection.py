@@ -53,9 +53,7 @@ class Connection:
         return options
 
 
-def connection(
-    settings: Settings, *, plain: bool, headers: Mapping[str, str] | None = None, verify: bool = True
-) -> Connection:
+def connection(settings: Settings, *, plain: bool, headers: Mapping[str, str] | None = None) -> Connection:
     """By KServe's ``S3_CONNECT_TIMEOUT``, ``S3_READ_TIMEOUT``, ``AWS_CA_BUNDLE``, ``CA_BUNDLE_CONFIGMAP_NAME``.
 
     Raises StorageError for a certificate file that is not there.
@@ -67,7 +65,6 @@ def connection(
         connect=settings.seconds("S3_CONNECT_TIMEOUT", 15),
         read=settings.seconds("S3_READ_TIMEOUT", 30),
         certificates=None if file is None else _certificates(Path(file)),
-        verify=verify,
         plain=plain,
         headers=headers or {},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
@@ -64,8 +64,9 @@ def open_source(uri: str, settings: Settings) -> Remote:
     if not name:
         raise StorageError(f"{shown(uri)} does not say of which account; set AZURE_STORAGE_ACCOUNT_NAME")
     base = where or f"https://{name}.blob.core.windows.net"
-    how = connection(settings, plain=base.startswith("http:"))
-    asks = NOBODY if settings.offline else account(own.sas, settings, connection(settings, plain=False))
+    safe = connection(settings, plain=False)
+    how = replace(safe, plain=base.startswith("http:"))
+    asks = NOBODY if settings.offline else account(own.sas, settings, safe)
     # All that obstore would else take from the process's environment is said.
     config: AzureConfig = {
         "account_name": name, "endpoint": base, "skip_signature": asks.nobody,

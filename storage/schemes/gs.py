@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -37,8 +38,9 @@ def open_source(uri: str, settings: Settings) -> Remote:
 
     bucket, key = bucket_and_key(uri)
     base = emulator(settings)
-    asks = NOBODY if settings.offline else account(settings, base, connection(settings, plain=False))
-    how = connection(settings, plain=bool(base and base.startswith("http:")))
+    safe = connection(settings, plain=False)
+    asks = NOBODY if settings.offline else account(settings, base, safe)
+    how = replace(safe, plain=bool(base and base.startswith("http:")))
     config: GCSConfig = {"base_url": base or _GOOGLE, "skip_signature": asks.nobody, **asks.config}  # type: ignore[typeddict-item]
     # Where there is neither, obstore must not look for credentials by itself.
     token = asks.credential or (None if asks.config else _none)

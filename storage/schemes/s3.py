@@ -60,8 +60,7 @@ def open_source(uri: str, settings: Settings) -> Remote:
     if where is None:
         where = found_region(bucket, place.url, safe) if place.name == "AWS" and not settings.offline else _REGION
         place = endpoint(bucket, settings, where)
-    verify = settings.says("S3_VERIFY_SSL", default=True)
-    how = connection(settings, plain=place.url.startswith("http:"), verify=verify)
+    how = replace(safe, plain=place.url.startswith("http:"), verify=settings.says("S3_VERIFY_SSL", default=True))
     asks = NOBODY if settings.offline else account(settings, own, where, safe)
     # All that obstore would else take from the process's environment is said.
     config: S3Config = {
