@@ -26,20 +26,22 @@ class Pace:
 class Tenths:
     """Which events are worth a line: all but the bytes, and those at each tenth, or each GiB where nobody knows."""
 
-    _told: dict[str, int] = field(default_factory=dict)
-    _paces: dict[str, Pace] = field(default_factory=dict)
+    _told: dict[str, tuple[int, Pace]] = field(default_factory=dict)
 
     def line(self, event: Event) -> str | None:
         match event:
             case Listed(source, there=there):
-                self._told[source], self._paces[source] = 0, Pace(there)
+                self._told[source] = 0, Pace(there)
             case Moved(source, done, size):
-                tenth = done * _STEPS // size if size else done // _WITHOUT_SIZE
-                told = self._told.get(source)
-                if told is None or tenth <= told:  # a thread that was left behind may tell once more
+                own = self._told.get(source)
+                if own is None:  # a thread that was left behind may tell once more
                     return None
-                self._told[source] = tenth
-                return f"{sentence(event)}, {self._paces[source].so_far(done)}"
+                told, pace = own
+                tenth = done * _STEPS // size if size else done // _WITHOUT_SIZE
+                if tenth <= told:
+                    return None
+                self._told[source] = tenth, pace
+                return f"{sentence(event)}, {pace.so_far(done)}"
             case _:
                 self._told.pop(event.source, None)
         return sentence(event)
