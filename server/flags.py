@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import click
 
 from pipeline.graph.scalars import shown
 from pipeline.graph.units import duration, size
 from pipeline.graph.words import hint, later, yes_or_no
+
+T = TypeVar("T")
+_Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 # Flags of the contract, and of KServe, whose work is not built yet: refused by name, never ignored.
 _LATER = frozenset({
@@ -107,116 +110,82 @@ def kserve_name(name: str) -> str:
     return theirs.get(name.replace("_", "-"), name).replace("-", "_")
 
 
-class Duration(click.ParamType[float]):
-    """``30s`` → 30.0"""
+class _Read(click.ParamType[T]):
+    """What a function makes of a word, and raises ValueError where it can make nothing of it. Defaults are that
+    already, or words.
+    """
 
-    name = "duration"
+    def __init__(self, name: str, read: Callable[[str], T]) -> None:
+        self.name = name
+        self._read = read
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        if not isinstance(value, str):
+            return cast(T, value)
         try:
-            return duration(str(value))
+            return self._read(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class Size(click.ParamType[int]):
-    """``64MiB`` → 67108864"""
+def _line_form(form: str) -> str:
+    from server.access import line_form  # noqa: PLC0415  # it knows calls and replies, and --help answers at once
 
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return size(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    return line_form(form)
 
 
-class Port(click.ParamType[int]):
-    """``8080``; 0 is any free one."""
-
-    name = "port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return port(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class LineForm(click.ParamType[str]):
-    """The form of an access line."""
-
-    name = "format"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from server.access import line_form  # noqa: PLC0415  # it knows calls and replies, and --help answers at once
-
-        try:
-            return line_form(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Workers(click.ParamType[int]):
-    """How many worker processes."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return workers(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _option(name: str, **how: Any) -> _Option:
     variable = "PIPELINE_SERVE_" + name.partition("/")[0].lstrip("-").replace("-", "_").upper()
     return click.option(name, envvar=variable, show_default=True, **how)
 
 
-def _storage_options() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]:
+def _with(options: Sequence[_Option], command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with these options, which its help lists in their order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _storage_options() -> tuple[_Option, ...]:
     return (
         _option("--cache-dir", type=click.Path(path_type=Path, file_okay=False), default=None,
                 help="Where models are kept, and pass through on their way to a folder; else the user's cache."),
-        _option("--cache-size", type=Size(), default=None, help="What the cache may hold; least used models go first."),
+        _option("--cache-size", type=_Read("size", size), default=None,
+                help="What the cache may hold; least used models go first."),
         _option("--offline", is_flag=True, default=False, help="Take models from the cache and ask nobody."),
     )  # fmt: skip
 
 
 def cache_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the flags of the cache to a command."""
-    for option in reversed(_storage_options()):
-        command = option(command)
-    return command
+    return _with(_storage_options(), command)
 
 
 def pull_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the flags of ``pull`` to a command."""
     options = (
         *_storage_options(),
-        _option("--max-unpacked", type=Size(), default="1TiB", help="Most bytes that an archive may become."),
+        _option(
+            "--max-unpacked", type=_Read("size", size), default="1TiB", help="Most bytes that an archive may become."
+        ),
         _option("--max-members", type=click.IntRange(1), default=1_000_000, help="Most members of an archive."),
         _option("--max-ratio", type=click.FloatRange(1), default=200, help="Most bytes per byte of an archive."),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _with(options, command)
 
 
 def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds every flag of serving to a command, and checks those that go together."""
+    time = _Read("duration", duration)
     options = (
         _option("--host", default="0.0.0.0", help="Address, IPv6 address, or unix:PATH."),  # noqa: S104  # as KServe
-        _option("--http-port", type=Port(), default=8080, help="Port; 0 takes a free one."),
-        _option("--workers", type=Workers(), default=1, help="Processes, each with all models, on one port."),
-        _option("--grace", type=Duration(), default="30s", help="What requests in flight get when the server stops."),
-        _option("--drain-delay", type=Duration(), default="0s", help="Not ready for so long before the port closes."),
-        _option("--keep-alive", type=Duration(), default="65s", help="Idle connections are closed after it."),
-        _option("--max-body", type=Size(), default="64MiB", help="Largest request body."),
+        _option("--http-port", type=_Read("port", port), default=8080, help="Port; 0 takes a free one."),
+        _option("--workers", type=_Read("number", workers), default=1,
+                help="Processes, each with all models, on one port."),
+        _option("--grace", type=time, default="30s", help="What requests in flight get when the server stops."),
+        _option("--drain-delay", type=time, default="0s", help="Not ready for so long before the port closes."),
+        _option("--keep-alive", type=time, default="65s", help="Idle connections are closed after it."),
+        _option("--max-body", type=_Read("size", size), default="64MiB", help="Largest request body."),
         _option("--ready", type=click.Choice(["all", "any", "now"]), default="all",
                 help="Ready once all models, or any, have loaded; now: while all are ready, and what they count on."),
         _option("--model-repository", type=click.Path(path_type=Path, file_okay=False), default=None,
@@ -229,7 +198,7 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--log-config", type=click.Path(path_type=Path, dir_okay=False, exists=True), default=None,
                 help="Python's logging, set up by this file after ours (.json, .yaml, or ini)."),
         _option("--access-log/--no-access-log", default=True, help="One line per request."),
-        _option("--access-log-format", type=LineForm(), default=None,
+        _option("--access-log-format", type=_Read("format", _line_form), default=None,
                 help="Its form, of what gunicorn knows: '%(r)s %(s)s %(L)s'."),
         _option("--access-log-rate", type=click.IntRange(1), default=500,
                 help="Lines per second above which, of a kind of status, each hundredth call has one."),
@@ -239,6 +208,4 @@ def serve_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--tls-cert", type=click.Path(path_type=Path), default=None, help="Certificate chain (PEM)."),
         _option("--tls-key", type=click.Path(path_type=Path), default=None, help="Its private key (PEM)."),
     )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _with(options, command)
