@@ -28,11 +28,26 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
+@contextmanager
+def frozen() -> Iterator[None]:
+    """Within it the collector passes over all that is there now, without its garbage."""
+    freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def freeze() -> None:
+    """From now on the collector passes over all that is there, without its garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 def watch_models(event: Event) -> None:
     """An observer. Freezes what is there when a model is loaded, without its garbage; one that goes unfreezes all."""
     match event:
         case ModelLoaded():
-            gc.collect()
-            gc.freeze()
+            freeze()
         case ModelUnloaded():
             gc.unfreeze()

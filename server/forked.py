@@ -17,11 +17,10 @@ from typing import NoReturn
 
 from server.channel import Made
 from server.crowd import Place
+from server.exits import SIGNAL_BASE, STOP
 
 _LOG = logging.getLogger("pipeline_serve")
-STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _BROKEN = 1
-_SIGNAL_BASE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +99,14 @@ def ended(process: int) -> tuple[int, float] | None:
     if not found:
         return None
     code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else _SIGNAL_BASE - code, usage.ru_utime + usage.ru_stime
+    return code if code >= 0 else SIGNAL_BASE - code, usage.ru_utime + usage.ru_stime
 
 
 def how(code: int) -> str:
     """What is said of a process that ended with that code."""
-    if code > _SIGNAL_BASE:
+    if code > SIGNAL_BASE:
         with contextlib.suppress(ValueError):
-            return f"was killed by {signal.Signals(code - _SIGNAL_BASE).name}"
+            return f"was killed by {signal.Signals(code - SIGNAL_BASE).name}"
     return f"ended with exit code {code}"
 
 

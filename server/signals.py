@@ -11,8 +11,9 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import NoReturn
 
+from server.exits import SIGNAL_BASE
+
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_SIGNAL_BASE = 128
 # Of the 2 s within which a signal ends a pull; an interpreter on a busy machine needs the rest.
 _PATIENCE = 1.2
 
@@ -51,4 +52,4 @@ def until_told(work: Callable[[threading.Event], int]) -> NoReturn:
 
 def _end(number: int, _: FrameType | None = None) -> NoReturn:
     """Without the interpreter's own end: it waits for threads, and signals are heard no more while it lasts."""
-    os._exit(_SIGNAL_BASE + number)
+    os._exit(SIGNAL_BASE + number)

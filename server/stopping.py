@@ -8,15 +8,14 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from typing import NoReturn
 
 import trio
 
+from server.exits import LEFT, SIGNAL_BASE, STOP
 from server.service import Service
 
 _LOG = logging.getLogger("pipeline_serve")
-_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-_SIGNAL_BASE = 128
-_LEFT = 3
 
 
 @contextlib.contextmanager
@@ -26,7 +25,7 @@ def signals_heard() -> Iterator[AsyncIterator[int] | None]:
         _LOG.info("serving in a thread that is not the main one: signals are not heard, stop() ends it")
         yield None
         return
-    with trio.open_signal_receiver(*_STOP) as signals:
+    with trio.open_signal_receiver(*STOP) as signals:
         yield signals
 
 
@@ -48,7 +47,7 @@ def last_resort(seconds: float, busy: Callable[[], Collection[str]]) -> Iterator
         whose = ", ".join(f'model "{name}"' for name in names) or "a model"
         _LOG.error("ending the process: code of %s goes on, cancelled or not", whose)
         logging.shutdown()
-        os._exit(_LEFT)
+        os._exit(LEFT)
 
     def begin() -> None:
         if not begun.is_set():
@@ -59,6 +58,13 @@ def last_resort(seconds: float, busy: Callable[[], Collection[str]]) -> Iterator
         yield begin
     finally:
         over.set()
+
+
+def end_at_once(number: int) -> NoReturn:
+    """For the second of the signals to stop: whoever sent it does not want to wait."""
+    _LOG.warning("second signal: ending at once")
+    logging.shutdown()
+    os._exit(SIGNAL_BASE + number)
 
 
 async def watch(  # what a stop touches
@@ -91,9 +97,7 @@ async def _watch_signals(
     first = True
     async for number in signals:
         if not first:
-            _LOG.warning("second signal: ending at once")
-            logging.shutdown()
-            os._exit(_SIGNAL_BASE + number)
+            end_at_once(number)
         first = False
         on_signal()
         if not service.draining:

@@ -8,9 +8,7 @@ others serve takes requests once it has opened what they have.
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
-import os
 import selectors
 import signal
 import socket
@@ -36,15 +34,16 @@ from server.channel import (
     Stop,
     Together,
 )
+from server.collector import frozen
 from server.controls import Controls
 from server.crowd import Crowd
-from server.forked import STOP, Post, forked, how, signals_to, threads_left
+from server.exits import LEFT, STOP
+from server.forked import Post, forked, how, signals_to, threads_left
 from server.metrics import Metrics
 from server.staff import Staff, Worker
+from server.stopping import end_at_once
 
 _LOG = logging.getLogger("pipeline_serve")
-_LEFT = 3
-_SIGNAL_BASE = 128
 # A worker that ends sooner than that has not got far (systemd's start limit counts within 10 s).
 _SHORT_LIFE = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
@@ -103,19 +102,14 @@ class Supervisor:
         """
         self._listening = listening
         # What is there by now is never garbage: a collection in a worker does not write to it, and it stays shared.
-        gc.collect()
-        gc.freeze()
-        try:
-            with self._stack:
-                self._set_up()
-                announce()
-                while self._staff or self._due:
-                    self._wait()
-                    self._start_due()
-                    self._let_in()
-                    self._metrics.serving(len(self._changes.members))
-        finally:
-            gc.unfreeze()
+        with frozen(), self._stack:
+            self._set_up()
+            announce()
+            while self._staff or self._due:
+                self._wait()
+                self._start_due()
+                self._let_in()
+                self._metrics.serving(len(self._changes.members))
         if self._failure is not None:
             raise CannotBegin(self._failure)
         return self._code
@@ -178,7 +172,7 @@ class Supervisor:
         if stops:
             if code:
                 _LOG.error("worker %d %s", worker.process, how(code))
-                self._code = _LEFT if _LEFT in {code, self._code} else 1
+                self._code = LEFT if LEFT in {code, self._code} else 1
             return
         now = time.monotonic()
         early = worker.unfit or now - worker.born < _SHORT_LIFE
@@ -249,7 +243,7 @@ class Supervisor:
         if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
             _LOG.error("killing workers that do not stop: %s", ", ".join(str(own.process) for own in self._staff))
             self._give_up_at = time.monotonic() + _MORE
-            self._code = _LEFT
+            self._code = LEFT
             self._staff.kill()
 
     def _hear(self) -> None:
@@ -267,10 +261,8 @@ class Supervisor:
 
     def _told_to_stop(self, number: signal.Signals) -> None:
         if self._heard_signal:
-            _LOG.warning("second signal: ending at once")
             self._staff.kill()
-            logging.shutdown()
-            os._exit(_SIGNAL_BASE + number)
+            end_at_once(number)
         self._heard_signal = True
         self._stop(f"{number.name}: draining, then stopping")
 

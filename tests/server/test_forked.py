@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from server.forked import STOP, ended, forked, hear, how, signals_to
+from server.exits import STOP
+from server.forked import ended, forked, hear, how, signals_to
 
 # From Python 3.12 on a fork beside a thread warns, and who runs the tests may have some.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
