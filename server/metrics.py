@@ -37,7 +37,7 @@ class Metrics:
         self._several = workers > 1
         self.tally = Tally(workers if self._several else 0)
         self._phases = {
-            phase: self._series(Family(
+            phase: self.tally.series(Family(
                 f"request_{phase}_seconds", "histogram", f"{text} request latency", ("model_name",), BOUNDS
             ))
             for phase, text in _HELP.items()
@@ -71,14 +71,11 @@ class Metrics:
         self._shown = [series.family for series in shown]
         self._exposition: Exposition | None = None
 
-    def _series(self, family: Family) -> Series:
-        return self.tally.series(family)
-
     def _counter(self, name: str, text: str, *labels: str) -> Series:
-        return self._series(Family(name, "counter", text, labels))
+        return self.tally.series(Family(name, "counter", text, labels))
 
     def _gauge(self, name: str, text: str, *labels: str) -> Series:
-        return self._series(Family(name, "gauge", text, labels))
+        return self.tally.series(Family(name, "gauge", text, labels))
 
     # ---- what happens to models
 
