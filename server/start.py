@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from server.folder import log_strays, names_in
 from server.forked import Post, hear
 from server.greeting import Shown, greet
 from server.lazy_app import lazy_app
-from server.listen import CannotListen, Listening, listen
+from server.listen import CannotListen, listen
 from server.log import configure, latency, observer, pull_log
 from server.log_config import BadLogConfig
 from server.metrics import Metrics
@@ -135,7 +134,7 @@ def serve(  # noqa: PLR0913  # what a server is made of
     except CannotListen as error:
         return refuse(str(error), _FAILED)
 
-    def work(listening: Listening, announce: Callable[[], None], fleet: Fleet | None) -> None:
+    def work(announce: Callable[[], None], fleet: Fleet | None) -> None:
         app = lazy_app(service)
         with middleware.around(app) as outermost:
             apps = worker.Apps(outermost, middleware=outermost is not app)
@@ -144,18 +143,17 @@ def serve(  # noqa: PLR0913  # what a server is made of
     def as_worker(post: Post) -> int:
         fleet = Fleet(post, repository, service.is_ready, why)
         service.changes, service.together = fleet, fleet.is_together
-        work(replace(listening, unix_path=None), hear, fleet)
+        work(hear, fleet)
         return 0
 
     announce = partial(greet, listening, shown, config.workers)
-    if config.workers == 1:
-        work(listening, announce, None)
-        return 0
-    supervisor = Supervisor(
-        config.workers, as_worker, metrics=metrics, controls=controls, patience=config.drain_delay + config.grace
-    )
+    patience = config.drain_delay + config.grace
     try:
-        return supervisor.run(listening.socket, announce)
+        if config.workers > 1:
+            supervisor = Supervisor(config.workers, as_worker, metrics=metrics, controls=controls, patience=patience)
+            return supervisor.run(listening.socket, announce)
+        work(announce, None)
+        return 0
     finally:
         if listening.unix_path is not None:
             listening.unix_path.unlink(missing_ok=True)

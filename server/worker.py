@@ -68,36 +68,32 @@ async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
     process at once; after one, so does code of a model that goes on when all that is over. One of a ``fleet`` takes
     requests, and stops, when it is told to. Cancelled, it stops without draining; models are closed.
     """
-    try:
-        patience = config.drain_delay + config.grace + _CLOSING
-        with signals_heard() as signals, last_resort(patience, service.repository.busy) as on_signal:
-            service.owns_interrupts = True
-            service.repository.own_interrupts()
-            announce()
-            async with asyncio_kept(), _beside(service.companions), trio.open_nursery() as models:
-                await models.start(service.repository.serve)
-                stopping = trio.Event()
-                on_stop = None if fleet is None else fleet.ask_stop
-                async with controls.taken(on_stop) as asked, trio.open_nursery() as watch:
-                    watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay, on_signal)
-                    takes_part = True
-                    if fleet is not None:
-                        watch.start_soon(fleet.serve, partial(_stop, on_signal, asked))
-                        takes_part = await fleet.entered(stopping)
-                    deadline = trio.current_time()
-                    if takes_part:
-                        deadline = await serve_connections(service, apps, listening, config, stopping, fleet)
-                    listening.socket.close()
-                    with trio.move_on_at(deadline) as waiting:
-                        # No request is left that could begin one.
-                        await service.repository.drained()
-                    if waiting.cancelled_caught:
-                        _LOG.warning("the grace period is over; detached steps that still run are cancelled")
-                    watch.cancel_scope.cancel()
-                models.cancel_scope.cancel()
-    finally:
-        if listening.unix_path is not None:
-            listening.unix_path.unlink(missing_ok=True)
+    patience = config.drain_delay + config.grace + _CLOSING
+    with signals_heard() as signals, last_resort(patience, service.repository.busy) as on_signal:
+        service.owns_interrupts = True
+        service.repository.own_interrupts()
+        announce()
+        async with asyncio_kept(), _beside(service.companions), trio.open_nursery() as models:
+            await models.start(service.repository.serve)
+            stopping = trio.Event()
+            on_stop = None if fleet is None else fleet.ask_stop
+            async with controls.taken(on_stop) as asked, trio.open_nursery() as watch:
+                watch.start_soon(watch_stop, signals, asked, service, stopping, config.drain_delay, on_signal)
+                takes_part = True
+                if fleet is not None:
+                    watch.start_soon(fleet.serve, partial(_stop, on_signal, asked))
+                    takes_part = await fleet.entered(stopping)
+                deadline = trio.current_time()
+                if takes_part:
+                    deadline = await serve_connections(service, apps, listening, config, stopping, fleet)
+                listening.socket.close()
+                with trio.move_on_at(deadline) as waiting:
+                    # No request is left that could begin one.
+                    await service.repository.drained()
+                if waiting.cancelled_caught:
+                    _LOG.warning("the grace period is over; detached steps that still run are cancelled")
+                watch.cancel_scope.cancel()
+            models.cancel_scope.cancel()
 
 
 def _nobody(connections: int) -> None:
