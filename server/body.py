@@ -15,15 +15,15 @@ from pipeline.errors import Code, InferError
 from server.chunks import Chunks
 from server.connected import Connected, Phase
 from server.head import CHUNKED, Head, Refused
+from server.reply_head import CONTINUE
 from server.transport import Part, Transport
 
 # What is cheaper to copy than to look at through a view.
 _SMALL = 2**12
 # A body that is worth waiting for though its reply is made already, so that its connection can be used again.
 _WORTH_WAITING = 2**20
-# Seconds for it. nginx lingers 5 s for each part, 30 s in all.
-_LINGER_PART, _LINGER = 5.0, 30.0
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Seconds for it, in all.
+_LINGER = 5.0
 _DROP = 2**16
 
 
@@ -113,7 +113,7 @@ class Body:
         self._take_here()
         scratch = memoryview(bytearray(min(self._left, _DROP)))
         self._state.enter(Phase.LINGER)
-        with trio.move_on_after(_LINGER_PART):
+        with trio.move_on_after(_LINGER):
             while self._left:
                 size = await self._transport.receive_into(scratch[: self._left])
                 if not size:
@@ -175,7 +175,7 @@ class Body:
             with trio.CancelScope() as state.body:
                 if self._invites:
                     self._invites = False
-                    await self._transport.send([_CONTINUE])
+                    await self._transport.send([CONTINUE])
                 yield
             if state.body.cancelled_caught:
                 self._broken = True

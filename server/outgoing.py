@@ -8,12 +8,10 @@ import trio
 
 from server.body import Body
 from server.connected import Connected, Phase
-from server.reply_head import reply_head
+from server.reply_head import CONTINUE, reply_head
 from server.transport import Part, Transport
 
 Fields = Iterable[tuple[str, str]]
-
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Outgoing:
@@ -94,7 +92,7 @@ class Outgoing:
         if self._old or self._head or self.ended:
             return
         if not self.begun:
-            self._transport.hint(_CONTINUE)
+            self._transport.hint(CONTINUE)
         elif self._chunked:
             self._transport.hint(b"0")
 

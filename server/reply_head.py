@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""All that may come before a reply: a client may wait for it, and none minds it (RFC 9110, 15.2)."""
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _NOT_MODIFIED = 304
 
