@@ -179,7 +179,7 @@ class Body:
                 yield
             if state.body.cancelled_caught:
                 self._broken = True
-                raise InferError(Code.INVALID_ARGUMENT, "the body comes too slowly", status=408)
+                raise Refused(408, "the body comes too slowly")
         except OSError:
             raise self._cut_short() from None
         finally:
@@ -198,10 +198,7 @@ class Body:
             at = self._at
             return [self._data[at : at + self._take_here()]]
         data, self._data, self._at = self._data[self._at :], b"", 0
-        try:
-            parts = self._chunks.take(data)
-        except Refused as refused:
-            raise InferError(Code.INVALID_ARGUMENT, refused.reason, status=refused.status) from None
+        parts = self._chunks.take(data)
         if self._chunks.ended:
             self._left, self._data = 0, self._chunks.rest
         return parts

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from pipeline.engine.deadlines import Again, Deadlines, Timer
-from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
 from pipeline.wire.statuses import error_reply
 from server import asgi
 from server.body import Body
 from server.connected import Connected, Phase
 from server.handle import handle
-from server.head import Head
+from server.head import Head, Refused
 from server.http1 import Answer, Handover, Http1
 from server.leaving import Leaving
 from server.outgoing import Outgoing
@@ -202,7 +201,7 @@ class Conversations:
         own.enter(Phase.OTHER)
 
     def _too_slow(self) -> bytes:
-        reply = error_reply(InferError(Code.INVALID_ARGUMENT, "the header comes too slowly", status=408))
+        reply = error_reply(Refused(408, "the header comes too slowly"))
         body = b"".join(reply.body)
         framing = f"content-length: {len(body)}\r\nconnection: close\r\n"
         return reply_head(reply.status, reply.headers.items(), self._today.line(), framing=framing) + body

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from pipeline.errors import Code, InferError
+
 MOST_BYTES = 2**16
 """Of a head. uvicorn has 64 KiB, nginx 32, node.js 16."""
 # The length of a request line: nginx and Apache have 8 KiB.
@@ -51,13 +53,11 @@ class Head(msgspec.Struct, frozen=True, eq=False):
     expects: bool = False
 
 
-class Refused(Exception):
+class Refused(InferError):
     """What came is no request, or none that is served; the status that says so, and why. The connection ends."""
 
     def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
+        super().__init__(Code.INVALID_ARGUMENT, reason, status=status)
 
 
 def read_head(data: bytes) -> Head:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import trio
 
-from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
 from pipeline.wire.statuses import error_reply
 from server.body import Body
@@ -134,10 +133,10 @@ class Http1:
             data += more
 
     async def _refuse(self, refused: Refused, data: bytes) -> None:
-        _LOG.debug("refused with %d: %s", refused.status, refused.reason)
+        _LOG.debug("refused with %d: %s", refused.status, refused)
         self._state.last = True
         self._outgoing.expect(data[:5].decode("latin-1").rstrip(), old=False)
-        reply = error_reply(InferError(Code.INVALID_ARGUMENT, refused.reason, status=refused.status))
+        reply = error_reply(refused)
         with contextlib.suppress(OSError):  # the client may be gone
             await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)
             await self._linger()

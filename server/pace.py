@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
-from pipeline.errors import Code, InferError
 from pipeline.wire.statuses import error_reply
 from server.connected import Connected, Phase
+from server.head import Refused
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -101,7 +101,7 @@ async def _in_pieces(event: ASGISendEvent, send: ASGISendCallable, moved: _Moved
 
 
 async def _too_slow(send: ASGISendCallable) -> None:
-    reply = error_reply(InferError(Code.INVALID_ARGUMENT, "the body comes too slowly", status=408))
+    reply = error_reply(Refused(408, "the body comes too slowly"))
     headers = [(name.encode(), text.encode()) for name, text in reply.headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers, "trailers": False})
     await send({"type": "http.response.body", "body": b"".join(reply.body), "more_body": False})
