@@ -156,7 +156,7 @@ def _new_id() -> str:
 
 
 async def _answer(service: Service, call: Call, exchange: _Exchange) -> Reply:
-    match = service.routes.find(call.method, call.path)
+    match = service.routes.match(call.method, call.path)
     if match is None:
         return await _page(service, call)
     match match.route.asks:

@@ -30,23 +30,16 @@ class Routes:
     def __init__(self, by_name: Mapping[str, Codec] | None = None) -> None:
         found = codecs() if by_name is None else by_name
         self._table = [(pattern(route.template), route, codec) for codec in found.values() for route in codec.ROUTES]
-        self._remembered = functools.lru_cache(maxsize=_REMEMBERED)(self._find)
+        self._remembered = functools.lru_cache(maxsize=_REMEMBERED)(self._match)
 
-    def match(self, method: str, path: str) -> Match:
-        """As ``find``; InferError (NOT_FOUND) too, where there is no such path."""
-        found = self.find(method, path)
-        if found is None:
-            raise InferError(Code.NOT_FOUND, "Not Found")
-        return found
-
-    def find(self, method: str, path: str) -> Match | None:
+    def match(self, method: str, path: str) -> Match | None:
         """The route of a call, None where no protocol has such a path; HEAD is GET, and a slash at the end is none.
 
         Raises InferError (METHOD_NOT_ALLOWED) with the methods that are in ``allow``.
         """
-        return (self._remembered if len(path) <= _LONGEST else self._find)(method, path)
+        return (self._remembered if len(path) <= _LONGEST else self._match)(method, path)
 
-    def _find(self, method: str, path: str) -> Match | None:
+    def _match(self, method: str, path: str) -> Match | None:
         asked = "GET" if method == "HEAD" else method
         path = path.rstrip("/") or "/"
         others: list[Route] = []
