@@ -57,8 +57,7 @@ def by_handle(service: Service) -> Answering:
         def answer(head: Head, body: Body, outgoing: Outgoing) -> Awaitable[Reply]:
             # Where the end of the connection is the end of the reply, nobody could tell that it broke off.
             wire = outgoing if head.minor else None
-            # The headers are the request's own: what a step writes into them is not in the next one's.
-            return handle(service, head.method, head.path, {**head.headers}, body.whole, wire, timer)
+            return handle(service, head.method, head.path, head.headers, body.whole, wire, timer)
 
         return answer
 

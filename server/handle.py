@@ -97,9 +97,8 @@ async def handle(  # noqa: PLR0913, PLR0917  # a call is all of this
     """
     start = time.perf_counter()
     known_as = request_id(headers)
-    if headers.get(REQUEST_ID_HEADER) != known_as:
-        # A step that passes the request on passes on the id that stands in our log.
-        headers = {**headers, REQUEST_ID_HEADER: known_as}
+    # The request's own: a step may write into them, and one that passes them on passes on the id of our log.
+    headers = {**headers, REQUEST_ID_HEADER: known_as}
     call = Call(method, path, headers, b"", known_as, numbers=service.numbers)
     lines = begin(call.id)
     sending = Sending(wire, {REQUEST_ID_HEADER: known_as}, service.max_body)

@@ -221,6 +221,19 @@ async def test_a_step_sees_the_id_that_the_log_and_the_reply_have(autojump_clock
     assert (reply.headers["x-request-id"] == sent) == (sent == "r-1")
 
 
+@pytest.mark.parametrize("sent", [{"x-request-id": "r-1"}, {}], ids=["with an id", "without"])
+async def test_what_a_step_writes_into_the_headers_is_in_no_other_request(autojump_clock, sent):
+    async def writes(rows, context: Context):
+        assert "x-mine" not in context.headers
+        context.headers["x-mine"] = "yes"
+        return rows
+
+    pipeline, own = service(writes)
+    async with pipeline:
+        for _ in range(2):
+            assert (await handle(own, "POST", PREDICT, sent, Body())).status == 200
+
+
 @given(st.text(max_size=140) | st.text("abc-_~!", min_size=1, max_size=128))
 def test_a_request_id_fits_a_header_and_is_the_callers_wherever_that_fits(text):
     found = request_id({"x-request-id": text})
