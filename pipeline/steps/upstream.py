@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-import msgspec
-
 from pipeline.errors import Code, InferError, WrongAnswer, retold
 from pipeline.steps.secrets import concealed
 from pipeline.tensors.message import Command
 from pipeline.wire.codec import Call, Reply
-from pipeline.wire.statuses import STATUS, error_of
+from pipeline.wire.statuses import STATUS, error_of, said
 
 # Bytes of a body, letters of a text of the server's, that a log line shows.
 _SHOWN = 500
@@ -71,25 +69,13 @@ def in_its_words(error: InferError, url: str, reply: Reply, secrets: Collection[
     In one line of so many letters, without a URL or an address; of a failure (500 and above, but 503) nothing.
     """
     passes = reply.status < 500 or reply.status == STATUS[Code.UNAVAILABLE]
-    said = _said(reply) if passes else ""
+    text = (said(reply) or "") if passes else ""
     address = url.partition("://")[2].rpartition("@")[2].rstrip("/")
-    told = concealed(_URL.sub("…", concealed(said, secrets)).replace(address, "…"), (), _SHOWN)
+    told = concealed(_URL.sub("…", concealed(text, secrets)).replace(address, "…"), (), _SHOWN)
     if not told:
         return error
     internals = f"{error.message}: {error.internals}"
     return retold(type(error), error.code, told, status=error.status, headers=error.headers, internals=internals)
-
-
-def _said(reply: Reply) -> str:
-    """The text of its ``{"error"}``, empty where it has none."""
-    try:
-        body = msgspec.json.decode(b"".join(reply.body))
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return ""
-    match body:
-        case {"error": str(text)}:
-            return text
-    return ""
 
 
 def refused_step(caller: str, error: InferError) -> InferError:

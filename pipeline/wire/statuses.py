@@ -133,18 +133,30 @@ def _class_of(code: Code, command: Command | None) -> type[InferError]:
 
 def body_of(reply: Reply, command: Command) -> Any:
     """Client side: the JSON of a reply that went well. Raises the InferError the server meant, or ``unreadable``."""
-    try:
-        body = parse(reply.body[0] if len(reply.body) == 1 else b"".join(reply.body))
-    except InvalidInput as error:
-        # What stands between may answer in a page of its own: then the status is all there is.
-        if reply.status < 400:
-            raise unreadable(error.reason) from None
-        body = None
     if reply.status >= 400:
-        text = body.get("error") if isinstance(body, dict) else None
-        shown = text if isinstance(text, str) else bare(reply.status)
-        raise error_of(reply.status, shown, reply.headers, command)
-    return body
+        text = said(reply)
+        raise error_of(reply.status, bare(reply.status) if text is None else text, reply.headers, command)
+    try:
+        return _parsed(reply)
+    except InvalidInput as error:
+        raise unreadable(error.reason) from None
+
+
+def said(reply: Reply) -> str | None:
+    """The text of its ``{"error"}``; None where it has none: what stands between may answer in a page of its own."""
+    try:
+        body = _parsed(reply)
+    except InvalidInput:
+        return None
+    match body:
+        case {"error": str(text)}:
+            return text
+        case _:
+            return None
+
+
+def _parsed(reply: Reply) -> Any:
+    return parse(reply.body[0] if len(reply.body) == 1 else b"".join(reply.body))
 
 
 def bare(status: int) -> str:
