@@ -76,6 +76,8 @@ class Limit:
 
         Cancelled while waiting, it leaves the queue; a token that was already on its way is passed on.
         """
+        if self.try_acquire():
+            return
         waiter = _Waiting(trio.lowlevel.current_trio_token())
         if self.stand(waiter):
             return
