@@ -66,7 +66,8 @@ def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
     edges = [(reference.source, step.name) for step in steps for reference in step.references]
     edges = [edge for edge in edges if edge[0] in order]
     reads = _sources(edges, order)
-    knots = _refuse_cycles(edges, steps, faults)
+    ordered = in_order(edges, order)
+    knots = _refuse_cycles(edges, steps, faults) if ordered is None else set[str]()
     needed = {verb: needed_by(reads, own) for verb, own in output.items()}
     sources = [source for source, _ in (*readings, *handles)]
     if not spec.is_open and not in_vain and None not in sources and None not in answers:
@@ -75,10 +76,10 @@ def connect(spec: GraphSpec, faults: list[Fault]) -> Graph:
         # What a detached step that cannot start needs is told once, where it reads it.
         refuse_never(steps, names, needed, faults)
         _refuse_unused(steps, [*readings, *handles], roots, knots | detached, faults)
-    ordered = [steps[order[name]] for name in in_order(edges, order) or names]
     runs = frozenset[str]().union(*needed.values())
-    planned = tuple(step for step in ordered if step.detached or step.name in runs)
-    return Graph(spec, reads, tuple(ordered), output, planned)
+    in_turn = tuple(steps[order[name]] for name in ordered or names)
+    planned = tuple(step for step in in_turn if step.detached or step.name in runs)
+    return Graph(spec, reads, in_turn, output, planned)
 
 
 def explained(graph: Graph, steps: Collection[str]) -> Graph:
