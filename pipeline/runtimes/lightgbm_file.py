@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.runtimes.trees import count, features, indices, outputs, walkable, within
+from pipeline.runtimes.trees import count, features, outputs, walkable, within
 
 _TREE = re.compile(rb"^Tree=", re.MULTILINE)
 _END = b"end of trees"
@@ -88,7 +88,7 @@ def _lines(block: bytes) -> dict[str, str]:
 
 def _numbers(lines: Mapping[str, str], name: str, size: int) -> np.ndarray[Any, Any]:
     try:
-        return indices({name: np.array(_sized(lines, name, size), np.int64)}, name, size)
+        return np.array(_sized(lines, name, size), np.int64)
     except OverflowError:
         raise ValueError(f"{name} has a number past 64 bits") from None
 
