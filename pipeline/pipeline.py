@@ -190,7 +190,7 @@ class Pipeline:
     @property
     def is_busy(self) -> bool:
         """Whether a stop waits for it: it is being opened or closed, or requests are inside."""
-        return self.state is State.LOADING or self._closing or not self.visits.are_over
+        return self.state is State.LOADING or self._closing or len(self.visits) > 0
 
     async def drained(self) -> None:
         """Returns once it has no visits, and no detached step runs. Cancelled, they go on."""

@@ -25,10 +25,6 @@ class Visits:
     def __len__(self) -> int:
         return self._count
 
-    @property
-    def are_over(self) -> bool:
-        return not self._count
-
     async def idle(self) -> None:
         """Returns once nobody is inside. Cancelled, those who are go on."""
         await trio.lowlevel.checkpoint()
