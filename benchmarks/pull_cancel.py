@@ -9,9 +9,7 @@ returned, and how many until this process had no connection to nginx any more; e
 
 from __future__ import annotations
 
-import argparse
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,7 +18,7 @@ from pathlib import Path
 
 import trio
 
-from benchmarks.pulls import MIB, bucket, fill
+from benchmarks.pulls import MIB, arguments, bucket
 from storage import Storage
 
 SIZE = 1024 * MIB
@@ -66,22 +64,16 @@ def line(what: str, seconds: Sequence[float]) -> None:
 
 
 def main() -> None:
-    read = argparse.ArgumentParser()
-    read.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
-    read.add_argument("--folder", default="/dev/shm")
+    read = arguments()
     read.add_argument("--rounds", type=int, default=100)
     told = read.parse_args()
     draw = random.Random(1)
-    with tempfile.TemporaryDirectory(dir=told.folder) as made:
-        folder = Path(made)
-        folder.chmod(0o755)  # nginx reads it as nobody
-        fill(folder, (("big", ["model.bin"], SIZE),))
-        with bucket(folder, told.nginx) as ports:
-            for what, port in zip(("as fast as it goes", "60 MB/s each"), ports, strict=True):
-                spent = [trio.run(cancelled, port, draw.uniform(0.0, LONGEST), folder) for _ in range(told.rounds)]
-                print(what)
-                line("  returned", [returned for returned, _ in spent])
-                line("  closed", [closed for _, closed in spent])
+    with bucket(told, [("big", ["model.bin"], SIZE)]) as (folder, ports):
+        for what, port in zip(("as fast as it goes", "60 MB/s each"), ports, strict=True):
+            spent = [trio.run(cancelled, port, draw.uniform(0.0, LONGEST), folder) for _ in range(told.rounds)]
+            print(what)
+            line("  returned", [returned for returned, _ in spent])
+            line("  closed", [closed for _, closed in spent])
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ of the lateness in milliseconds. nginx runs on the same cores.
 
 from __future__ import annotations
 
-import argparse
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,7 +18,7 @@ from pathlib import Path
 
 import trio
 
-from benchmarks.pulls import MIB, bucket, fill
+from benchmarks.pulls import MIB, arguments, bucket
 from server.crews import FEW, RATE
 from storage import Storage
 from storage.pace import Pace
@@ -73,22 +71,14 @@ def line(what: str, late: Sequence[float], took: float | None = None) -> None:
 
 
 def main() -> None:
-    read = argparse.ArgumentParser()
-    read.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
-    read.add_argument("--folder", default="/dev/shm")
-    told = read.parse_args()
     idle: list[float] = []
     late: dict[str, list[float]] = {what: [] for what in CASES}
     took: dict[str, list[float]] = {what: [] for what in CASES}
-    with tempfile.TemporaryDirectory(dir=told.folder) as made:
-        folder = Path(made)
-        folder.chmod(0o755)  # nginx reads it as nobody
-        fill(folder, (("big", ["model.bin"], SIZE),))
-        with bucket(folder, told.nginx) as (fast, slow):
-            for _ in range(ROUNDS):
-                for what, (which, crew) in CASES.items():
-                    port = fast if which == "fast" else slow
-                    took[what].append(trio.run(pulled, port, crew, folder, idle, late[what]))
+    with bucket(arguments().parse_args(), [("big", ["model.bin"], SIZE)]) as (folder, (fast, slow)):
+        for _ in range(ROUNDS):
+            for what, (which, crew) in CASES.items():
+                port = fast if which == "fast" else slow
+                took[what].append(trio.run(pulled, port, crew, folder, idle, late[what]))
     line("idle", idle)
     for what, own in late.items():
         line(what, own, statistics.median(took[what]))

@@ -13,9 +13,7 @@ first; and the pull's rate and CPU seconds, nginx and client not counted. The ta
 
 from __future__ import annotations
 
-import argparse
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -29,7 +27,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.pulls import MIB, bucket, fill
+from benchmarks.pulls import MIB, arguments, bucket
 from tests.serving import Server, serving
 
 SIZE = 1024 * MIB
@@ -64,30 +62,24 @@ class Times:
 
 
 def main() -> None:
-    read = argparse.ArgumentParser()
-    read.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
-    read.add_argument("--folder", default="/dev/shm")
+    read = arguments()
     read.add_argument("--rounds", type=int, default=8)
     read.add_argument("--rate", type=float, default=250.0)
     read.add_argument("--only", choices=("fast", "slow"), help="one part of it")
     told = read.parse_args()
-    with tempfile.TemporaryDirectory(dir=told.folder) as made:
-        folder = Path(made)
-        folder.chmod(0o755)  # nginx reads it as nobody
-        fill(folder, (("big", ["model.pkl"], SIZE),))
+    with bucket(told, [("big", ["model.pkl"], SIZE)]) as (folder, ports):
         with (folder / "www/big/model.pkl").open("r+b") as file:
             file.write(PICKLE)
-        with bucket(folder, told.nginx) as ports:
-            for part, what, port in zip(
-                ("fast", "slow"), ("as fast as it goes", "60 MB/s per connection"), ports, strict=True
-            ):
-                if told.only not in (None, part):
-                    continue
-                with server(folder, port) as own:
-                    times = Times()
-                    for _ in range(told.rounds):
-                        one_round(own, folder, port, told.rate, times)
-                report(what, times)
+        for part, what, port in zip(
+            ("fast", "slow"), ("as fast as it goes", "60 MB/s per connection"), ports, strict=True
+        ):
+            if told.only not in (None, part):
+                continue
+            with server(folder, port) as own:
+                times = Times()
+                for _ in range(told.rounds):
+                    one_round(own, folder, port, told.rate, times)
+            report(what, times)
 
 
 @contextmanager

@@ -17,7 +17,6 @@ import argparse
 import os
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.beside.processes import free_port, pss
 from tests.peers import environment
 
 ROOT = Path(__file__).parents[1]
@@ -58,12 +58,13 @@ SERVER = """
   }}
 """
 PULL = "from server.cli import main; main()"  # as the console script starts it
-CONTENTS = (
+Contents = tuple[str, Sequence[str], int]
+"""Prefix, names under it, and bytes of each."""
+CONTENTS: Sequence[Contents] = (
     ("quarter", ["model.bin"], 256 * MIB),
     ("big", ["model.bin"], 1024 * MIB),
     ("small", [f"f{n:04}" for n in range(2000)], 49_000),
 )
-"""Prefix, names under it, and bytes of each."""
 KSERVE = "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"
 
 
@@ -77,25 +78,27 @@ class Cost:
 
 
 def main() -> None:
-    read = argparse.ArgumentParser()
-    read.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
-    read.add_argument("--folder", default="/dev/shm")
+    read = arguments()
     read.add_argument("--only", choices=("quarter", "big", "slow", "small"), help="one part of it")
     told = read.parse_args()
     kserve = environment.python("kserve-storage")
-    with tempfile.TemporaryDirectory(dir=told.folder) as made:
-        folder = Path(made)
-        folder.chmod(0o755)  # nginx reads it as nobody
-        fill(folder)
-        with bucket(folder, told.nginx) as (fast, slow):
-            for part, what, port, prefix in (
-                ("quarter", "256 MiB, as fast as it goes", fast, "quarter"),
-                ("big", "1 GiB, as fast as it goes", fast, "big"),
-                ("slow", "1 GiB, 60 MB/s per connection", slow, "big"),
-                ("small", "2,000 files of 49 kB", fast, "small"),
-            ):
-                if told.only in (None, part):
-                    report(what, folder, kserve, port, prefix)
+    with bucket(told, CONTENTS) as (folder, (fast, slow)):
+        for part, what, port, prefix in (
+            ("quarter", "256 MiB, as fast as it goes", fast, "quarter"),
+            ("big", "1 GiB, as fast as it goes", fast, "big"),
+            ("slow", "1 GiB, 60 MB/s per connection", slow, "big"),
+            ("small", "2,000 files of 49 kB", fast, "small"),
+        ):
+            if told.only in (None, part):
+                report(what, folder, kserve, port, prefix)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Those of each benchmark of pulls."""
+    read = argparse.ArgumentParser()
+    read.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
+    read.add_argument("--folder", default="/dev/shm")
+    return read
 
 
 def report(what: str, folder: Path, kserve: Path, port: int, prefix: str) -> None:
@@ -145,14 +148,7 @@ def cost(command: Sequence[str], port: int, out: Path, origin: Path) -> Cost:
 
 def tree_memory(pid: int) -> float:
     """MiB of a process and its children, shared pages counted once."""
-    total = 0.0
-    for own in [pid, *children(pid)]:
-        try:
-            text = Path(f"/proc/{own}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
-    return total
+    return sum(pss(own) for own in [pid, *children(pid)]) / MIB
 
 
 def children(pid: int) -> Iterator[int]:
@@ -165,7 +161,7 @@ def children(pid: int) -> Iterator[int]:
         yield from children(child)
 
 
-def fill(folder: Path, contents: Iterable[tuple[str, Sequence[str], int]] = CONTENTS) -> None:
+def fill(folder: Path, contents: Iterable[Contents]) -> None:
     """The files, and what a bucket would list of them; nginx makes etags of time and size."""
     draw = random.Random(1)
     (folder / "list").mkdir()
@@ -189,8 +185,21 @@ def fill(folder: Path, contents: Iterable[tuple[str, Sequence[str], int]] = CONT
 
 
 @contextmanager
-def bucket(folder: Path, nginx: str) -> Iterator[tuple[int, int]]:
-    """The ports of the bucket as fast as it goes, and held to 60 MB/s per connection."""
+def bucket(told: argparse.Namespace, contents: Iterable[Contents]) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """A folder with these files, and the ports of their bucket as fast as it goes, and held to 60 MB/s a connection.
+
+    ``told``: by ``arguments``.
+    """
+    with tempfile.TemporaryDirectory(dir=told.folder) as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # nginx reads it as nobody
+        fill(folder, contents)
+        with serving(folder, told.nginx) as ports:
+            yield folder, ports
+
+
+@contextmanager
+def serving(folder: Path, nginx: str) -> Iterator[tuple[int, int]]:
     ports = free_port(), free_port()
     limits = "", "limit_rate 60m;"
     servers = "".join(
@@ -217,12 +226,6 @@ def wait_for(port: int) -> None:
         except OSError:
             assert time.monotonic() < give_up, "nginx did not start"
             time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Running:
 
     def memory(self) -> int:
         """Bytes, what is shared divided among those that share it (PSS)."""
-        return sum(_pss(pid) for pid, _ in _members(self.session))
+        return sum(pss(pid) for pid, _ in _members(self.session))
 
     def pause(self) -> None:
         """Takes no more CPU until ``resume``: others are measured, and some servers poll."""
@@ -104,7 +104,8 @@ def _members(session: int) -> list[tuple[int, list[str]]]:
     return found
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
+    """Bytes of memory of a process, what is shared divided among those that share it; 0 of one that has ended."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
