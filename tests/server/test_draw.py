@@ -12,6 +12,7 @@ import pytest
 from pipeline.drawing.catalog import formats
 from server.cli import _FORMATS
 from tests.serving import PATIENCE, environment, run, write
+from tests.terminal import everything
 
 GRAPH = {"graph.yaml": "name: g\nsteps: {double: app.py:double}\n", "app.py": "def double(x):\n    return x\n"}
 
@@ -62,14 +63,7 @@ def on_a_terminal(folder, *arguments):
         command, cwd=folder, env=environment(), stdout=stdout, stderr=subprocess.PIPE, text=True
     ) as process:
         os.close(stdout)
-        shown = b""
-        try:
-            while part := os.read(terminal, 65536):
-                shown += part
-        except OSError:  # the other end is closed: on Linux that is EIO
-            pass
-        finally:
-            os.close(terminal)
+        shown = everything(terminal)
         _, err = process.communicate(timeout=PATIENCE)
     return process.returncode, shown.decode(), err
 

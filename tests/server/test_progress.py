@@ -7,10 +7,11 @@ import os
 import re
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from server.progress import Lines, display, say
 from storage.events import Fetched, Listed, Moved
+from tests.terminal import everything
 
 LONG = "https://host/a-long/path/to/a/model/of/somebody/model.bin"
 
@@ -38,12 +39,7 @@ def terminal(monkeypatch):
     sent: list[bytes] = []
     lines: list[str] = []
 
-    def drain():
-        with os.fdopen(main, "rb", 0) as reading, suppress(OSError):  # once the other end is closed
-            while piece := reading.read(2**16):
-                sent.append(piece)
-
-    thread = threading.Thread(target=drain)
+    thread = threading.Thread(target=lambda: sent.append(everything(main)))
     thread.start()
     with os.fdopen(other, "w") as writing, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", writing)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from tests.peers.environment import environment
 from tests.serving import ROOT
 from tests.storage.origin import Fault, serving, slowly
 from tests.storage.test_fetch import BIG
+from tests.terminal import everything
 
 
 @pytest.fixture
@@ -173,16 +173,6 @@ def test_mistakes_are_one_line(pulled, arguments, code, says):
     ended, out, err = pulled(*arguments)
     assert (ended, out, err.count("\n")) == (code, "", 1)
     assert says in err
-
-
-def everything(terminal: int) -> bytes:
-    """What is written to the other side of a terminal until that is closed."""
-    read = b""
-    with suppress(OSError):  # EIO is its end
-        while piece := os.read(terminal, 2**16):
-            read += piece
-    os.close(terminal)
-    return read
 
 
 def test_the_path_goes_into_a_pipe_also_where_a_terminal_shows_a_bar(start, origin, tmp_path):
