@@ -19,7 +19,8 @@ from typing import Any, Generic, TypeVar, TypeVarTuple, cast
 
 import trio
 
-from pipeline.engine.asyncio_task import CLEANUP_SECONDS, Outcome, outcome_of, soon
+from pipeline.engine.asyncio_task import CLEANUP_SECONDS, Outcome, outcome_of
+from pipeline.engine.soon import in_asyncio
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -116,7 +117,7 @@ class LoopFromThreads(asyncio.AbstractEventLoop):
         try:
             return crossing.taken()
         except trio.Cancelled:
-            soon(self._loop, lambda: [task.cancel() for task in tasks])
+            in_asyncio(self._loop, lambda: [task.cancel() for task in tasks])
             if not crossing.ended_within(CLEANUP_SECONDS):
                 what = getattr(future, "__qualname__", type(future).__qualname__)
                 _LOG.warning("asyncio code %s runs on: it has not ended within %g s", what, CLEANUP_SECONDS)
@@ -209,7 +210,7 @@ class LoopFromThreads(asyncio.AbstractEventLoop):
         """What this thread has made begins."""
         begun: asyncio.Event | None = vars(self._own).pop("begun", None)
         if begun is not None:
-            soon(self._loop, begun.set)
+            in_asyncio(self._loop, begun.set)
 
 
 class SharedLoop(asyncio.SelectorEventLoop):

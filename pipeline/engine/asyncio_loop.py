@@ -22,6 +22,7 @@ from pipeline.engine.asyncio_kept import KEEPER
 from pipeline.engine.asyncio_task import AsyncioTask
 from pipeline.engine.asyncio_threads import AsyncioThreads
 from pipeline.engine.limit import Limit
+from pipeline.engine.soon import in_trio
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -117,10 +118,7 @@ class AsyncioLoop:
         finally:
             asyncio.set_event_loop(None)
             self._loop.close()
-            try:
-                self._token.run_sync_soon(self._over.set)
-            except trio.RunFinishedError:
-                pass
+            in_trio(self._token, self._over.set)
 
     def _begin_to_end(self) -> None:
         self._ending = self._loop.create_task(self._end(), name="the end of the loop")

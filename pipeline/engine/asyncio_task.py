@@ -7,7 +7,6 @@ so the task is cancelled once, and waited for until it has really ended.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ import sniffio
 import trio
 
 from pipeline.engine.limit import Limit
+from pipeline.engine.soon import in_asyncio, in_trio
 from pipeline.errors import WrongAnswer
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class AsyncioTask(Generic[T]):
         """The task hears of it, once however often this is called."""
         if not self._cancelled:
             self._cancelled = True
-            soon(self._loop, self._cancel)
+            in_asyncio(self._loop, self._cancel)
 
     def _leave(self) -> None:
         since = "its cancellation" if self._cancelled else "being closed, and is cancelled now"
@@ -91,7 +91,7 @@ class AsyncioTask(Generic[T]):
         _LOG.warning("%s runs on: it has not ended within %g s of %s", self.what, CLEANUP_SECONDS, since)
         if self._limit is not None:
             self._limit.keep()
-            soon(self._loop, self._release)
+            in_asyncio(self._loop, self._release)
 
     def _tell(self) -> None:
         self._over.set()
@@ -131,10 +131,7 @@ class AsyncioTask(Generic[T]):
             self._task.cancel()
 
     def _end(self, _: asyncio.Task[Outcome]) -> None:
-        try:
-            self._token.run_sync_soon(self._tell)
-        except trio.RunFinishedError:
-            return
+        in_trio(self._token, self._tell)
 
     def _release(self) -> None:
         if self._task is not None and self._limit is not None:
@@ -155,9 +152,3 @@ async def outcome_of(work: Callable[[], Awaitable[Any]]) -> Outcome:
         return Outcome(await work(), None)
     except BaseException as error:  # noqa: BLE001  # who waits raises it
         return Outcome(None, error)
-
-
-def soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    """Calls it in the loop's thread. One that is closed runs nothing any more."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(callback)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import trio
 
+from pipeline.engine.soon import in_trio
 from pipeline.errors import Overloaded
 
 
@@ -170,11 +171,8 @@ class _Waiting:
         if _on_loop(self._token):
             self.event.set()
             return
-        try:
-            self._token.run_sync_soon(self.event.set)
-        except trio.RunFinishedError:
-            # The loop ended before an abandoned thread did; nobody waits any more.
-            return
+        # The loop may have ended before an abandoned thread did.
+        in_trio(self._token, self.event.set)
 
 
 def _on_loop(token: trio.lowlevel.TrioToken) -> bool:

@@ -20,6 +20,7 @@ import trio
 from sniffio import current_async_library_cvar
 
 from pipeline.engine.limit import Limit, Waiter
+from pipeline.engine.soon import in_trio
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -87,7 +88,7 @@ class ThreadPool:
         if worker is not None:
             worker.inbox.put(job)
         else:
-            job.home.soon(self._hire, job)
+            in_trio(job.home.token, self._hire, job)
 
     def _hire(self, job: Job[Any]) -> None:
         worker = _Worker(self, job)
@@ -243,15 +244,8 @@ class _Home:
             self._arrived.append(job)
             wakes = len(self._arrived) == 1
         if wakes:
-            self.soon(self._answer)
-
-    def soon(self, call: Callable[..., object], *arguments: Any) -> None:
-        """Calls it in the loop's thread. In any thread."""
-        try:
-            self.token.run_sync_soon(call, *arguments)
-        except trio.RunFinishedError:
-            # The loop ended before an abandoned thread did; nobody waits any more.
-            return
+            # The loop may have ended before an abandoned thread did.
+            in_trio(self.token, self._answer)
 
     def _answer(self) -> None:
         with self._lock:
