@@ -16,7 +16,7 @@ import trio
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
-# As on the server: a megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
+# A megabyte of JSON takes some 20 ms to read; a trip to a thread takes 0.05.
 _LARGE = 2**20
 
 
