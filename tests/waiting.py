@@ -4,6 +4,8 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from pipeline.engine.thread_pool import ThreadPool
+
 STEP = 0.25
 
 
@@ -13,6 +15,12 @@ async def quiet():
     while _is_a_thread_awaited():
         await trio.lowlevel.checkpoint()
         await wait_all_tasks_blocked()
+
+
+async def idle(pool: ThreadPool) -> None:
+    """Until every thread of it has ended its work; one that was left tells nobody of that."""
+    while pool.busy:
+        await trio.lowlevel.checkpoint()
 
 
 def _is_a_thread_awaited():

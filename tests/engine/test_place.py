@@ -19,6 +19,7 @@ from pipeline.errors import DeadlineExceeded, Overloaded, WrongAnswer
 from pipeline.tensors.tensor import tensor
 from pipeline_serve import Step
 from tests.engine.graphs import ONE, loop_step, pipeline, plan, request, run_steps, thread_step
+from tests.waiting import idle
 
 CHAIN = {"a": "request", "b": None, "c": None}
 
@@ -39,12 +40,6 @@ class Threads:
             return outputs()
 
         return thread_step(name, call, **policy)
-
-
-async def borrowed(threads: ThreadPool) -> None:
-    """Until every thread has ended, abandoned ones too."""
-    while threads.busy:
-        await trio.lowlevel.checkpoint()
 
 
 # ---- who shares a thread
@@ -167,7 +162,7 @@ async def test_an_abandoned_thread_keeps_its_token_until_it_ends_and_starts_no_f
         assert not limits["a"].try_acquire()
     finally:
         blocked.go_on.set()
-    await borrowed(threads)
+    await idle(threads)
     assert [limit.taken for limit in limits.values()] == [0, 0, 0]
     assert (blocked.calls, after.of) == (1, {})
 

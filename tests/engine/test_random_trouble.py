@@ -21,6 +21,7 @@ from pipeline.errors import DeadlineExceeded, Overloaded
 from tests.engine.graphs import pipeline
 from tests.engine.random_graphs import HEADERS, PARAMETERS, Graph, Node, compute, returned
 from tests.engine.trace import ASKED, Trace, check_limits, check_order, same, shaped
+from tests.waiting import idle
 
 
 class Boom(Exception):
@@ -278,8 +279,7 @@ class Threads:
         rng = random.Random(self.seed * 10 + number)
         inputs, (asked, needed) = self.graph.request(rng), self.graph.wanted(rng)
         outcome = await outcome_of(built, self.scopes[number], inputs, asked, 60)
-        while built._threads.busy:  # abandoned threads tell nobody that they ended
-            await trio.lowlevel.checkpoint()
+        await idle(built._threads)
         begun = check_order(self.graph, self.trace.of(number))
         bad = self.bad[number]
         assert not self.trace.left_running(number), f"seed {self.seed}"

@@ -18,6 +18,7 @@ from trio.testing import wait_all_tasks_blocked
 from pipeline.engine.limit import Limit
 from pipeline.engine.thread_pool import ThreadPool
 from pipeline.errors import Overloaded
+from tests.waiting import idle
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("NAME")
 
@@ -36,12 +37,6 @@ def under(limit, work):
             last(limit)
 
     return call
-
-
-async def idle(pool):
-    """Until every thread has ended its work."""
-    while pool.busy:
-        await trio.lowlevel.checkpoint()
 
 
 class Held:

@@ -31,6 +31,7 @@ from pipeline_serve.kserve.utils.utils import get_predict_input, get_predict_res
 from storage import Storage
 from tests.raw import answer, answering, raw_server
 from tests.tls import over_tls, self_signed
+from tests.waiting import idle
 
 
 class Iris(Model):
@@ -162,8 +163,7 @@ async def test_a_thread_has_no_loop_once_its_hook_has_ended():
     async with opened(Looks()) as pipeline:
         with pytest.raises(RuntimeError, match="mine"):
             await asked(pipeline, 0)
-        while pipeline._threads.busy:
-            await trio.lowlevel.checkpoint()
+        await idle(pipeline._threads)
         assert await pipeline._threads.run(looks) == (seen[0][0], None)
 
 
