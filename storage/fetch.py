@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from storage.cache import Cache, Entry, cache_folder
 from storage.options import Settings, misused, patterns, variables_for, with_options
@@ -22,7 +22,6 @@ from storage.transfer import Crew, cancellable
 from storage.uri import malformed, scheme_of, slashed
 from storage.verify import checked
 
-Given = TypeVar("Given")
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -99,7 +98,7 @@ class Storage:
 
         Raises and is cancelled as ``fetch``.
         """
-        from storage.flag import to_its_end  # noqa: PLC0415  # as in _in_thread
+        from storage.flag import to_its_end  # noqa: PLC0415  # as in _fetched
 
         match await self._fetched(uri, folder, options, digest):
             case Local(path):
@@ -112,24 +111,14 @@ class Storage:
                     await to_its_end(partial(self.cache.give_back, entry.id))
 
     async def _fetched(self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None) -> Local | Entry:
+        from storage.flag import cancelled_by_flag  # noqa: PLC0415  # who blocks needs no trio
+
         crew = self.crew() if self.crew is not None else None
-        return await self._in_thread(partial(self._brought, uri, folder, options, digest, crew=crew))
+        return await cancelled_by_flag(lambda cancel: self._brought(uri, folder, options, digest, cancel, crew))
 
-    async def place(self, uri: str, target: Path, folder: Path) -> None:
-        """The model's files in the folder ``target``. Raises and is cancelled as ``fetch``."""
-        await self._in_thread(partial(self.put, uri, target, folder))
-
-    def bring(
-        self,
-        uri: str,
-        folder: Path,
-        options: Mapping[str, Any] = _NONE,
-        digest: str | None = None,
-        *,
-        cancel: threading.Event,
-    ) -> Path:
+    def bring(self, uri: str, folder: Path, *, cancel: threading.Event) -> Path:
         """``fetch`` for who has a thread for it: it blocks, and raises Cancelled once the flag is set."""
-        return self._brought(uri, folder, options, digest, cancel=cancel).path
+        return self._brought(uri, folder, _NONE, None, cancel).path
 
     def _brought(
         self,
@@ -137,7 +126,6 @@ class Storage:
         folder: Path,
         options: Mapping[str, Any],
         digest: str | None,
-        *,
         cancel: threading.Event,
         crew: Crew | None = None,
     ) -> Local | Entry:
@@ -152,7 +140,7 @@ class Storage:
                 return to_cache(source, self.cache, own, offline=bool(self.offline))
 
     def put(self, uri: str, target: Path, folder: Path, *, cancel: threading.Event) -> None:
-        """``place`` for who has a thread for it, as ``bring``."""
+        """The model's files in the folder ``target``. It blocks and raises as ``bring``."""
         from storage.pull import local_to_folder, to_folder  # noqa: PLC0415  # as above
 
         order, target = self._ordered(cancel), target.resolve()
@@ -180,8 +168,3 @@ class Storage:
             cancel=cancel,
             crew=crew or self.order.crew,
         )
-
-    async def _in_thread(self, bring: Callable[..., Given]) -> Given:
-        from storage.flag import cancelled_by_flag  # noqa: PLC0415  # who blocks needs no trio
-
-        return await cancelled_by_flag(lambda cancel: bring(cancel=cancel))

@@ -18,6 +18,7 @@ import trio
 from storage import Storage
 from storage.errors import Cancelled, Changed, Corrupt, Denied, NoSpace, NotThere, Offline, StorageError, Unsafe
 from storage.events import Fetched, Found, Kept, Listed
+from storage.flag import cancelled_by_flag
 from storage.journal import spans
 from storage.order import Order
 from storage.parts import PART
@@ -265,11 +266,14 @@ async def test_a_cancelled_pull_returns_though_the_server_is_silent_and_is_taken
 
 
 async def test_three_at_once_download_once_also_to_folders_through_the_cache(storage, origin, told, tmp_path):
+    async def put(target: Path) -> None:
+        await cancelled_by_flag(lambda cancel: storage.put("s3://b/m", target, tmp_path, cancel=cancel))
+
     origin.files = {"/b/m/a.bin": BIG}
     async with trio.open_nursery() as nursery:
         nursery.start_soon(storage.fetch, "s3://b/m", tmp_path)
-        nursery.start_soon(storage.place, "s3://b/m", tmp_path / "one", tmp_path)
-        nursery.start_soon(storage.place, "s3://b/m", tmp_path / "two", tmp_path)
+        nursery.start_soon(put, tmp_path / "one")
+        nursery.start_soon(put, tmp_path / "two")
     assert len(told.of(Fetched)) == 1
     assert sum(seen.sent for seen in origin.gets("/b/m/a.bin")) == len(BIG)
     files = [tmp_path / "one/a.bin", tmp_path / "two/a.bin", *(tmp_path / "cache/models").rglob("a.bin")]
@@ -297,7 +301,7 @@ async def test_a_full_disk_gets_back_what_was_taken_of_it(storage, origin, tmp_p
     with pytest.raises(NoSpace):
         await storage.fetch(f"{origin.url}/{name}", tmp_path)
     with pytest.raises(NoSpace):
-        await Storage(storage.environment).place(f"{origin.url}/{name}", tmp_path / "dest", tmp_path)
+        Storage(storage.environment).put(f"{origin.url}/{name}", tmp_path / "dest", tmp_path, cancel=threading.Event())
     monkeypatch.undo()
     assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "locks"] == []
     assert (await storage.fetch(f"{origin.url}/{name}", tmp_path)).exists()
@@ -324,12 +328,12 @@ async def test_a_clock_that_was_ahead_hides_no_new_version(storage, origin, tmp_
     assert (await storage.fetch("s3://b/m", tmp_path) / "a.bin").read_bytes() == b"two"
 
 
-async def test_a_folder_is_filled_straight_where_no_cache_was_named(storage, origin, tmp_path):
+def test_a_folder_is_filled_straight_where_no_cache_was_named(storage, origin, tmp_path):
     origin.files = {"/b/m/a.bin": b"one", "/b/m/sub/b.bin": b"two"}
     straight = Storage({**storage.environment})
     (tmp_path / "dest").mkdir()
     (tmp_path / "dest/mine").write_text("stays")
-    await straight.place("s3://b/m", tmp_path / "dest", tmp_path)
+    straight.put("s3://b/m", tmp_path / "dest", tmp_path, cancel=threading.Event())
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {"dest/a.bin", "dest/sub/b.bin", "dest/mine"}
 
@@ -339,7 +343,7 @@ async def test_a_folder_takes_a_hard_link_of_what_the_users_cache_has(storage, o
     own = Storage({**storage.environment})
     await own.fetch("s3://b/m", tmp_path)
     origin.seen.clear()
-    await own.place("s3://b/m", tmp_path / "dest", tmp_path)
+    own.put("s3://b/m", tmp_path / "dest", tmp_path, cancel=threading.Event())
     assert origin.gets("/b/m/a.bin") == []
     assert (tmp_path / "dest/a.bin").stat().st_nlink == 2
     own.cache.close()
@@ -491,11 +495,11 @@ async def test_a_web_servers_weak_etag_is_compared_and_not_sent(storage, origin,
         await storage.fetch(f"{origin.url}/other.bin", tmp_path)
 
 
-async def test_a_folder_that_is_a_link_is_filled_where_it_leads(storage, origin, tmp_path):
+def test_a_folder_that_is_a_link_is_filled_where_it_leads(storage, origin, tmp_path):
     origin.files = {"/b/m/a": b"x"}
     (tmp_path / "real/deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real/deep")
-    await storage.place("s3://b/m", tmp_path / "link", tmp_path)
+    storage.put("s3://b/m", tmp_path / "link", tmp_path, cancel=threading.Event())
     assert (tmp_path / "real/deep/a").read_bytes() == b"x"
     assert (tmp_path / "link").is_symlink()
 

@@ -1,5 +1,7 @@
 """``memory://``: the public double of a bucket."""
 
+import threading
+
 import obstore
 import pytest
 from obstore.store import MemoryStore
@@ -15,7 +17,7 @@ async def test_a_store_in_memory_is_a_bucket(tmp_path):
     storage = Storage({}, cache_dir=tmp_path / "cache", stores={"models": store})
     folder = await storage.fetch("memory://models/m", tmp_path)
     assert ((folder / "a.bin").read_bytes(), (folder / "sub/b.bin").read_bytes()) == (b"one", b"two")
-    await storage.place("memory://models/m/a.bin", tmp_path / "dest", tmp_path)
+    storage.put("memory://models/m/a.bin", tmp_path / "dest", tmp_path, cancel=threading.Event())
     assert (tmp_path / "dest/a.bin").read_bytes() == b"one"
     storage.cache.close()
 
