@@ -15,11 +15,11 @@ from pipeline.tensors.shown import quoted
 from pipeline.tensors.signature import TensorSpec
 from pipeline.tensors.tensor import Tensor
 from pipeline.wire.codec import REQUEST_ID_HEADER, TIMEOUT_HEADER, is_request_id
+from pipeline.wire.reply_headers import TOKEN
 
 # RFC 9110, 5.1 and 5.5, but for bytes past ASCII, which every server reads in its own way.
-_FIELD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_HEADER = re.compile(rf"{_FIELD}: [\t\x20-\x7e]*")
-HEADER_NAME = f"^{_FIELD}$"
+_HEADER = re.compile(rf"{TOKEN}: [\t\x20-\x7e]*")
+HEADER_NAME = f"^{TOKEN}$"
 """Matches the name of a header: ECMA-262, for a JSON Schema."""
 # They describe the body and the connection (RFC 9110, 7.6.1), which are made here. Headers of a request that is passed
 # on have them too, and would be wrong.

@@ -16,17 +16,17 @@ import trio
 
 from pipeline.errors import Code, InferError
 from pipeline.wire.codec import Reply
+from pipeline.wire.reply_headers import TOKEN
 from pipeline.wire.statuses import error_reply
 from server.body import Body
-from server.head import Head
+from server.head import VALUE, Head
 from server.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
 _LOG = logging.getLogger("pipeline_serve")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_NAME, _TEXT = re.compile(TOKEN), re.compile(VALUE)
 # They have no body, whose length could be told (RFC 9110, 8.6).
 _BODILESS = (204, 304)
 # They are about the connection, which is not the application's.

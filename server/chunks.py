@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from server.head import Refused
+from pipeline.wire.reply_headers import TOKEN
+from server.head import VALUE, Refused
 
 # The size and its extensions, which nobody knows and everybody ignores; no chunk needs more digits than 2**60.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+_FIELD = re.compile(rf"{TOKEN}:{VALUE}\r\n".encode())
 # Of what is no data, beside 16 bytes for each chunk and as many as it has data twice: Go's bound.
 _MOST_BESIDE = 2**14
 _TOO_MUCH = "the chunks of the body have too much beside their data"

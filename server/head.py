@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from pipeline.errors import Code, InferError
+from pipeline.wire.reply_headers import TOKEN
 
 MOST_BYTES = 2**16
 """Of a head. uvicorn has 64 KiB, nginx 32, node.js 16."""
@@ -25,10 +26,11 @@ _MOST_DIGITS = 18
 CHUNKED = -1
 """The length of a body that comes in chunks."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # RFC 9110, 5.6.2
-_LINE = re.compile(rf"({_TOKEN}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
-# No line folding, no space before the colon, and of the control characters only the tab.
-_FIELD = re.compile(rf"\r\n({_TOKEN}+):([\t\x20-\x7e\x80-\xff]*+)")
+VALUE = r"[\t\x20-\x7e\x80-\xff]*"
+"""What stands behind the name of a field: of the control characters only the tab."""
+_LINE = re.compile(rf"({TOKEN}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
+# No line folding, and no space before the colon; the plus behind each: what it has matched it keeps.
+_FIELD = re.compile(rf"\r\n({TOKEN}+):({VALUE}+)")
 _HOST = re.compile(r"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]*")
 # Two lines of these are two requests to different readers.
 _ONCE = ("host", "content-length", "transfer-encoding")
@@ -80,7 +82,7 @@ def read_head(data: bytes) -> Head:
         size += len(name) + len(value) + 3
         key = name.lower()
         if key in headers:
-            _join(headers, key, value)
+            _join(headers, key, value.strip("\t "))
         else:
             headers[key] = value.strip("\t ")
     if size != len(text):
@@ -142,7 +144,7 @@ def _join(headers: dict[str, str], key: str, value: str) -> None:
     if key in _ONCE:
         raise Refused(400, f"the header {key} comes twice")
     # RFC 6265 has no list of cookies but this one (RFC 9113, 8.2.3).
-    headers[key] = f"{headers[key]}{'; ' if key == 'cookie' else ', '}{value.strip(chr(9) + ' ')}"
+    headers[key] = f"{headers[key]}{'; ' if key == 'cookie' else ', '}{value}"
 
 
 def _require_host(headers: Mapping[str, str], *, old: bool) -> None:
@@ -175,8 +177,12 @@ def _length(headers: Mapping[str, str], *, old: bool) -> int:
 
 def _keeps(connection: str, *, old: bool) -> bool:
     """RFC 9112, 9.3."""
-    options = [option.strip() for option in connection.lower().split(",")]
+    options = _options(connection)
     return "close" not in options and (not old or "keep-alive" in options)
+
+
+def _options(connection: str) -> list[str]:
+    return [option.strip() for option in connection.lower().split(",")]
 
 
 def _expects(text: str) -> bool:
@@ -210,5 +216,4 @@ def asks_for_http2(head: Head) -> bool:
     headers = head.headers
     if headers["upgrade"].lower() != "h2c" or head.length or not head.minor:
         return False
-    options = [option.strip() for option in headers.get("connection", "").lower().split(",")]
-    return "upgrade" in options and "," not in headers.get("http2-settings", ",")
+    return "upgrade" in _options(headers.get("connection", "")) and "," not in headers.get("http2-settings", ",")

@@ -16,8 +16,10 @@ _NOT_THEIRS = frozenset(
 TYPE = frozenset({"content-type"})
 BODY = TYPE | {"content-encoding"}
 """What a model may say of a body that is its own."""
-# A name is a token and a value a line of text (RFC 9110, 5.1 and 5.5).
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105
+"""What the name of a header is, and of a method (RFC 9110, 5.6.2)."""
+# A value is a line of text (RFC 9110, 5.5).
+_NAME = re.compile(TOKEN)
 _TEXT = re.compile(r"[\x20-\x7e]*")
 # What proxies and clients read at most (nginx 4 or 8 KiB, Node 16); coding a megabyte for HTTP/2 holds a server up.
 _MOST = 16_384
