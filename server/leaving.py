@@ -7,16 +7,15 @@ wakes anybody and no request pays for it. It is seen behind pipelined requests t
 from __future__ import annotations
 
 import sys
-from typing import Protocol, Self
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Protocol
 
 from server.connected import Connected
 
 
 class Leaving(Protocol):
     """What watches connections."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
 
     def add(self, fd: int, connection: Connected, /) -> None: ...
 
@@ -29,13 +28,12 @@ class Leaving(Protocol):
         ...
 
 
-def leaving() -> Leaving:
-    """What this system has for it."""
+@contextmanager
+def leaving() -> Iterator[Leaving]:
+    """What this system has for it, until it is closed."""
     if sys.platform == "linux":
-        from server.leaving_epoll import Epoll  # noqa: PLC0415  # each system has one of the two
-
-        return Epoll()
-    else:  # noqa: RET505  # so that the type checker sees which is meant
-        from server.leaving_kqueue import Kqueue  # noqa: PLC0415
-
-        return Kqueue()
+        from server.leaving_epoll import Epoll as Own  # noqa: PLC0415  # each system has one of the two
+    else:
+        from server.leaving_kqueue import Kqueue as Own  # noqa: PLC0415
+    with closing(Own()) as own:
+        yield own

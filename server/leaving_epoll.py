@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import sys
-from typing import Self
 
 import trio
 
@@ -19,10 +18,7 @@ if sys.platform == "linux":  # which alone has it
             self._epoll = select.epoll()
             self._connections: dict[int, Connected] = {}
 
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None:
+        def close(self) -> None:
             self._epoll.close()
 
         def add(self, fd: int, connection: Connected, /) -> None:
