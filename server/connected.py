@@ -7,6 +7,7 @@ wait for them, and tells them what it is at by plain attributes, which cost a re
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -69,7 +70,8 @@ class Connected:
         self.last = False
         """Whether it ends with its next reply: its client wants that, or the server stops."""
         self.done_sending = False
-        self.look: Look | None = None
+        self.look: Callable[[], None] | None = None
+        """Sends what a client that has left answers with a reset. Raises OSError where it is known already."""
 
     @property
     def is_new(self) -> bool:
@@ -100,9 +102,3 @@ class Connected:
                 self.look()
             except OSError:
                 self.scope.cancel()
-
-
-class Look(Protocol):
-    """Sends what a client that has left answers with a reset. Raises OSError where it is known already."""
-
-    def __call__(self) -> None: ...

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import trio
 
+from server.connected import Moving
+
 Part = bytes | memoryview
 
 # A head and a small body; what of a large one comes with its head is copied once, and so should be little.
@@ -20,18 +22,11 @@ _PIECE = 2**14
 _MOST_PARTS = 1024
 
 
-class Transport(Protocol):
+class Transport(Moving, Protocol):
     """A connection, as bytes. One task uses it; all of it ends by being cancelled, and loses what was on its way.
 
     A client that is gone reads as one that is done, and raises OSError where it is sent something.
     """
-
-    received: int
-    sent: int
-
-    def has_more(self) -> bool:
-        """Whether something has come that was not received yet, as far as can be told."""
-        ...
 
     async def receive(self) -> bytes:
         """Some bytes; none at the end. Waits for them, and lets others run in any case."""
