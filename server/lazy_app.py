@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-import trio
-
+from server.late import Late
 from server.service import Service
 
 if TYPE_CHECKING:
@@ -13,16 +13,12 @@ if TYPE_CHECKING:
 
 
 def lazy_app(service: Service) -> ASGIFramework:
-    """The app of ``make_app``, which others may wrap before it is there. Cancelled, it is made by the next call."""
-    made: list[ASGIFramework] = []
-    turn = trio.Lock()
+    """The app of ``make_app``, which others may wrap before it is there."""
+    late = Late(partial(_make, service))
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if not made:
-            async with turn:
-                if not made:
-                    made.append(await trio.to_thread.run_sync(_make, service, limiter=trio.CapacityLimiter(1)))
-        await made[0](scope, receive, send)
+        own = await late.get()
+        await own(scope, receive, send)
 
     return app
 

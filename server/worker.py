@@ -24,6 +24,7 @@ from server.controls import Controls
 from server.conversation import Conversations, by_app, by_handle
 from server.fleet import Fleet
 from server.head import Head
+from server.late import Late
 from server.leaving import leaving
 from server.listen import Listening
 from server.reaper import patience, reap
@@ -68,8 +69,8 @@ async def serve(  # noqa: PLR0913, PLR0917  # what a process is made of
     process at once; after one, so does code of a model that goes on when all that is over. One of a ``fleet`` takes
     requests, and stops, when it is told to. Cancelled, it stops without draining; models are closed.
     """
-    patience = config.drain_delay + config.grace + _CLOSING
-    with signals_heard() as signals, last_resort(patience, service.repository.busy) as on_signal:
+    longest = config.drain_delay + config.grace + _CLOSING
+    with signals_heard() as signals, last_resort(longest, service.repository.busy) as on_signal:
         service.owns_interrupts = True
         service.repository.own_interrupts()
         announce()
@@ -186,20 +187,15 @@ class _Http2:
 
     def __init__(self, app: ASGIFramework, state: dict[str, Any], config: Config) -> None:
         self.requests: set[Connected] = set()
-        self._make = partial(_http2, app, state, self.requests, config.grace, config.keep_alive)
-        self._made: Http2 | None = None
-        self._turn = trio.Lock()
+        self._http2 = Late(partial(_http2, app, state, self.requests, config.grace, config.keep_alive))
 
     async def serve(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None:
-        if self._made is None:
-            async with self._turn:
-                if self._made is None:
-                    self._made = await trio.to_thread.run_sync(self._make, limiter=trio.CapacityLimiter(1))
-        await self._made.serve(stream, data, asked)
+        http2 = await self._http2.get()
+        await http2.serve(stream, data, asked)
 
     async def stop(self) -> None:
-        if self._made is not None:
-            await self._made.stop()
+        if self._http2.made is not None:
+            await self._http2.made.stop()
 
 
 def _http2(
