@@ -93,11 +93,11 @@ async def _in_pieces(event: ASGISendEvent, send: ASGISendCallable, moved: _Moved
         await send(event)
         return
     data = memoryview(event["body"])
-    for start in range(0, len(data) - _PIECE, _PIECE):
-        await send(cast("HTTPResponseBodyEvent", {**event, "body": data[start : start + _PIECE], "more_body": True}))
+    while len(data) > _PIECE:
+        await send(cast("HTTPResponseBodyEvent", {**event, "body": data[:_PIECE], "more_body": True}))
         moved.sent += _PIECE
-    rest = len(data) % _PIECE or min(len(data), _PIECE)
-    await send(cast("HTTPResponseBodyEvent", {**event, "body": data[len(data) - rest :]}))
+        data = data[_PIECE:]
+    await send(cast("HTTPResponseBodyEvent", {**event, "body": data}))
 
 
 async def _too_slow(send: ASGISendCallable) -> None:
