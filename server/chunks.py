@@ -20,7 +20,7 @@ class Chunks:
 
     def __init__(self) -> None:
         self.ended = False
-        self._rest = b""
+        self.rest = b""
         self._left = 0
         """Bytes of the chunk that are still to come, and of the line end after it."""
         self._beside = 0
@@ -31,8 +31,8 @@ class Chunks:
 
         After the end it takes nothing more; what came after it is in ``rest``.
         """
-        if self._rest:
-            data = self._rest + data
+        if self.rest:
+            data = self.rest + data
         parts: list[bytes | memoryview] = []
         view, at = memoryview(data), 0
         while at < len(data) and not self.ended:
@@ -51,12 +51,8 @@ class Chunks:
                 if after == at:
                     break
                 at = after
-        self._rest = data[at:]
+        self.rest = data[at:]
         return parts
-
-    @property
-    def rest(self) -> bytes:
-        return self._rest
 
     def _line(self, data: bytes, at: int) -> int:
         """Where the line at this place ends; the place itself where it has not come whole."""
