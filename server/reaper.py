@@ -51,7 +51,7 @@ async def reap(connections: Collection[Connected], allowed: Mapping[Phase, float
 
 
 def _look(own: Connected, now: float, seconds: float) -> None:
-    moved = own.moving.received + own.moving.sent if own.moving else 0
+    moved = _moved(own)
     if own.since is None:
         own.since, own.moved = now, moved
         return
@@ -79,6 +79,10 @@ def _relieve(connections: Collection[Connected], now: float) -> None:
 
 def _speed(own: Connected, now: float) -> float:
     """Bytes a second, in the time that it was looked at; who was not yet is the fastest."""
-    if own.since is None or own.moving is None or now <= own.since:
+    if own.since is None or now <= own.since:
         return inf
-    return (own.moving.received + own.moving.sent - own.moved) / (now - own.since)
+    return (_moved(own) - own.moved) / (now - own.since)
+
+
+def _moved(own: Connected) -> int:
+    return own.moving.received + own.moving.sent if own.moving else 0
