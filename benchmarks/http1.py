@@ -121,7 +121,7 @@ async def noticed(behind: bytes) -> list[float]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(clients.watch)
             take = functools.partial(nursery.start_soon, conversations.serve)
-            nursery.start_soon(accept, listening.socket, take, unbounded)
+            nursery.start_soon(accept, listening.socket, take, unbounded, conversations.make_room)
             process.start()
             await trio.to_thread.run_sync(process.join)
             nursery.cancel_scope.cancel()
