@@ -18,10 +18,11 @@ from pipeline.graph.each import looped
 from pipeline.graph.edges import Interfaces
 from pipeline.graph.events import MAX_BYTES
 from pipeline.graph.fields import MAX_NAME
+from pipeline.graph.parse import parse
 from pipeline.graph.python import Spot, declared
 from pipeline.graph.read import read_graph
 from pipeline.graph.scalars import shown
-from pipeline.graph.source import Entry, Fault, GraphFaults, Node, Place, Scalar, Table, parse
+from pipeline.graph.source import Entry, Fault, GraphFaults, Node, Place, Scalar, Table
 from pipeline.graph.spec import GraphSpec
 from pipeline.graph.words import listed
 from pipeline.model import Model

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline.graph.source import Fault, GraphFaults, Node, parse, plain
+from pipeline.graph.parse import parse
+from pipeline.graph.source import Fault, GraphFaults, Node, plain
 
 FILE = "graph.yaml"
 ENVIRONMENT = {

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipeline.graph import source
+from pipeline.graph import parse
 from pipeline.graph.source import Entry, Fault, GraphFaults, Items, Node, Place, Scalar, Table, plain
 from tests.graph.reading import FILE, fault, faults, read, value
 
@@ -267,7 +267,7 @@ def test_more_values_than_anyone_meant_are_one_line(text):
 
 
 def test_values_count_whether_an_alias_stands_for_them_or_not(monkeypatch):
-    monkeypatch.setattr(source, "MAX_VALUES", 6)
+    monkeypatch.setattr(parse, "MAX_VALUES", 6)
     assert value("[1, 2, 3, 4, 5]") == [1, 2, 3, 4, 5]
     assert value("[&x [1], *x]") == [[1], [1]]
     expected = "more than 6 values, counted with aliases expanded"
@@ -293,7 +293,7 @@ def test_deep_nesting_is_one_line(text):
 
 
 def test_what_is_as_deep_as_allowed_is_read():
-    depth = source.MAX_DEPTH
+    depth = parse.MAX_DEPTH
     found = value("[" * depth + "]" * depth)
     for _ in range(depth - 1):
         (found,) = found
