@@ -12,16 +12,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import statistics
-import subprocess
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.beside.loads import wrk
 from tests.serving import Server, serving
 
 ROUNDS = 20
@@ -78,11 +77,8 @@ def asked(server: Server, name: str, script: Path) -> tuple[float, float]:
     """Requests a second, and µs of CPU for each."""
     processes = family(server)
     before = cpu(processes)
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise SystemExit("wrk is not installed: apt install wrk")
     url = f"{server.url}/v1/models/{name}:predict"
-    told = subprocess.check_output([wrk, "-t2", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), url], text=True)
+    told = wrk("-t2", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), url)
     (count,), (rate,) = re.findall(r"(\d+) requests in", told), re.findall(r"Requests/sec: +(\S+)", told)
     return float(rate), (cpu(processes) - before) / int(count) * 1e6
 

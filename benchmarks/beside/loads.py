@@ -52,16 +52,22 @@ def _wrk(work: Work, path: str, port: int, seconds: int, folder: Path) -> tuple[
     body.write_bytes(work.body)
     headers = "\n".join(f'wrk.headers["{name}"] = "{text}"' for name, text in work.headers.items())
     script.write_text(_SCRIPT.format(body=body, headers=headers))
+    url = f"http://127.0.0.1:{port}{path}"
+    told = wrk("-t1", f"-c{work.connections}", f"-d{seconds}s", "--latency", "-s", str(script), url)
+    requests, took, unit = re.search(r"(\d+) requests in ([\d.]+)(\w+),", told).groups()
+    median, small = re.search(r"50%\s+([\d.]+)(\w+)", told).groups()
+    return int(requests), float(took) * _UNITS[unit], float(median) * _UNITS[small]
+
+
+def wrk(*arguments: str) -> str:
+    """What it prints. Raises AssertionError where an answer was none, or no good one."""
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("wrk is not installed: apt install wrk")
-    command = [program, "-t1", f"-c{work.connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
-    told = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True)
-    if "Non-2xx" in told.stdout or "Socket errors" in told.stdout:
-        raise AssertionError(f"{path}: {told.stdout}")
-    requests, took, unit = re.search(r"(\d+) requests in ([\d.]+)(\w+),", told.stdout).groups()
-    median, small = re.search(r"50%\s+([\d.]+)(\w+)", told.stdout).groups()
-    return int(requests), float(took) * _UNITS[unit], float(median) * _UNITS[small]
+    told = subprocess.check_output([program, *arguments], text=True)
+    if "Non-2xx" in told or "Socket errors" in told:
+        raise AssertionError(f"{arguments[-1]}: {told}")
+    return told
 
 
 def _asked_often(work: Work, path: str, port: int) -> tuple[int, float, float]:
