@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from pipeline.engine.deadlines import Again, Deadlines, Timer
+from pipeline.engine.failure import leaves
 from pipeline.wire.codec import Reply
 from pipeline.wire.statuses import error_reply
 from server import asgi
@@ -145,7 +146,7 @@ class Conversations:
                 with contextlib.suppress(OSError):
                     accepted.send(self._too_slow())
         except* Exception as broken:  # noqa: BLE001  # a broken connection must never take the others with it
-            causes = ", ".join(sorted({type(error).__name__ for error in _leaves(broken)}))
+            causes = ", ".join(sorted({type(error).__name__ for error in leaves(broken)}))
             _LOG.warning("a connection broke: its client sent what HTTP does not know (%s)", causes)
             _LOG.debug("the connection that broke", exc_info=broken)
         finally:
@@ -204,11 +205,3 @@ class Conversations:
         body = b"".join(reply.body)
         framing = f"content-length: {len(body)}\r\nconnection: close\r\n"
         return reply_head(reply.status, reply.headers.items(), self._today.line(), framing=framing) + body
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

@@ -40,7 +40,7 @@ def contained(error: BaseException, step: str) -> Exception:
     for the caller. WrongAnswer is for what means something to the interpreter or to the loop and would be taken for
     it: SystemExit, GeneratorExit, StopIteration, a Cancelled that nobody sent.
     """
-    match list(_leaves(error)) if isinstance(error, ExceptionGroup) else []:
+    match list(leaves(error)) if isinstance(error, ExceptionGroup) else []:
         case [InferError() as first, *others] if all(isinstance(other, InferError) for other in others):
             for note in getattr(error, "__notes__", ()):
                 noted(first, note)
@@ -60,10 +60,11 @@ def bare(error: BaseException) -> BaseException:
     return error
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions of a group, and of those within it; one that is none, alone."""
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
-            yield from _leaves(member)
+            yield from leaves(member)
     else:
         yield error
 
