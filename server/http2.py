@@ -211,10 +211,9 @@ class _Http2(H2Protocol):
         super().__init__(*parts)
         self._taken = trio.lowlevel.ParkingLot()
         """Those who wait for the client to take something of what is buffered."""
-
-    _since = -math.inf
-    _spent = 0
-    """By the client, since then, on what asks for nothing."""
+        self._since = -math.inf
+        self._spent = 0
+        """By the client, since then, on what asks for nothing."""
 
     async def handle(self, event: Event) -> None:
         await super().handle(event)
