@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import trio
 
 from server.connected import Connected, Phase
 from server.reaper import MOST_OWED, patience, reap
-
-
-@dataclass
-class Moved:
-    received: int = 0
-    sent: int = 0
-
-    def has_more(self) -> bool:
-        return False
+from tests.server.memory import Memory
 
 
 def sending(owed: int) -> Connected:
     own = Connected()
-    own.moving, own.owed = Moved(), owed
+    own.moving, own.owed = Memory(), owed
     own.enter(Phase.SEND)
     return own
 
