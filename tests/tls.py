@@ -40,6 +40,21 @@ def signed(folder: Path) -> tuple[Path, tuple[Path, Path]]:
     return authority, (folder / "leaf.pem", folder / "leaf.key")
 
 
+def secured(folder: Path) -> tuple[str, ...]:
+    """The flags of a server that speaks TLS, with a certificate that is made for it. Skips without openssl."""
+    certificate, key = self_signed(folder)
+    return "--tls-cert", str(certificate), "--tls-key", str(key)
+
+
+def trusting(*protocols: str) -> ssl.SSLContext:
+    """Of a client that trusts whoever answers, and speaks these protocols (ALPN)."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    return context
+
+
 def over_tls(
     certificate: tuple[Path | str, Path | str],
     behave: Callable[[bool], Behave],

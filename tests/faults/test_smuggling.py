@@ -10,8 +10,8 @@ import pytest
 from tests.conformance.zoo import APP, FILES
 from tests.faults.smuggling import BEHIND, CASES, Case
 from tests.fuzz.http1 import Wire
-from tests.fuzz.target import complaints
-from tests.serving import Server, serving
+from tests.fuzz.target import unharmed
+from tests.serving import Server
 
 _SCRIPT = """
 from pipeline_serve import Pipeline
@@ -39,10 +39,8 @@ _COMMANDS = {
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"], "script.py": _SCRIPT}
     command = (sys.executable, *_COMMANDS[request.param])
-    with serving(tmp_path_factory.mktemp("smuggling"), files, graphs=[], command=command) as running:
+    with unharmed(tmp_path_factory.mktemp("smuggling"), files, graphs=[], command=command) as running:
         yield running
-        assert running.stop() == 0
-        assert complaints(running) == []
 
 
 def answers(server: Server, *pieces: bytes) -> list[tuple[int, str]]:

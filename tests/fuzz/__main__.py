@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.fuzz.exchange import Exchanges, Finding
-from tests.fuzz.target import HAS_OPENSSL, certificate, complaints, descriptors, resident, target
+from tests.fuzz.target import HAS_OPENSSL, complaints, descriptors, resident, target
 from tests.fuzz.witnesses import Witnesses
 from tests.serving import Server
+from tests.tls import secured
 
 _SUMMARY_SECONDS = 30
 _MIB = 1 << 20
@@ -101,7 +102,7 @@ def _in(folder: Path, asked: argparse.Namespace) -> int:
         with target(folder / "plain") as server:
             if not HAS_OPENSSL:
                 return _run(Campaign(server, None, asked.seed, until), server, asked)
-            with target(folder / "tls", *certificate(folder / "tls")) as secure:
+            with target(folder / "tls", *secured(folder / "tls")) as secure:
                 return _run(Campaign(server, secure, asked.seed, until), server, asked)
     except AssertionError as error:
         print(f"FOUND {error}")

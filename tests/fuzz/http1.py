@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
+
+from tests.tls import trusting
 
 PATIENCE = 20.0
 """Seconds without a byte after which the server hangs. It lingers for 5 of them by design."""
@@ -143,11 +144,3 @@ def _head(head: bytes) -> tuple[int, dict[str, str]]:
             raise Malformed(f"the header {name} twice")
         headers[name] = field[2].decode()
     return int(status[1]), headers
-
-
-def trusting() -> ssl.SSLContext:
-    """Of a client that trusts whoever answers."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.serving import Server, serving
@@ -57,10 +57,21 @@ HAS_OPENSSL = shutil.which("openssl") is not None
 _WRONG = re.compile(r"Traceback| ERROR | CRITICAL |Warning:")
 
 
+def target(folder: Path, *flags: str) -> AbstractContextManager[Server]:
+    """A fresh server of the graphs, which takes no harm."""
+    return unharmed(folder, FILES, *flags, graphs=GRAPHS)
+
+
 @contextmanager
-def target(folder: Path, *flags: str) -> Iterator[Server]:
-    """A fresh server of the graphs. At the end it must still run, stop as it is told to, and have logged no error."""
-    with serving(folder, FILES, *flags, graphs=GRAPHS) as server:
+def unharmed(
+    folder: Path,
+    files: Mapping[str, str],
+    *flags: str,
+    graphs: Sequence[str],
+    command: Sequence[str] = (sys.executable, "-m", "pipeline_serve"),
+) -> Iterator[Server]:
+    """As ``serving``. At the end it must still run, stop as it is told to, and have logged no error."""
+    with serving(folder, files, *flags, graphs=graphs, command=command) as server:
         yield server
         assert server.process.poll() is None, f"the server died\n{server.output}"
         assert server.stop() == 0, server.output
@@ -70,16 +81,6 @@ def target(folder: Path, *flags: str) -> Iterator[Server]:
 def complaints(server: Server) -> list[str]:
     """The lines of the log that a client must not be able to cause: errors, tracebacks, warnings of Python."""
     return [line for line in server.stderr.splitlines() if _WRONG.search(line)]
-
-
-def certificate(folder: Path) -> tuple[str, str]:
-    """The flags of TLS, for a certificate that is made for the occasion."""
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-        "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    return f"--tls-cert={folder / 'cert.pem'}", f"--tls-key={folder / 'key.pem'}"
 
 
 def descriptors(server: Server) -> int:

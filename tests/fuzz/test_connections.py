@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests.fuzz.connections import NAMES, script
-from tests.fuzz.target import HAS_OPENSSL, certificate, descriptors, resident, target
+from tests.fuzz.target import HAS_OPENSSL, descriptors, resident, target
 from tests.fuzz.witnesses import Witnesses
 from tests.serving import Server
+from tests.tls import secured
 
 SEEDS = 200
 
@@ -25,7 +26,7 @@ def both(folder) -> Iterator[tuple[Server, Server | None]]:
         if not HAS_OPENSSL:
             yield server, None
             return
-        with target(folder / "tls", *certificate(folder / "tls")) as secure:
+        with target(folder / "tls", *secured(folder / "tls")) as secure:
             yield server, secure
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
@@ -12,6 +11,8 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.settings
+
+from tests.tls import trusting
 
 Header = tuple[bytes, bytes]
 
@@ -22,10 +23,7 @@ class Http2:
     def __init__(self, port: int, window: int | None = None, *, secure: bool = False, upgrade: bool = False) -> None:
         self.wire = socket.create_connection(("127.0.0.1", port), timeout=30)
         if secure:
-            trusting = ssl.create_default_context()
-            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-            trusting.set_alpn_protocols(["h2"])
-            self.wire = trusting.wrap_socket(self.wire)
+            self.wire = trusting("h2").wrap_socket(self.wire)
         config = h2.config.H2Configuration(
             header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
         )

@@ -18,7 +18,7 @@ import pytest
 from tests.conformance.zoo import APP, FILES
 from tests.server.http2 import Http2
 from tests.serving import Server, serving
-from tests.tls import self_signed
+from tests.tls import secured
 
 
 @pytest.fixture(scope="module")
@@ -193,21 +193,20 @@ IDLE = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Sequence[str]:
-    cert, key = self_signed(tmp_path_factory.mktemp("tls"))
-    return "--tls-cert", str(cert), "--tls-key", str(key)
+    return secured(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def secured(how: dict[str, bool], request: pytest.FixtureRequest) -> Sequence[str]:
+def flags(how: dict[str, bool], request: pytest.FixtureRequest) -> Sequence[str]:
     return request.getfixturevalue("certificate") if "secure" in how else ()
 
 
 @IDLE
 def test_an_idle_http2_connection_does_not_hold_up_a_stop(
-    tmp_path, how: dict[str, bool], what: Callable[[Http2], None], secured
+    tmp_path, how: dict[str, bool], what: Callable[[Http2], None], flags
 ):
     files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
-    with serving(tmp_path, files, "--grace", "30s", *secured, graphs=["echo.yaml"]) as server:
+    with serving(tmp_path, files, "--grace", "30s", *flags, graphs=["echo.yaml"]) as server:
         with Http2(server.port, **how) as client:
             what(client)
             server.send()
@@ -219,10 +218,10 @@ def test_an_idle_http2_connection_does_not_hold_up_a_stop(
 
 @IDLE
 def test_an_idle_http2_connection_is_closed_after_the_keep_alive_time(
-    tmp_path, how: dict[str, bool], what: Callable[[Http2], None], secured
+    tmp_path, how: dict[str, bool], what: Callable[[Http2], None], flags
 ):
     files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
-    with serving(tmp_path, files, "--keep-alive", "1s", *secured, graphs=["echo.yaml"]) as server:
+    with serving(tmp_path, files, "--keep-alive", "1s", *flags, graphs=["echo.yaml"]) as server:
         with Http2(server.port, **how) as client:
             what(client)
             assert client.farewell()

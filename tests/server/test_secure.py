@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 
 import numpy as np
 import pytest
@@ -11,15 +10,13 @@ import trio
 import trio.testing
 
 from server.secure import Secure, context_of
-from tests.tls import self_signed
+from tests.tls import self_signed, trusting
 
 
 @pytest.fixture(scope="module")
 def contexts(tmp_path_factory):
     files = self_signed(tmp_path_factory.mktemp("tls"))
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    return context_of(*files), trusting
+    return context_of(*files), trusting()
 
 
 @pytest.fixture
