@@ -46,7 +46,7 @@ async def test_who_sends_on_and_on_to_a_stream_that_is_gone_gives_others_a_turn(
     assert sent == 10
 
 
-async def run(head, arrives, version="1.1", app=early):
+async def run(arrives, app=early):
     """[(time, event)] of what was sent, for a request whose body is whole after ``arrives`` seconds."""
     sent, start = [], trio.current_time()
 
@@ -57,21 +57,20 @@ async def run(head, arrives, version="1.1", app=early):
     async def send(event):
         sent.append((trio.current_time() - start, event))
 
-    scope = {"type": "http", "http_version": version, "headers": head}
-    await finishing(app)(scope, receive, send)
+    await finishing(app)({"type": "http"}, receive, send)
     return sent
 
 
 @pytest.mark.parametrize(("arrives", "ends"), [(0, 0), (1, 1), (4.9, 4.9), (1e9, 5)])
 async def test_the_reply_is_sent_at_once_and_its_end_waits_for_the_body_up_to_a_bound(autojump_clock, arrives, ends):
-    sent = await run([(b"content-length", b"20")], arrives)
+    sent = await run(arrives)
     assert [time for time, _ in sent] == pytest.approx([0, 0, ends])
     assert b"".join(event.get("body", b"") for _, event in sent) == b"no"
 
 
 @pytest.mark.parametrize(("arrives", "ends"), [(0, 0), (1, 1), (1e9, 5)])
 async def test_a_body_that_nobody_reads_is_read_at_the_end(autojump_clock, arrives, ends):
-    sent = await run([(b"content-length", b"20")], arrives, app=unread)
+    sent = await run(arrives, app=unread)
     assert [time for time, _ in sent] == pytest.approx([0, ends])
 
 
