@@ -21,6 +21,7 @@ import trio
 from pipeline.wire.codec import Reply
 from server.accept import accept, unbounded
 from server.body import Body
+from server.company import Company
 from server.connected import Connected
 from server.conversation import Conversations
 from server.head import Head
@@ -83,7 +84,7 @@ async def loop() -> float:
     least, date = float("inf"), Today()
     for _ in range(ROUNDS):
         start = time.process_time()
-        http1 = Http1(Endless(REQUESTS), Connected(), at_once, date.line, 1 << 20)
+        http1 = Http1(Endless(REQUESTS), Connected(), at_once, date.line, 1 << 20, Company())
         await http1.converse(may_upgrade=True)
         least = min(least, (time.process_time() - start) / REQUESTS)
     return least

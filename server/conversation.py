@@ -19,6 +19,7 @@ from pipeline.wire.codec import Reply
 from pipeline.wire.statuses import error_reply
 from server import asgi
 from server.body import Body
+from server.company import Company
 from server.connected import Connected, Phase
 from server.handle import handle
 from server.head import Head, Refused
@@ -97,6 +98,7 @@ class Conversations:
         self._secure = secure
         self._told = told
         self._today = Today()
+        self._company = Company()
         self._stopping = False
         self.deadlines = Deadlines()
         """Of the requests under way; to be watched."""
@@ -193,7 +195,7 @@ class Conversations:
         own.moving = transport
         with Again(self.deadlines) as timer:
             answer = self._answering(accepted, "http" if self._secure is None else "https", timer)
-            http1 = Http1(transport, own, answer, self._today.line, self._most)
+            http1 = Http1(transport, own, answer, self._today.line, self._most, self._company)
             return await http1.converse(may_upgrade=may_upgrade)
 
     def _leave_to_other(self, accepted: socket.socket, own: Connected) -> None:

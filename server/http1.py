@@ -17,6 +17,7 @@ import trio
 from pipeline.wire.codec import Reply
 from pipeline.wire.statuses import error_reply
 from server.body import Body
+from server.company import Company
 from server.connected import Connected, Phase
 from server.head import Head, Refused, asks_for_http2, read_head, require_promising
 from server.outgoing import Outgoing
@@ -45,13 +46,20 @@ class Handover:
 class Http1:
     """One connection, from its first byte."""
 
-    def __init__(
-        self, transport: Transport, state: Connected, answer: Answer, date: Callable[[], str], most: int
+    def __init__(  # a connection is all of this
+        self,
+        transport: Transport,
+        state: Connected,
+        answer: Answer,
+        date: Callable[[], str],
+        most: int,
+        company: Company,
     ) -> None:
         """``most``: bytes of a body."""
         self._transport = transport
         self._state = state
         self._answer = answer
+        self._company = company
         self._body = Body(transport, state, most)
         self._outgoing = Outgoing(transport, state, self._body, date)
         state.look = self._outgoing.look
@@ -106,6 +114,8 @@ class Http1:
             state.look_for_client()
         reply = await self._answer(head, body, outgoing)
         if reply is not None and not outgoing.begun:
+            if self._company.has_others(state):
+                await trio.lowlevel.checkpoint()
             await outgoing.whole(reply.status, reply.headers.items(), reply.body)
         elif not outgoing.ended:
             return None  # without its end, so that the client sees that something is missing

@@ -11,6 +11,7 @@ import trio
 from pipeline.errors import InferError
 from pipeline.wire.codec import Reply
 from pipeline.wire.statuses import error_reply
+from server.company import Company
 from server.connected import Connected, Phase
 from server.http1 import Handover, Http1
 from server.reaper import patience, reap
@@ -45,7 +46,7 @@ class Talk:
         self.memory = Memory(*pieces, ends=ends)
         self.state = Connected()
         self.state.moving = self.memory
-        self.http1 = Http1(self.memory, self.state, answer, lambda: "date: now\r\n", most)
+        self.http1 = Http1(self.memory, self.state, answer, lambda: "date: now\r\n", most, Company())
         self.result = None
         self.seconds = 0.0
 

@@ -11,6 +11,7 @@ import pytest
 from pipeline.engine.deadlines import Again, Deadlines
 from pipeline.repository import Repository
 from pipeline_serve import Pipeline, Step
+from server.company import Company
 from server.connected import Connected
 from server.conversation import by_handle
 from server.handle import Service
@@ -39,7 +40,7 @@ async def test_the_step_sees_the_buffer_that_was_received_into_and_its_array_is_
         service = Service(Repository([pipeline]), ready="all", name="n", version="9")
         with Again(Deadlines()) as timer:
             answer = by_handle(service)(None, "http", timer)
-            await Http1(memory, state, answer, lambda: "", service.max_body).converse(may_upgrade=False)
+            await Http1(memory, state, answer, lambda: "", service.max_body, Company()).converse(may_upgrade=False)
     (array,) = seen
     assert np.array_equal(array, tensor)
     # One buffer, for all of it.
