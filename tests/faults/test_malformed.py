@@ -40,6 +40,8 @@ def test_what_is_nearly_a_request_is_refused_or_answered_once_and_leaves_nothing
     statuses: Counter[int] = Counter()
     memory = 0
     with target(tmp_path) as server, Wire(server.port) as beside:
+        beside.send(plain(requests("beside")[0]).data)
+        assert beside.answer("GET") is not None, "it is accepted, and its descriptor counts"
         files = descriptors(server) if sys.platform == "linux" else 0
         for seed in range(SEEDS):
             found = exchange(server.port, seed)
