@@ -20,13 +20,16 @@ class AccessLog:
     def __init__(self, form: str | None, rate: float) -> None:
         self._form = form
         self._sampler = Sampler(rate)
-        self._ended: list[Answered] = []
+        self._chosen: list[tuple[Answered, int]] = []
         self._some = trio.Event()
 
     def __call__(self, event: Answered) -> None:
-        if not self._ended:
-            self._some.set()
-        self._ended.append(event)
+        # Now: what is kept for nothing but to be dropped takes the room of what the next call needs in the caches.
+        stands_for = self._sampler.stands_for(event.status, event.when)
+        if stands_for:
+            if not self._chosen:
+                self._some.set()
+            self._chosen.append((event, stands_for))
 
     async def write(self) -> None:
         """Writes until it is cancelled; then what is left too."""
@@ -43,7 +46,5 @@ class AccessLog:
                 answered(event, self._form, stands_for)
 
     def _taken(self) -> list[tuple[Answered, int]]:
-        """Those that have a line."""
-        ended, self._ended, self._some = self._ended, [], trio.Event()
-        chosen = ((event, self._sampler.stands_for(event.status, event.when)) for event in ended)
-        return [(event, stands_for) for event, stands_for in chosen if stands_for]
+        chosen, self._chosen, self._some = self._chosen, [], trio.Event()
+        return chosen

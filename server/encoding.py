@@ -18,6 +18,7 @@ Plain = Callable[[bytes | memoryview], bytes | memoryview]
 
 # zlib's window size and format: 15 is its largest window, 16 more asks for gzip's header, a minus for none at all.
 _GZIP, _ZLIB, _BARE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+ACCEPTS = "accept-encoding"
 _FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 # Each coding multiplies what a small body can become; nobody honest nests them deeper.
 _MOST_CODINGS = 2
@@ -75,7 +76,7 @@ def codings(headers: Mapping[str, str]) -> list[str]:
 
 def _refused(reason: str) -> InferError:
     """With what is accepted, in the header that RFC 9110, 15.5.16, names for it."""
-    return InferError(Code.UNSUPPORTED_MEDIA, reason, headers={"accept-encoding": "gzip, deflate"})
+    return InferError(Code.UNSUPPORTED_MEDIA, reason, headers={ACCEPTS: "gzip, deflate"})
 
 
 def decoded(body: bytes | memoryview, undo: list[str], limit: int) -> bytes | memoryview:
@@ -147,7 +148,7 @@ def accepted(headers: Mapping[str, str], media: str, size: int) -> str | None:
     what most libraries send by themselves, and tensors in binary are asked for to be fast: those are coded only for
     one that names a single coding, as Triton's client does.
     """
-    text = headers.get("accept-encoding")
+    text = headers.get(ACCEPTS)
     if text is None or size < _WORTH_CODING:
         return None
     liked: dict[str, float] = {}

@@ -7,7 +7,6 @@ when the client leaves it cancels it, and all work below stops.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -47,11 +46,11 @@ from pipeline.tensors.message import (
 )
 from pipeline.tensors.signature import Expectation
 from pipeline.wire.cloudevents import Event, opened
-from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply, is_request_id
+from pipeline.wire.codec import REQUEST_ID_HEADER, Call, Reply
 from pipeline.wire.statuses import STATUS, error_reply
 from server.access import Answered
 from server.deadline import header_timeout
-from server.encoding import Plain, accepted, encoded, to_plain
+from server.encoding import ACCEPTS, Plain, accepted, encoded, to_plain
 from server.failure import as_shown
 from server.log import begin, end, failed, failed_because
 from server.routes import Match, wrong_method
@@ -69,12 +68,20 @@ _LARGE = 2**18
 _LARGE_TO_CODE = 2**16
 
 
-class _Exchange(msgspec.Struct, frozen=True, eq=False):
-    """What a call beyond its head, and its reply, come and go by."""
+class _Exchange(msgspec.Struct, eq=False):
+    """One call and its reply while they come and go. ``headers`` are the request's own."""
 
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    id: str
     read_body: ReadBody
-    sending: Sending
+    wire: Wire | None
     timer: Timer | None
+    received: int = 0
+    """Bytes of the body, once it is here."""
+    sending: Sending | None = None
+    """What of the reply is sent while it is made."""
 
 
 async def handle(  # noqa: PLR0913, PLR0917  # a call is all of this
@@ -96,91 +103,86 @@ async def handle(  # noqa: PLR0913, PLR0917  # a call is all of this
     begun goes on, and a step that computes in a thread ends by itself.
     """
     start = time.perf_counter()
-    known_as = request_id(headers)
+    known_as = service.ids.of(headers)
     # The request's own: a step may write into them, and one that passes them on passes on the id of our log.
-    headers = {**headers, REQUEST_ID_HEADER: known_as}
-    call = Call(method, path, headers, b"", known_as, numbers=service.numbers)
-    lines = begin(call.id)
-    sending = Sending(wire, {REQUEST_ID_HEADER: known_as}, service.max_body)
+    own = {**headers, REQUEST_ID_HEADER: known_as}
+    exchange = _Exchange(method, path, own, known_as, read_body, wire, timer)
+    lines = begin(known_as)
     try:
-        reply = await _answer(service, call, _Exchange(read_body, sending, timer))
+        reply = await _answer(service, exchange)
     except trio.Cancelled:
-        _tell(service, call, start, sending, None)
+        _tell(service, exchange, start, None)
         raise
     except (Exception, KeyboardInterrupt) as error:  # the one place: a request's failure is its reply
         if isinstance(error, KeyboardInterrupt) and not service.owns_interrupts:
             raise
-        shown = as_shown(error, call.id)
+        shown = as_shown(error, known_as)
         reply = error_reply(shown)
         if shown.internals is not None:
-            failed_because(call.id, f"{method} {path}", shown.message, shown.internals)
+            failed_because(known_as, f"{method} {path}", shown.message, shown.internals)
         elif shown.code is Code.DEADLINE_EXCEEDED:
-            failed_because(call.id, f"{method} {path}", shown.message)
-        elif sending.begun or (reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL)):
-            failed(call.id, f"{method} {path}", error)
+            failed_because(known_as, f"{method} {path}", shown.message)
+        elif _begun(exchange) or (reply.status >= 500 and (shown is not error or shown.code is Code.INTERNAL)):
+            failed(known_as, f"{method} {path}", error)
     finally:
         end(lines)
-    reply = Reply(reply.status, {**reply.headers, REQUEST_ID_HEADER: call.id}, reply.body)
-    _tell(service, call, start, sending, reply)
+    reply = Reply(reply.status, {**reply.headers, REQUEST_ID_HEADER: known_as}, reply.body)
+    _tell(service, exchange, start, reply)
     return reply
 
 
-def _tell(service: Service, call: Call, start: float, sending: Sending, reply: Reply | None) -> None:
+def _begun(exchange: _Exchange) -> bool:
+    return exchange.sending is not None and exchange.sending.begun
+
+
+def _tell(service: Service, exchange: _Exchange, start: float, reply: Reply | None) -> None:
     """Whoever wants to know of a call that ended; without a ``reply`` where its client left before."""
     if not service.on_answer:
         return
-    if reply is None:
-        status, size, whole = STATUS[Code.CANCELLED], sending.size, not sending.begun
-    elif sending.begun:
-        status, size, whole = sending.status, sending.size, sending.ended
+    sending, whole = exchange.sending, True
+    if sending is not None and sending.begun:
+        status = STATUS[Code.CANCELLED] if reply is None else sending.status
+        size, whole = sending.size, sending.ended and reply is not None
+    elif reply is None:
+        status, size = STATUS[Code.CANCELLED], 0
     else:
-        status, size, whole = reply.status, 0 if call.method == "HEAD" else sum(map(len, reply.body)), True
+        status, size = reply.status, 0 if exchange.method == "HEAD" else sum(map(len, reply.body))
     took = time.perf_counter() - start
-    answered = Answered(call.id, call.method, call.path, status, took, size, whole, sending.received, time.time())
+    answered = Answered(
+        exchange.id, exchange.method, exchange.path, status, took, size, whole, exchange.received, time.time()
+    )
     for tell in service.on_answer:
         tell(answered)
 
 
-def request_id(headers: Mapping[str, str]) -> str:
-    """The caller's ``x-request-id`` where a header and a log line can carry it, else a new one."""
-    given = headers.get(REQUEST_ID_HEADER)
-    return given if given is not None and is_request_id(given) else _new_id()
-
-
-def _new_id() -> str:
-    """A UUID of version 4 (RFC 9562, 5.4), in half the time of ``uuid.uuid4``: most requests need one."""
-    digits = os.urandom(16).hex()
-    # The version is 4; of the variant's four digits it is always the same.
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
-
-
-async def _answer(service: Service, call: Call, exchange: _Exchange) -> Reply:
-    match = service.routes.match(call.method, call.path)
+async def _answer(service: Service, exchange: _Exchange) -> Reply:
+    match = service.routes.match(exchange.method, exchange.path)
     if match is None:
-        return await _page(service, call)
+        return await _page(service, exchange)
     match match.route.asks:
         case str() as verb:
-            return await _infer(service, match, verb, call, exchange)
+            return await _infer(service, match, verb, exchange)
         case make if not match.route.has_body:
             names = {"model": match.model, "version": match.version}
             command = make(**{name: text for name, text in names.items() if text})
         case _:
             asked = (match.model, match.version, Expectation())
-            call, command, _, _ = await _read(service, match, call, exchange, asked)
-    return match.codec.encode(await _executed(service, command, header_timeout(call.headers)), None)
+            command, _, _ = await _read(service, match, exchange, asked)
+    return match.codec.encode(await _executed(service, command, header_timeout(exchange.headers)), None)
 
 
-async def _page(service: Service, call: Call) -> Reply:
+async def _page(service: Service, exchange: _Exchange) -> Reply:
     """What stands beside the protocols. Raises InferError (NOT_FOUND) for a path that nothing is known of."""
-    page = service.find_page(call.path)
-    if page is None and call.path.endswith("/"):
-        page = service.find_page(call.path.rstrip("/"))
+    path = exchange.path
+    page = service.find_page(path)
+    if page is None and path.endswith("/"):
+        page = service.find_page(path.rstrip("/"))
     if page is None:
         raise InferError(Code.NOT_FOUND, "Not Found")
-    if call.method not in _READING:
+    if exchange.method not in _READING:
         raise wrong_method(_READING)
-    shown = page(call.headers)
-    return await _coded(service, shown if isinstance(shown, Reply) else await shown, call)
+    shown = page(exchange.headers)
+    return await _coded(service, shown if isinstance(shown, Reply) else await shown, exchange.headers)
 
 
 async def _executed(service: Service, command: Command, patience: float) -> Result:
@@ -213,28 +215,31 @@ async def _within(seconds: float, work: Coroutine[Any, Any, T], then: str = "") 
     raise DeadlineExceeded(f"this takes longer than {format_duration(seconds)}{then}")
 
 
-async def _infer(service: Service, match: Match, verb: Verb, call: Call, exchange: _Exchange) -> Reply:
-    pipeline = service.repository.get(match.model, match.version)
+async def _infer(service: Service, match: Match, verb: Verb, exchange: _Exchange) -> Reply:
+    pipeline, headers = service.repository.get(match.model, match.version), exchange.headers
     with pipeline.visits:
         # Not ready goes before anything that is wrong with what is asked, as in KServe: it may be right in a moment.
-        async with pipeline.admitted(verb, header_timeout(call.headers), exchange.timer) as allowance:
+        async with pipeline.admitted(verb, header_timeout(headers), exchange.timer) as allowance:
             asked = (pipeline.name, pipeline.version, pipeline.expectation)
-            call, command, options, event = await _read(service, match, call, exchange, asked)
+            command, options, event = await _read(service, match, exchange, asked)
             if not isinstance(command, Infer):
                 raise AssertionError(f"{match.route.template} decoded to a {type(command).__name__}")
-            if command.request.timeout is not None:
-                allowance.shorten(command.request.timeout)
-            response = await pipeline.answer(command.request, verb, allowance)
+            request = command.request
+            if request.timeout is not None:
+                allowance.shorten(request.timeout)
+            response = await pipeline.answer(request, verb, allowance)
             stream = stream_of(response)
             try:
-                encode = partial(match.codec.encode, response, options)
-                long = match.codec.takes_long(response, options)
-                reply = await service.in_thread(encode) if long else encode()
+                if match.codec.takes_long(response, options):
+                    reply = await service.in_thread(partial(match.codec.encode, response, options))
+                else:
+                    reply = match.codec.encode(response, options)
                 if event is not None:
                     reply = service.enclose(reply, event, pipeline.name)
-                if stream is None:
-                    return await _coded(service, reply, call)
-                return await exchange.sending.all_of(reply, stream)
+                if stream is not None:
+                    exchange.sending = Sending(exchange.wire, {REQUEST_ID_HEADER: exchange.id}, service.max_body)
+                    return await exchange.sending.all_of(reply, stream)
+                return await _coded(service, reply, headers) if ACCEPTS in headers else reply
             finally:
                 if stream is not None:
                     await stream.aclose()
@@ -244,19 +249,18 @@ Asked = tuple[str, str, Expectation]
 """The model, its version, and what its codec may know of it."""
 
 
-async def _read(
-    service: Service, match: Match, call: Call, exchange: _Exchange, asked: Asked
-) -> tuple[Call, Command, Any, Event | None]:
-    """The call with its body, its command, the codec's options, and the event that the call was.
+async def _read(service: Service, match: Match, exchange: _Exchange, asked: Asked) -> tuple[Command, Any, Event | None]:
+    """The command of a call with its body, the codec's options, and the event that the call was.
 
     What is large, or may become so, is decoded in a thread: others would notice it. Cancelled, as ``in_thread``.
     """
-    plain = to_plain(call.headers, service.max_body)
-    call = msgspec.structs.replace(call, body=await exchange.read_body())
-    exchange.sending.received = len(call.body)
-    if plain is None and len(call.body) < _LARGE:
-        return call, *_decoded(match, call, plain, asked)
-    return call, *await service.in_thread(partial(_decoded, match, call, plain, asked))
+    plain = to_plain(exchange.headers, service.max_body)
+    body = await exchange.read_body()
+    exchange.received = len(body)
+    call = Call(exchange.method, exchange.path, exchange.headers, body, exchange.id, numbers=service.numbers)
+    if plain is None and len(body) < _LARGE:
+        return _decoded(match, call, plain, asked)
+    return await service.in_thread(partial(_decoded, match, call, plain, asked))
 
 
 def _decoded(match: Match, call: Call, plain: Plain | None, asked: Asked) -> tuple[Command, Any, Event | None]:
@@ -266,23 +270,22 @@ def _decoded(match: Match, call: Call, plain: Plain | None, asked: Asked) -> tup
     return *match.codec.decode(call, match.route, *asked), event
 
 
-async def _coded(service: Service, reply: Reply, call: Call) -> Reply:
+async def _coded(service: Service, reply: Reply, headers: Mapping[str, str]) -> Reply:
     """The reply in a coding that the caller accepts, where that makes it smaller. What is large is coded in a thread.
 
     Cancelled, as ``in_thread``.
     """
-    if "accept-encoding" not in call.headers or "content-encoding" in reply.headers:
+    if "content-encoding" in reply.headers:
         return reply
     size = sum(map(len, reply.body))
-    coding = accepted(call.headers, reply.headers.get("content-type", ""), size)
+    coding = accepted(headers, reply.headers.get("content-type", ""), size)
     if coding is None:
         return reply
     code = partial(encoded, reply.body, coding)
     body = code() if size < _LARGE_TO_CODE else await service.in_thread(code)
     if body is None:
         return reply
-    headers = {**reply.headers, "content-encoding": coding, "vary": "accept-encoding"}
-    return Reply(reply.status, headers, body)
+    return Reply(reply.status, {**reply.headers, "content-encoding": coding, "vary": ACCEPTS}, body)
 
 
 async def _ask(service: Service, question: Question) -> Result:

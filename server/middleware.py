@@ -12,8 +12,8 @@ from pipeline.errors import text_of
 from pipeline.steps.catalog import harmless
 from pipeline.wire.statuses import error_reply
 from server.failure import as_shown
-from server.handle import request_id
 from server.log import failed
+from server.request_ids import RequestIds
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -55,7 +55,7 @@ class Middleware:
             outermost: ASGIFramework = functools.partial(_once, app)
             for add in self._added:
                 outermost = add(outermost)
-            yield functools.partial(_answered, outermost) if self._added else app
+            yield functools.partial(_answered, outermost, RequestIds()) if self._added else app
         finally:
             self._in_use = False
 
@@ -73,7 +73,9 @@ async def _once(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, 
     await app(scope, receive, send)
 
 
-async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def _answered(
+    app: ASGIFramework, ids: RequestIds, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+) -> None:
     """The app of others' making: what it raises before it has answered is a reply, as everything else is."""
     begun = False
 
@@ -89,7 +91,7 @@ async def _answered(app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallab
         if begun or scope["type"] != "http":
             raise
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request = request_id(headers)
+        request = ids.of(headers)
         if _wants_asyncio(error):
             error.add_note("a middleware is written for asyncio; here it runs on trio, so write it with anyio")
         reply = error_reply(as_shown(error, request))

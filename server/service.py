@@ -14,6 +14,7 @@ from pipeline.wire.codec import Reply
 from pipeline.wire.numbers import ReadPieces, with_orjson
 from server.access import Answered
 from server.enclose import Enclose, enclose_by
+from server.request_ids import RequestIds
 from server.routes import Routes
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Service:
     ) -> None:
         self.repository = repository
         self.routes = Routes()
+        self.ids = RequestIds()
         self.max_body = max_body
         self.find_page = pages
         self.enclose = enclose or enclose_by(Sender())
