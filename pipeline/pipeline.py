@@ -25,15 +25,16 @@ from pipeline.engine.deadlines import Timer
 from pipeline.engine.detached import Detached
 from pipeline.engine.detached import log as log_detached
 from pipeline.engine.execute import execute
+from pipeline.engine.failure import code_of
 from pipeline.engine.limit import Limit
 from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep
-from pipeline.engine.stream import watched, whole
+from pipeline.engine.stream import parts_of, watched, whole
 from pipeline.engine.summary import spans
 from pipeline.engine.thread_pool import ThreadPool
 from pipeline.engine.visits import Visits
-from pipeline.errors import Code, InferError, ModelNotReady
+from pipeline.errors import Code, ModelNotReady
 from pipeline.graph.edges import sees_all
 from pipeline.loading import Loading
 from pipeline.observe import DetachedDone, Event, LimitReached, ModelFailed, ModelLoaded, Observer, RequestDone
@@ -299,29 +300,26 @@ class Pipeline:
         """
         if self.state is not State.READY:
             raise ModelNotReady(self.name, "It was closed while the request waited.")
-        self.require(verb)
         self._contract.check(request)
         way = self._ways.to(verb, self._contract.steps_for(verb, request.outputs))
-        run, context = Run(way.plan, request), Context(request, allowance.deadline, verb)
-        ended = functools.partial(self._ended, context, allowance, way, run, time.perf_counter())
-        code: Code | None = Code.INTERNAL
-        streams = False
+        run, context = Run(way.plan, request), Context(request, allowance.deadline, verb, allowance.clock)
+        start = time.perf_counter()
         try:
             values = await execute(way.plan, way.steps, run, context, self._threads, self._detached.start)
-            given = self._contract.answer(verb, values, request.outputs)
-            outputs = watched(given, ended)
-            code, streams = None, outputs is not given
-        except InferError as error:
-            code = error.code
+            outputs = self._contract.answer(verb, values, request.outputs)
+            stream = parts_of(outputs)
+            if stream is not None:
+                outputs = watched(*stream, functools.partial(self._ended, context, allowance, way, run, start))
+        except BaseException as error:
+            if isinstance(error, trio.Cancelled):
+                allowance.where = whereabouts(run, way.steps)
+            self._ended(context, allowance, way, run, start, code_of(error))
             raise
-        except trio.Cancelled:
-            code = Code.CANCELLED
-            allowance.where = whereabouts(run, way.steps)
-            raise
-        finally:
-            if not streams:
-                ended(code)
-        allowance.where = "while its answer was sent" if streams else "after its last step"
+        if stream is not None:
+            allowance.where = "while its answer was sent"
+        else:
+            allowance.where = "after its last step"
+            self._ended(context, allowance, way, run, start, None)
         return context.answer.response(self.name, self.version, request, outputs)
 
     def _ended(  # what a summary is made of

@@ -130,7 +130,8 @@ class WarmUp:
         start, reason = time.perf_counter(), None
         with trio.move_on_after(SECONDS) as scope:
             try:
-                outputs = await alone(own, inputs, Context(request, scope.deadline, self._verb(step)), self.threads)
+                context = Context(request, scope.deadline, self._verb(step), trio.lowlevel.current_clock())
+                outputs = await alone(own, inputs, context, self.threads)
                 for value in outputs.values():
                     await _closed(value)
             except Exception as error:  # noqa: BLE001  # a library's or the author's; told, and judged by who asks

@@ -28,33 +28,32 @@ class Allowance:
     """
 
     # A class, since a generator with a `with` in it takes as long as reading a small request does.
-    __slots__ = ("_look", "_places", "_start", "_timer", "seconds", "where")
+    __slots__ = ("_look", "_places", "_start", "_timer", "clock", "deadline", "seconds", "where")
 
     def __init__(self, places: Limit, seconds: float, look: Look | None = None, timer: Timer | None = None) -> None:
         """``timer``: the caller's, for the time being; else there is one for this alone."""
         self._places = places
         self._look = look
-        self._start = trio.current_time()
         self._timer = Once() if timer is None else timer
+        self.clock = trio.lowlevel.current_clock()
+        self._start = self.clock.current_time()
         self.seconds = seconds
+        self.deadline = self._start + seconds
+        """On ``clock``, which is trio's."""
         self.where = "in the model's queue"
         """How far the request has come, for who asks where its time went."""
-
-    @property
-    def deadline(self) -> float:
-        """On trio's clock."""
-        return self._start + self.seconds
 
     def shorten(self, seconds: float) -> None:
         """To so many seconds in all, where that is less. Asked within no other scope than its own."""
         if seconds >= self.seconds:
             return
         self.seconds = seconds
-        self._timer.start(self.deadline)
+        self.deadline = self._start + seconds
+        self._timer.start(self.deadline, self.clock.current_time())
 
     async def __aenter__(self) -> Self:
         if self.seconds != math.inf:
-            self._timer.start(self.deadline)
+            self._timer.start(self.deadline, self._start)
         try:
             if self._look is not None:
                 self.where = "while the model was asked whether it is healthy"

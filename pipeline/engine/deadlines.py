@@ -16,8 +16,8 @@ import trio
 class Timer(Protocol):
     """Cancels what its task does between ``start`` and ``stop`` once the time is up. Both within the same scopes."""
 
-    def start(self, deadline: float) -> None:
-        """``deadline`` on trio's clock; it may be moved by another start."""
+    def start(self, deadline: float, now: float) -> None:
+        """Both on trio's clock. ``deadline`` may be moved by another start."""
         ...
 
     def stop(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
@@ -33,7 +33,7 @@ class Once:
     def __init__(self) -> None:
         self._scope: trio.CancelScope | None = None
 
-    def start(self, deadline: float) -> None:
+    def start(self, deadline: float, now: float) -> None:
         if self._scope is None:
             self._scope = trio.CancelScope(deadline=deadline)
             self._scope.__enter__()
@@ -50,33 +50,39 @@ class Once:
 class Again:
     """A timer for one request after the other of the task that enters it."""
 
-    __slots__ = ("_deadlines", "_scope", "deadline")
+    __slots__ = ("_deadlines", "_expired", "_scope", "deadline")
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
         self._scope = trio.CancelScope()
+        self._expired = False
         self.deadline = math.inf
+        """Of the request under way; infinite between two."""
 
     def __enter__(self) -> Self:
         self._scope.__enter__()
+        self._deadlines.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._deadlines.remove(self)
         self._scope.__exit__(kind, error, trace)
 
-    def start(self, deadline: float) -> None:
+    def start(self, deadline: float, now: float) -> None:
         self.deadline = deadline
-        if deadline <= trio.current_time():
+        if deadline <= now:
             # Before its work, not once the watcher has its turn.
             self.expire()
-        self._deadlines.add(self)
+        elif deadline < self._deadlines.next:
+            self._deadlines.look_at(deadline)
 
     def stop(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        self._deadlines.remove(self)
-        if not self._scope.cancel_called:
+        self.deadline = math.inf
+        if not self._expired:
             return False
+        self._expired = False
         # It ends nothing a second time: another takes its place.
         spent, self._scope = self._scope, trio.CancelScope()
         try:
@@ -86,33 +92,37 @@ class Again:
         return spent.cancelled_caught
 
     def expire(self) -> None:
+        self._expired = True
         self._scope.cancel()
 
 
 class Deadlines:
-    """Those of the requests under way that have a timer of a task's."""
+    """Those of the requests under way in tasks that have a timer."""
 
     def __init__(self) -> None:
         self._timers: set[Again] = set()
-        self._next = math.inf
+        self.next = math.inf
+        """When they are looked at again."""
         self._sleep = trio.CancelScope()
 
     async def watch(self) -> None:
         """Ends what is out of time. Runs until it is cancelled; then nobody's time is watched any more."""
         while True:
-            with trio.CancelScope(deadline=self._next) as self._sleep:
+            with trio.CancelScope(deadline=self.next) as self._sleep:
                 await trio.sleep_forever()
             now = trio.current_time()
             for timer in self._timers:
                 if timer.deadline <= now:
                     timer.expire()
             # Most of those it was set for are done by then, and nothing was told of that.
-            self._next = min((own.deadline for own in self._timers if own.deadline > now), default=math.inf)
+            self.next = min((own.deadline for own in self._timers if own.deadline > now), default=math.inf)
+
+    def look_at(self, deadline: float) -> None:
+        """They are looked at then."""
+        self.next = self._sleep.deadline = deadline
 
     def add(self, timer: Again) -> None:
         self._timers.add(timer)
-        if timer.deadline < self._next:
-            self._next = self._sleep.deadline = timer.deadline
 
     def remove(self, timer: Again) -> None:
         self._timers.discard(timer)

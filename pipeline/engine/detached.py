@@ -72,7 +72,7 @@ class Detached:
             return
         seconds = math.inf if step.timeout is None else step.timeout
         request = context.request if step.name in self._sees_all else _kept(context.request, inputs)
-        own = Context(request, trio.current_time() + seconds, context.verb)
+        own = Context(request, trio.current_time() + seconds, context.verb, trio.lowlevel.current_clock())
         self._running += 1
         self._nursery.start_soon(self._run, step, inputs, own, name=f"detached step {step.name}")
 

@@ -6,7 +6,7 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
@@ -39,24 +39,55 @@ async def execute(  # a request is all of this
     earlier in the plan. Cancelled, every step below is cancelled; a thread that is computing ends by itself and starts
     nothing more. Whatever happens, the detached steps whose inputs exist by then have been started.
     """
-    driver = _Driver(plan, steps, run, context, threads, detach)
-    driver.detach()
+    detached = _Detached(plan, steps, run, context, detach) if detach is not None and plan.detached else None
     try:
+        if detached is not None:
+            detached.start()
         if plan.forks:
-            await driver.fork()
+            await _Fork(plan, steps, run, context, threads, detached).all()
         else:
-            # One path, in the plan's order.
-            for stage in range(len(plan.stages)):
-                await driver.stage(stage)
+            await _row(plan.line, steps, run, context, threads, detached)
     finally:
-        driver.detach()
+        if detached is not None:
+            detached.start()
     return run.result()
 
 
-class _Driver:
-    """The tasks of one request over one run."""
+async def _row(  # noqa: PLR0913, PLR0917  # as execute
+    hops: Sequence[Sequence[int]],
+    steps: Sequence[OpenStep],
+    run: Run,
+    context: Context,
+    threads: ThreadPool,
+    detached: _Detached | None,
+    may_begin: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint_if_cancelled,
+) -> None:
+    """Hops one after the other. Each waits for ``may_begin``: nothing starts once the request is cancelled."""
+    for hop in hops:
+        await may_begin()
+        number = hop[0]
+        step = steps[number]
+        if type(step) is LoopStep and step.is_bare:
+            # What on_loop does, in line: one more coroutine would be a fifth of what a step costs.
+            start = perf_counter()
+            try:
+                outputs = await step.call(run.inputs(number), context)
+                run.put(number, outputs, start, perf_counter())
+                # This frame lives on, and would keep them past their last use.
+                del outputs
+            except BaseException as error:  # noqa: BLE001  # judged, and raised
+                run.ended(number, start, perf_counter())
+                raise stopped(error, step.name)  # noqa: B904
+        else:
+            await in_place(run, hop, [steps[own] for own in hop], context, threads)
+        if detached is not None:
+            detached.start()
 
-    __slots__ = ("_context", "_detach", "_detached", "_plan", "_run", "_steps", "_threads")
+
+class _Fork:
+    """The tasks of one request whose plan forks."""
+
+    __slots__ = ("_context", "_detached", "_plan", "_run", "_siblings", "_steps", "_threads")
 
     def __init__(  # as execute
         self,
@@ -65,67 +96,60 @@ class _Driver:
         run: Run,
         context: Context,
         threads: ThreadPool,
-        detach: Detach | None,
+        detached: _Detached | None,
     ) -> None:
         self._plan = plan
         self._steps = steps
         self._run = run
         self._context = context
         self._threads = threads
-        self._detach = detach
-        self._detached = list(plan.detached) if detach else []
+        self._detached = detached
+        self._siblings = Siblings()
 
-    async def fork(self) -> None:
-        siblings = Siblings()
-        await siblings.run(partial(self._branches, siblings, self._run.start()))
+    async def all(self) -> None:
+        await self._siblings.run(partial(self._branches, self._run.start()))
 
-    async def _branches(self, siblings: Siblings, stages: Sequence[int]) -> None:
+    async def _branches(self, stages: Sequence[int]) -> None:
         """The first of these stages and what follows it, in this task; the others in tasks of their own."""
+        siblings = self._siblings
         while stages:
             stage, *others = stages
             for other in others:
-                siblings.nursery.start_soon(self._branches, siblings, (other,))
+                siblings.nursery.start_soon(self._branches, (other,))
+            hops, may_begin = self._plan.stages[stage].hops, partial(self._may_begin, stage)
             try:
-                await self.stage(stage, siblings)
+                await _row(hops, self._steps, self._run, self._context, self._threads, self._detached, may_begin)
             except trio.Cancelled:
                 raise
-            except BaseException as error:  # noqa: BLE001  # fork raises it, once the siblings have ended
+            except BaseException as error:  # noqa: BLE001  # Siblings.run raises it, once the others have ended
                 await siblings.fail(stage, error)
                 return
             stages = self._run.done(stage)
 
-    async def stage(self, stage: int, siblings: Siblings | None = None) -> None:
-        """``siblings``: what runs beside it, where the plan forks."""
-        for hop in self._plan.stages[stage].hops:
-            # No step starts once the request is cancelled or a stage before this one has failed.
-            if siblings is not None and siblings.bars(stage):
-                await trio.sleep_forever()
-            if siblings is None or not siblings.has_failed:
-                await trio.lowlevel.checkpoint_if_cancelled()
-            number = hop[0]
-            step = self._steps[number]
-            if type(step) is LoopStep and step.is_bare:
-                # What on_loop does, in line: one more coroutine would be a fifth of what a step costs.
-                start = perf_counter()
-                try:
-                    outputs = await step.call(self._run.inputs(number), self._context)
-                    self._run.put(number, outputs, start, perf_counter())
-                    # This frame lives on, and would keep them past their last use.
-                    del outputs
-                except BaseException as error:  # noqa: BLE001  # judged, and raised
-                    self._run.ended(number, start, perf_counter())
-                    raise stopped(error, step.name)  # noqa: B904
-            else:
-                steps = [self._steps[number] for number in hop]
-                await in_place(self._run, hop, steps, self._context, self._threads)
-            if self._detached:
-                self.detach()
+    async def _may_begin(self, stage: int) -> None:
+        """Waits to be cancelled where a stage before this one has failed."""
+        if self._siblings.bars(stage):
+            await trio.sleep_forever()
+        if not self._siblings.has_failed:
+            await trio.lowlevel.checkpoint_if_cancelled()
 
-    def detach(self) -> None:
-        """Starts the detached steps whose inputs exist, and which have not been started."""
-        if self._detach is None or not self._detached:
-            return
-        for number in tuple(self._detached):
+
+class _Detached:
+    """The detached steps of one request that have not been started."""
+
+    __slots__ = ("_context", "_detach", "_left", "_plan", "_run", "_steps")
+
+    def __init__(self, plan: Plan, steps: Sequence[OpenStep], run: Run, context: Context, detach: Detach) -> None:
+        self._plan = plan
+        self._steps = steps
+        self._run = run
+        self._context = context
+        self._detach = detach
+        self._left = list(plan.detached)
+
+    def start(self) -> None:
+        """Starts those whose inputs exist."""
+        for number in tuple(self._left):
             if self._run.has(self._plan.sources[number]):
-                self._detached.remove(number)
+                self._left.remove(number)
                 self._detach(self._steps[number], partial(self._run.inputs, number), self._context)

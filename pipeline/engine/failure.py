@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import trio
 
-from pipeline.errors import InferError, WrongAnswer, noted
+from pipeline.errors import Code, InferError, WrongAnswer, noted
 
 Kind = TypeVar("Kind", bound=BaseException)
 # What asyncio.get_running_loop raises, as libraries do that need one.
@@ -51,6 +51,17 @@ def contained(error: BaseException, step: str) -> Exception:
     wrong = WrongAnswer(f'step "{step}" raised {type(error).__name__}; a step that fails raises an Exception')
     wrong.__cause__ = error
     return wrong
+
+
+def code_of(error: BaseException) -> Code:
+    """How a request has ended that raises this error."""
+    match error:
+        case InferError(code=code):
+            return code
+        case trio.Cancelled():
+            return Code.CANCELLED
+        case _:
+            return Code.INTERNAL
 
 
 def bare(error: BaseException) -> BaseException:

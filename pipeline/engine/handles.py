@@ -9,6 +9,7 @@ cancelled.
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
@@ -43,6 +44,7 @@ class Handles:
         self._opened = opened
         self._threads = threads
         self._kind = _KINDS[place]
+        self._counting = threading.Lock()
 
     @contextmanager
     def lent(self, context: Context) -> Iterator[Context]:
@@ -50,7 +52,7 @@ class Handles:
 
         Raises InferError (UNAVAILABLE) where the pipeline has been closed meanwhile.
         """
-        lease = _Lease(self._owner, context, self._threads)
+        lease = _Lease(self._owner, context, self._threads, self._counting)
         try:
             handles: dict[str, Callable[..., Any]] = {
                 name: self._kind(lease, target, self._step(target)) for name, target in self._targets.items()
@@ -105,6 +107,7 @@ class _Lease:
     """What the handles of one call of their owner share. Made, and ended, in the owner's task."""
 
     __slots__ = (
+        "_counting",
         "_deadline",
         "_scopes",
         "_token",
@@ -117,8 +120,9 @@ class _Lease:
         "variables"
     )  # fmt: skip
 
-    def __init__(self, owner: str, context: Context, threads: ThreadPool) -> None:
+    def __init__(self, owner: str, context: Context, threads: ThreadPool, counting: threading.Lock) -> None:
         self.owner = owner
+        self._counting = counting
         self.term = _Term(owner)
         self.context = context.called_by(owner, self.term)
         self.threads = threads
@@ -134,6 +138,11 @@ class _Lease:
         self.term.over = True
         for scope in tuple(self._scopes):
             scope.cancel()
+
+    def called(self, step: OpenStep, seconds: float) -> None:
+        """The step has been called, which took so long. In any thread."""
+        with self._counting:
+            self.context.tally.add(self.owner, step.name, seconds)
 
     async def awaited(self, step: OpenStep, inputs: Mapping[str, Bound]) -> Mapping[str, Value]:
         """The step's outputs, for a task of asyncio that waits for them. Cancelled, the step has been and has ended."""
@@ -207,7 +216,7 @@ class _Awaited(_Handle):
             else:
                 outputs = await alone(step, inputs, lease.context, lease.threads)
         finally:
-            lease.context.tally.add(lease.owner, step.name, perf_counter() - start)
+            lease.called(step, perf_counter() - start)
         return self._target.answer(outputs)
 
 
@@ -229,7 +238,7 @@ class _FromAsyncio(_Handle):
         try:
             outputs = await lease.awaited(step, inputs)
         finally:
-            lease.context.tally.add(lease.owner, step.name, perf_counter() - start)
+            lease.called(step, perf_counter() - start)
         return self._target.answer(outputs)
 
 
@@ -258,7 +267,7 @@ class _Blocking(_Handle):
             else:
                 outputs = lease.wait_for(step, inputs)
         finally:
-            lease.context.tally.add(lease.owner, step.name, perf_counter() - start)
+            lease.called(step, perf_counter() - start)
         return self._target.answer(outputs)
 
 

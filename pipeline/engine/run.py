@@ -8,6 +8,7 @@ no clock, no task and no protocol. ``inputs`` and ``put`` may be called in any t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.graph.plan import FROM_HEADERS, FROM_PARAMETERS, FROM_REQUEST, Pick, Plan
@@ -15,24 +16,25 @@ from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.tensor import Json, Value
 
-_BEGUN, _DONE = 1, 2
+# What stands in the place of a step's values while it runs, and once nobody reads them any more.
+_BEGUN: Mapping[str, Value] = MappingProxyType({})
+_READ: Mapping[str, Value] = MappingProxyType({})
 
 
 class Run:
     """The state of one request: values by step, and how many readers and predecessors are still to come."""
 
-    __slots__ = ("_plan", "_progress", "_readers", "_request", "_values", "_waits", "spans")
+    __slots__ = ("_plan", "_readers", "_request", "_values", "_waits", "spans")
 
     def __init__(self, plan: Plan, request: InferRequest) -> None:
         self._plan = plan
         self._request = request
+        # By step, which any thread may set.
         self._values: list[Mapping[str, Value] | None] = [None] * len(plan.steps)
         # One token fewer than a step has readers: who finds none left is the last. A list's pop is atomic, and readers
         # may be in several threads.
         self._readers = [[None] * (count - 1) for count in plan.readers] if plan.shares else None
         self._waits = [stage.waits for stage in plan.stages] if plan.forks else None
-        # A byte per step, which any thread may set.
-        self._progress = bytearray(len(plan.steps))
         self.spans: list[tuple[int, float, float]] = []
         """(step, start, end) in seconds of the driver's clock, of the steps that ended, well or not, in that order."""
 
@@ -45,7 +47,7 @@ class Run:
 
         Raises InvalidInput where the request lacks something, WrongAnswer where a step does.
         """
-        self._progress[step] = _BEGUN
+        self._values[step] = _BEGUN
         source = self._plan.whole[step]
         if source is None:
             gathered = self._gathered(step)
@@ -54,23 +56,24 @@ class Run:
             return gathered
         if source < 0:
             return self._request.inputs
-        values = self._values[source]
-        if values is None:
-            raise AssertionError(f"step {source} is read before it is done")
+        values = self._of(source)
         if self._readers is None:
-            self._values[source] = None
+            self._values[source] = _READ
         else:
             self._drop(source)
         return values
 
     def has(self, steps: Iterable[int]) -> bool:
         """Whether all of them ended well. Told of steps whose outputs somebody has still to read."""
-        return all(self._values[step] is not None for step in steps)
+        return all(map(self._is_done, steps))
+
+    def _is_done(self, step: int) -> bool:
+        values = self._values[step]
+        return values is not None and values is not _BEGUN
 
     def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float) -> None:
         """The step ended well; ``start`` and ``end`` in seconds of the driver's clock."""
         self._values[step] = outputs
-        self._progress[step] = _DONE
         self.spans.append((step, start, end))
 
     def ended(self, step: int, start: float, end: float) -> None:
@@ -79,11 +82,10 @@ class Run:
 
     def under_way(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(steps that have begun and did not end well, steps that have all they read and have not begun)."""
-        progress, sources = self._progress, self._plan.sources
-        awaited = range(len(progress) - len(self._plan.detached))
-        running = tuple(step for step in awaited if progress[step] == _BEGUN)
-        ready = (step for step in awaited if not progress[step])
-        return running, tuple(step for step in ready if all(progress[source] == _DONE for source in sources[step]))
+        values, sources = self._values, self._plan.sources
+        awaited = range(len(values) - len(self._plan.detached))
+        running = tuple(step for step in awaited if values[step] is _BEGUN)
+        return running, tuple(step for step in awaited if values[step] is None and self.has(sources[step]))
 
     def done(self, stage: int) -> tuple[int, ...]:
         """The stages that can run now that this one has ended."""
@@ -99,11 +101,8 @@ class Run:
 
     def result(self) -> Mapping[str, Value]:
         """The outputs of the plan, by name. Raises WrongAnswer where two outputs have one name."""
-        match self._plan.answer:
-            case (Pick(source=source, tensor=None),):
-                return self._values[source] or {}
-            case picks:
-                return self._merged(picks, "the answer")
+        source = self._plan.answer_whole
+        return self._merged(self._plan.answer, "the answer") if source is None else self._of(source)
 
     def _drop(self, source: int) -> None:
         """One reader of that step has read it; the last one's reading drops its values."""
@@ -114,7 +113,7 @@ class Run:
                 pass
             else:
                 return
-        self._values[source] = None
+        self._values[source] = _READ
 
     def _gathered(self, step: int) -> Mapping[str, Bound]:
         picks = self._plan.picks[step]
@@ -152,7 +151,7 @@ class Run:
 
     def _of(self, source: int) -> Mapping[str, Value]:
         values = self._request.inputs if source == FROM_REQUEST else self._values[source]
-        if values is None:
+        if values is None or values is _BEGUN or values is _READ:
             raise AssertionError(f"step {source} is read before it is done")
         return values
 

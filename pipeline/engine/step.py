@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -50,30 +50,61 @@ class Answering(msgspec.Struct, eq=False):
         )
 
 
-class Context:
-    """What a step may know of its request besides the tensors; ask for it with a parameter of this type."""
+class Tally(msgspec.Struct, eq=False):
+    """What one request made steps do: which they called through handles, and the hooks of those that have such."""
 
-    __slots__ = ("_clock", "answer", "caller", "deadline", "handles", "request", "tally", "term", "verb", "whole")
+    _calls: dict[tuple[str, str], tuple[int, float]] = {}
+    _hooks: dict[str, list[Span]] = {}
 
-    def __init__(self, request: InferRequest, deadline: float, verb: Verb = "predict") -> None:
-        """``deadline`` in seconds of the loop's clock, ``math.inf`` for none; with one, this is made on the loop."""
-        self.request = request
-        self.verb: Verb = verb
-        """What the model is asked for."""
-        self.answer = Answering()
-        """What goes into the reply beside the outputs: headers, and parameters."""
-        self.deadline = deadline
-        # The clock itself can be read in any thread, be it abandoned or the user's own; trio.current_time cannot.
-        self._clock = None if deadline == math.inf else trio.lowlevel.current_clock()
-        self.handles: Mapping[str, Callable[..., Any]] = _NONE
-        """The steps that this one may call, under the names that its ``handles`` give them."""
-        self.caller: str | None = None
-        """The step that called this one through a handle; None where the graph did."""
-        self.term: Term | None = None
-        """How long the step that called this one lasts; None where the graph called it."""
-        self.whole: Whole | None = None
-        """What the step loops over, for who is called with one item of it."""
-        self.tally = Tally()
+    def add(self, owner: str, target: str, seconds: float) -> None:
+        """One more call that took so long. In any thread, but of one owner's calls one at a time."""
+        count, total = self._calls.get((owner, target), (0, 0.0))
+        self._calls[owner, target] = count + 1, total + seconds
+
+    def ran(self, step: str, hook: str, start: float, end: float) -> None:
+        """A hook of the step ran, which is a phase of its own. In any thread."""
+        self._hooks.setdefault(step, []).append(Span(f"{step}.{hook}", hook, start, end))
+
+    def told(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """The spans of steps; of one in which hooks ran, the hooks."""
+        if not self._hooks:
+            return spans
+        return [own for span in spans for own in self._hooks.get(span.step, (span,))]
+
+    def calls(self) -> Sequence[HandleCalls]:
+        if not self._calls:
+            return ()
+        # A copy is made at once; a thread that nobody waits for any more may add to what it is made of.
+        return [HandleCalls(*who, *how_often) for who, how_often in self._calls.copy().items()]
+
+
+class Context(msgspec.Struct, eq=False):
+    """What a step may know of its request besides the tensors; ask for it with a parameter of this type.
+
+    ``deadline`` in seconds of the ``clock``, which is the loop's; ``math.inf`` for none, and then no clock is needed.
+    """
+
+    # A struct, since every request makes one, and each of its copies is made by C.
+    request: InferRequest
+    deadline: float
+    verb: Verb = "predict"
+    """What the model is asked for."""
+    # The clock itself can be read in any thread, be it abandoned or the user's own; trio.current_time cannot.
+    clock: trio.abc.Clock | None = None
+    handles: Mapping[str, Callable[..., Any]] = _NONE
+    """The steps that this one may call, under the names that its ``handles`` give them."""
+    caller: str | None = None
+    """The step that called this one through a handle; None where the graph did."""
+    term: Term | None = None
+    """How long the step that called this one lasts; None where the graph called it."""
+    whole: Whole | None = None
+    """What the step loops over, for who is called with one item of it."""
+    answer: Answering = msgspec.field(default_factory=Answering)
+    """What goes into the reply beside the outputs: headers, and parameters."""
+    tally: Tally = msgspec.field(default_factory=Tally)
+
+    def __repr__(self) -> str:
+        return f"<Context of request {self.id}>"
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -92,31 +123,24 @@ class Context:
 
     def remaining(self) -> float:
         """Seconds until the request's deadline: negative past it, ``math.inf`` without one. In any thread."""
-        return math.inf if self._clock is None else self.deadline - self._clock.current_time()
+        return math.inf if self.clock is None else self.deadline - self.clock.current_time()
 
     def having(self, handles: Mapping[str, Callable[..., Any]]) -> Context:
         """The same, for a step with these handles."""
-        own = self._same()
+        own = copy(self)
         own.handles = handles
         return own
 
     def looping(self, name: str, value: Bound) -> Context:
         """The same, for the items of that value, which each call reads as its input ``name``."""
-        own = self._same()
+        own = copy(self)
         own.whole = Whole(name, value)
         return own
 
     def called_by(self, step: str, term: Term | None = None) -> Context:
         """The same, for what that step calls through a handle, for so long as ``term`` says."""
-        own = self._same()
+        own = copy(self)
         own.caller, own.term, own.handles, own.whole = step, term, _NONE, None
-        return own
-
-    def _same(self) -> Context:
-        own = object.__new__(Context)
-        own.request, own.deadline, own._clock, own.tally = self.request, self.deadline, self._clock, self.tally
-        own.verb, own.answer = self.verb, self.answer
-        own.caller, own.term, own.handles, own.whole = self.caller, self.term, self.handles, self.whole
         return own
 
 
@@ -133,39 +157,6 @@ class Whole(NamedTuple):
 
     name: str
     value: Bound
-
-
-class Tally:
-    """What one request made steps do: which they called through handles, and the hooks of those that have such."""
-
-    __slots__ = ("_calls", "_hooks", "_lock")
-
-    def __init__(self) -> None:
-        self._calls: dict[tuple[str, str], tuple[int, float]] = {}
-        self._hooks: dict[str, list[Span]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, owner: str, target: str, seconds: float) -> None:
-        """One more call that took so long. In any thread."""
-        with self._lock:
-            count, total = self._calls.get((owner, target), (0, 0.0))
-            self._calls[owner, target] = count + 1, total + seconds
-
-    def ran(self, step: str, hook: str, start: float, end: float) -> None:
-        """A hook of the step ran, which is a phase of its own. In any thread."""
-        self._hooks.setdefault(step, []).append(Span(f"{step}.{hook}", hook, start, end))
-
-    def told(self, spans: Sequence[Span]) -> Sequence[Span]:
-        """The spans of steps; of one in which hooks ran, the hooks."""
-        if not self._hooks:
-            return spans
-        return [own for span in spans for own in self._hooks.get(span.step, (span,))]
-
-    def calls(self) -> Sequence[HandleCalls]:
-        if not self._calls:
-            return ()
-        with self._lock:
-            return [HandleCalls(*who, *how_often) for who, how_often in self._calls.items()]
 
 
 class AsyncCall(Protocol):
@@ -203,11 +194,12 @@ class LoopStep:
     limit: Limit | None
     handles: Lends | None = None
     where: str | None = None
+    is_bare: bool = field(init=False)
+    """Whether there is nothing to it but its call."""
 
-    @property
-    def is_bare(self) -> bool:
-        """Whether there is nothing to it but its call."""
-        return self.limit is None and self.timeout is None and self.handles is None
+    def __post_init__(self) -> None:
+        bare = self.limit is None and self.timeout is None and self.handles is None
+        object.__setattr__(self, "is_bare", bare)
 
 
 @dataclass(frozen=True, slots=True)

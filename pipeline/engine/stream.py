@@ -10,13 +10,14 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-import trio
 
+from pipeline.engine.failure import code_of
 from pipeline.engine.place import stopped
-from pipeline.errors import Code, InferError, WrongAnswer
+from pipeline.errors import Code, WrongAnswer
 from pipeline.tensors.message import InferResponse
 from pipeline.tensors.tensor import Raw, Value
 
+Parts = AsyncIterator[bytes | str]
 Ended = Callable[[Code | None], None]
 """Is told once how it ended: None where every part was taken, CANCELLED where nobody took the rest."""
 
@@ -24,7 +25,7 @@ Ended = Callable[[Code | None], None]
 class Stream:
     """The parts of one answer, each as bytes. Whoever iterates closes it, however far that went."""
 
-    def __init__(self, step: str, parts: AsyncIterator[bytes | str], ended: Ended) -> None:
+    def __init__(self, step: str, parts: Parts, ended: Ended) -> None:
         self._step = step
         self._parts = parts
         self._ended: Ended | None = ended
@@ -69,27 +70,24 @@ class Stream:
 
     def _failed(self, error: BaseException) -> BaseException:
         judged = stopped(error, self._step)
-        match judged:
-            case InferError(code=code):
-                self._code = code
-            case trio.Cancelled():
-                self._code = Code.CANCELLED
-            case _:
-                self._code = Code.INTERNAL
+        self._code = code_of(judged)
         return judged
 
 
-def watched(outputs: Mapping[str, Value], ended: Ended) -> Mapping[str, Value]:
-    """The same outputs, a stream among them watched. Raises WrongAnswer where it is not the only one."""
+def parts_of(outputs: Mapping[str, Value]) -> tuple[str, Parts] | None:
+    """The name and the parts of the stream that they are. Raises WrongAnswer where it is not the only output."""
     for name, value in outputs.items():
-        parts = value.data if isinstance(value, Raw) else b""
-        if isinstance(parts, bytes):
-            continue
-        if len(outputs) > 1:
-            others = f"and there are {len(outputs)}"
-            raise WrongAnswer(f'output "{name}" is a stream, which is an answer by itself, {others}')
-        return {name: Raw(Stream(name, aiter(parts), ended))}
-    return outputs
+        if type(value) is Raw and not isinstance(value.data, bytes):
+            if len(outputs) > 1:
+                others = f"and there are {len(outputs)}"
+                raise WrongAnswer(f'output "{name}" is a stream, which is an answer by itself, {others}')
+            return name, value.data
+    return None
+
+
+def watched(name: str, parts: Parts, ended: Ended) -> Mapping[str, Value]:
+    """The stream as an output, watched."""
+    return {name: Raw(Stream(name, aiter(parts), ended))}
 
 
 def stream_of(response: InferResponse) -> Stream | None:

@@ -50,8 +50,10 @@ class Stage:
 class Plan:
     """``readers[i]`` counts who reads step i's outputs (the answer included); at 0 they are dropped.
 
-    ``forks``: some stages can run beside each other; ``shares``: some outputs have several readers.
-    ``whole[i]`` is the one source a step reads entirely (the common case: its mapping is passed on untouched), or None.
+    ``forks``: some stages can run beside each other; ``line``: where none can, the hops of all of them in their order.
+    ``shares``: some outputs have several readers.
+    ``whole[i]`` is the one source a step reads entirely (the common case: its mapping is passed on untouched), or None;
+    ``answer_whole`` the one that the answer is.
     ``detached``: the steps that nobody waits for; they come last in ``steps``, and stand in no stage.
     """
 
@@ -63,7 +65,9 @@ class Plan:
     stages: tuple[Stage, ...]
     start: tuple[int, ...]
     answer: tuple[Pick, ...]
+    answer_whole: int | None
     forks: bool
+    line: tuple[tuple[int, ...], ...]
     shares: bool
     detached: tuple[int, ...]
 
@@ -97,6 +101,7 @@ def compile_plan(
             readers[source] += 1
     stages = _stages(sources[: len(waited)], [manners[step.name] for step in waited])
     start = tuple(position for position, stage in enumerate(stages) if stage.waits == 0)
+    forks = len(start) > 1 or any(len(stage.dependents) > 1 for stage in stages)
     return Plan(
         steps=steps,
         picks=picks,
@@ -106,8 +111,10 @@ def compile_plan(
         stages=stages,
         start=start,
         answer=answer,
+        answer_whole=_whole(answer),
         shares=any(count > 1 for count in readers),
-        forks=len(start) > 1 or any(len(stage.dependents) > 1 for stage in stages),
+        forks=forks,
+        line=() if forks else tuple(hop for stage in stages for hop in stage.hops),
         detached=tuple(range(len(waited), len(steps))),
     )
 

@@ -21,7 +21,7 @@ def test_without_a_deadline_it_needs_no_loop():
 
 
 async def test_the_remaining_time_is_told_on_the_loop_and_in_every_thread(mock_clock):
-    context = Context(request(), trio.current_time() + 10)
+    context = Context(request(), trio.current_time() + 10, clock=trio.lowlevel.current_clock())
     told = []
 
     def in_a_thread_of_ones_own():
@@ -47,7 +47,7 @@ def test_a_thread_that_outlives_its_request_and_the_loop_can_still_ask():
         ended.set()
 
     async def main():
-        context = Context(request(), trio.current_time() - 5)
+        context = Context(request(), trio.current_time() - 5, clock=trio.lowlevel.current_clock())
         with trio.CancelScope() as scope:
             scope.deadline = trio.current_time()
             await trio.to_thread.run_sync(outlive, context, abandon_on_cancel=True)

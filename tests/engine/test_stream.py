@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from pipeline.engine.stream import Stream, stream_of, watched, whole
+from pipeline.engine.stream import Stream, parts_of, stream_of, watched, whole
 from pipeline.errors import Code, DeadlineExceeded, InvalidInput, WrongAnswer
 from pipeline.observe import RequestDone
 from pipeline.tensors.message import InferResponse
@@ -33,7 +33,7 @@ class Source:
 
 def stream(source):
     codes = []
-    (raw,) = watched({"s": Raw(source.all())}, codes.append).values()
+    (raw,) = watched("s", source.all(), codes.append).values()
     return raw.data, codes
 
 
@@ -104,15 +104,16 @@ async def test_an_iterator_that_cannot_be_closed_need_not_be():
         async def __anext__(self):
             raise StopAsyncIteration
 
-    (raw,) = watched({"s": Raw(Bare())}, lambda code: None).values()
+    (raw,) = watched("s", Bare(), lambda code: None).values()
     assert await taken(raw.data) == []
 
 
-def test_it_stands_by_itself_and_other_outputs_stay_as_they_are():
-    outputs = {"a": Json(1), "b": Raw(b"x")}
-    assert watched(outputs, print) is outputs
+def test_it_stands_by_itself():
+    parts = Source().all()
+    assert parts_of({"s": Raw(parts)}) == ("s", parts)
+    assert parts_of({"a": Json(1), "b": Raw(b"x")}) is None
     with pytest.raises(WrongAnswer, match='output "s" is a stream, which is an answer by itself, and there are 2'):
-        watched({"a": Json(1), "s": Raw(Source().all())}, print)
+        parts_of({"a": Json(1), "s": Raw(Source().all())})
 
 
 async def test_whole_joins_the_parts_and_leaves_other_responses_alone(autojump_clock):
