@@ -70,7 +70,7 @@ def start(config: Config) -> int:
         log_strays(config.model_repository)
     source = _source(config, pipelines, storage)
     repository = Repository(pipelines, source)
-    storage.crew = crew_beside(repository, config.ready)
+    storage.beside = crew_beside(repository, config.ready)
     shown = zip(pipelines, config.graphs, strict=True)
     try:
         return serve(repository, config, metrics, shown, controls=Controls(), middleware=Middleware())

@@ -146,6 +146,11 @@ class Cache:
             raise FileNotFoundError(f"{target} was removed while it was put into the cache")
         return entry
 
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Contents that go when nobody uses them any more."""
+        return frozenset(self._forgotten)
+
     def lend(self, identity: str) -> None:
         """The model that was just found is in use until it is given back, as often as it was lent.
 
@@ -178,8 +183,10 @@ class Cache:
                 self._forgotten.add(identity)
                 return
             self._release(identity)
-        self._forgotten.discard(identity)
-        self._remove(identity)
+        if self._remove(identity):
+            self._forgotten.discard(identity)
+        else:  # another process has it in use, perhaps the one that this one pulls for
+            self._forgotten.add(identity)
 
     def evict(self) -> list[Entry]:
         """Removes what was not used for longest until the limit holds, but nothing that a process uses."""

@@ -9,12 +9,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """It is known what is to be moved: ``size`` bytes (None: not told) in ``files``, ``there`` of them from before."""
+    """It is known what is to be moved: ``size`` bytes (None: not told) in ``files``, ``there`` of them from before.
+
+    ``folder`` is what it is kept in until then.
+    """
 
     source: str
     files: int
     size: int | None
     there: int
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,6 @@ class Kept:
 
 Event = Listed | Moved | Fetched | Unpacking | Found | Kept
 Observer = Callable[[Event], None]
-"""Called by the thread that pulls; must not block."""
+"""Called by the thread that pulls, or in trio where a process beside this one does; must not block."""
 KEPT_SECONDS = 24 * 3600.0
 """How long what an interrupted pull has brought is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,18 +11,25 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.cache import Cache, Entry, cache_folder
 from storage.options import Settings, misused, patterns, variables_for, with_options
 from storage.order import Order
-from storage.scheme import scheme_for, schemes
+from storage.scheme import Scheme, scheme_for, schemes
 from storage.secret import shown
 from storage.source import Local, Remote
 from storage.transfer import Crew, cancellable
 from storage.uri import malformed, scheme_of, slashed
 from storage.verify import checked
 
+if TYPE_CHECKING:
+    from trio import CapacityLimiter
+
+    from storage.messages import Brought
+
+# Processes beside this one, each of some 50 MiB.
+_AT_ONCE = 8
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -31,9 +39,9 @@ class Storage:
 
     ``stores`` are what ``memory://`` URIs name. Where ``cache_dir`` (``PIPELINE_SERVE_CACHE_DIR``) is set, downloads go
     through the cache also on their way to a folder. ``cache_size`` is in bytes; ``offline``
-    (``PIPELINE_SERVE_OFFLINE``): only the cache is asked; ``order``: what all pulls have in common. ``crew`` is asked
-    on trio's side, as a ``fetch`` begins, who is to do it instead of the order's: a server that answers requests
-    meanwhile sends few.
+    (``PIPELINE_SERVE_OFFLINE``): only the cache is asked; ``order``: what all pulls have in common. ``beside`` is asked
+    on trio's side, as a ``fetch`` begins: a server that answers requests meanwhile has another crew do it, in a process
+    beside this one; None is the order's, in threads of this one.
     """
 
     environment: Mapping[str, str] = field(repr=False)
@@ -42,8 +50,9 @@ class Storage:
     offline: bool | None = None
     order: Order = field(default_factory=Order)
     stores: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    crew: Callable[[], Crew] | None = field(default=None, repr=False)
+    beside: Callable[[], Crew | None] | None = field(default=None, repr=False)
     cache: Cache = field(init=False)
+    _places: CapacityLimiter | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = Settings(self.environment, Path())
@@ -113,23 +122,59 @@ class Storage:
     async def _fetched(self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None) -> Local | Entry:
         from storage.flag import cancelled_by_flag  # noqa: PLC0415  # who blocks needs no trio
 
-        crew = self.crew() if self.crew is not None else None
-        return await cancelled_by_flag(lambda cancel: self._brought(uri, folder, options, digest, cancel, crew))
+        crew = self.beside() if self.beside is not None else None
+        # What is here is not pulled, and what is in this process alone can be by no other.
+        if crew is None or self.offline or self.stores or getattr(self._scheme(uri, options), "HERE", False):
+            return await cancelled_by_flag(lambda cancel: self.found(uri, folder, options, digest, cancel=cancel))
+        import trio  # noqa: PLC0415  # as above
+
+        from storage.beside import brought  # noqa: PLC0415
+        from storage.messages import Job  # noqa: PLC0415
+
+        order = self._ordered(threading.Event())
+        job = Job(
+            uri=uri,
+            folder=folder,
+            options=dict(options),
+            environment=dict(self.environment),
+            root=self.cache.root,
+            size=self.cache.limit,
+            allow=order.allow,
+            ignore=order.ignore,
+            digest=digest or order.digest,
+            limits=order.limits,
+            crew=crew,
+            parent=os.getpid(),
+        )
+        if self._places is None:
+            self._places = trio.CapacityLimiter(_AT_ONCE)
+        async with self._places:
+            return await brought(job, order.observe, self._taken)
+
+    def _taken(self, found: Brought) -> Entry:
+        """What another process has brought, from now on in use by this one."""
+        entry = self.cache.find(found.identity)
+        if entry is None:
+            raise FileNotFoundError(f"{self.cache.root} has lost what was put into it as {found.identity}")
+        for identity in found.forgotten:
+            self.cache.forget(identity)
+        return entry
 
     def bring(self, uri: str, folder: Path, *, cancel: threading.Event) -> Path:
         """``fetch`` for who has a thread for it: it blocks, and raises Cancelled once the flag is set."""
-        return self._brought(uri, folder, _NONE, None, cancel).path
+        return self.found(uri, folder, cancel=cancel).path
 
-    def _brought(
+    def found(
         self,
         uri: str,
         folder: Path,
-        options: Mapping[str, Any],
-        digest: str | None,
+        options: Mapping[str, Any] = _NONE,
+        digest: str | None = None,
+        *,
         cancel: threading.Event,
-        crew: Crew | None = None,
     ) -> Local | Entry:
-        order = self._ordered(cancel, crew)
+        """What ``bring`` brings, with its name in the cache. It blocks and raises as that."""
+        order = self._ordered(cancel)
         match cancellable(lambda: self._open(uri, folder, options), cancel):
             case Local(path):
                 return Local(checked(uri, path, digest, cancel))
@@ -152,19 +197,23 @@ class Storage:
                 to_folder(source, target, self.cache, order, through=through, offline=bool(self.offline))
 
     def _open(self, uri: str, folder: Path, options: Mapping[str, Any] = _NONE) -> Local | Remote:
-        reason = self.refusal(uri, options)
-        module = scheme_for(uri)
-        if reason is not None or module is None:
-            raise ValueError(reason)
+        module = self._scheme(uri, options)
         variables = variables_for(scheme_of(uri), self.environment)
         variables = with_options(variables, getattr(module, "OPTIONS", _NONE), options)
         return module.open_source(uri, Settings(variables, folder, self.stores, bool(self.offline)))
 
-    def _ordered(self, cancel: threading.Event, crew: Crew | None = None) -> Order:
+    def _scheme(self, uri: str, options: Mapping[str, Any]) -> Scheme:
+        """Raises ValueError for what is refused."""
+        reason = self.refusal(uri, options)
+        module = scheme_for(uri)
+        if reason is not None or module is None:
+            raise ValueError(reason)
+        return module
+
+    def _ordered(self, cancel: threading.Event) -> Order:
         return replace(
             self.order,
             allow=self.order.allow or patterns(self.environment, "STORAGE_ALLOW_PATTERNS"),
             ignore=self.order.ignore or patterns(self.environment, "STORAGE_IGNORE_PATTERNS"),
             cancel=cancel,
-            crew=crew or self.order.crew,
         )

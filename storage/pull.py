@@ -197,7 +197,7 @@ def _packed(listing: Listing) -> bool:
 def _moved(source: Remote, listing: Listing, folder: Path, order: Order, *, durable: bool) -> None:
     work = begin(folder, source.shown, listing, durable=durable)
     there, size = have(listing.items, work.written), listing.size
-    order.observe(Listed(source.shown, len(listing.items), size, there))
+    order.observe(Listed(source.shown, len(listing.items), size, there, folder))
     began = time.monotonic()
     moved = 0
 

@@ -54,6 +54,7 @@ BLIND = {
     "server/once.py": "whatever kept the model from loading is the answer",
     "server/middleware.py": "what a middleware raises is a reply",
     "storage/flag.py": "a failure is raised outside of the nursery that would make a group of it",
+    "storage/puller.py": "the process that waits for it raises it",
     "storage/transfer.py": "a thread's failure is raised by the thread that waits for it",
     "server/asgi.py": "an application is others' code, and what it raises ends its reply",
     "server/conversation.py": "what breaks a connection must not break the others",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from tests.serving import serving, write
-from tests.storage.origin import Fault
+from tests.storage.origin import Fault, slowly
 from tests.storage.origin import serving as origin_of
+from tests.storage.pullers import alive, pullers
 
 APP = """
 class Scale:
@@ -31,14 +35,20 @@ def origin():
         yield own
 
 
-@pytest.fixture(scope="module")
-def server(origin, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("afar")
+@contextmanager
+def served(origin, folder):
+    """One model, and a folder for those that lie in the bucket."""
     flags = ("--model-repository", "models", "--cache-dir", "cache", "--cache-size", "1MiB")
     env = {"AWS_ENDPOINT_URL": origin.url, "awsAnonymousCredential": "true"}
     files = {"graph.yaml": "name: here\nsteps: {a: app.py:answer}\n", "app.py": "def answer(x): return x\n"}
     (folder / "models").mkdir()
     with serving(folder, files, *flags, env=env) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def server(origin, tmp_path_factory):
+    with served(origin, tmp_path_factory.mktemp("afar")) as own:
         yield own
 
 
@@ -50,13 +60,17 @@ def model(server, origin):
 
     def model(name, key=None):
         made.append(name)
-        graph = f"steps: {{m: {{model: 's3://b/{key or name}.pkl'}}}}\n"
-        write(server.folder / "models", {f"{name}/graph.yaml": graph, f"{name}/app.py": APP})
-        return name
+        return lying(server, name, key)
 
     yield model
     for name in made:
         server.post(UNLOAD.format(name))
+
+
+def lying(server, name, key=None) -> str:
+    graph = f"steps: {{m: {{model: 's3://b/{key or name}.pkl'}}}}\n"
+    write(server.folder / "models", {f"{name}/graph.yaml": graph, f"{name}/app.py": APP})
+    return name
 
 
 def loaded(server, name) -> httpx.Response:
@@ -153,3 +167,36 @@ def test_a_full_cache_keeps_what_is_served_and_gives_up_what_was_unloaded(server
     server.post(UNLOAD.format(large)).raise_for_status()
     assert (3 * MIB in in_cache(server), 2 * MIB in in_cache(server)) == (False, True)
     assert asked(server, other) == 9.0
+
+
+def test_a_pull_that_is_killed_is_said_to_be_and_the_next_load_goes_on(server, origin, model):
+    origin.files = {"/b/killed.pkl": pickled(10, 12 * MIB)}
+    name, hold = model("killed"), threading.Event()
+    origin.decide = lambda seen: Fault(wait=hold, after=4 * MIB) if seen.method == "GET" else None
+    with ThreadPoolExecutor(1) as thread:
+        load = thread.submit(loaded, server, name)
+        slowly(lambda: any(seen.sent >= 4 * MIB for seen in origin.gets("/b/killed.pkl")))
+        for pid in pullers(server.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        reply = load.result()
+    hold.set()
+    assert reply.status_code == 503
+    assert "the process that pulled s3://b/killed.pkl was killed by SIGKILL" in reply.json()["error"]
+    origin.decide = lambda seen: None
+    assert (loaded(server, name).status_code, asked(server, name)) == (200, 10.0)
+    assert 0 < origin.gets("/b/killed.pkl")[-1].sent < 12 * MIB
+
+
+def test_a_server_that_is_stopped_leaves_no_pull_behind(origin, tmp_path):
+    origin.files = {"/b/long.pkl": pickled(11, MIB)}
+    hold = threading.Event()
+    origin.decide = lambda seen: Fault(wait=hold) if seen.method == "GET" else None
+    with served(origin, tmp_path) as own:
+        lying(own, "long")
+        with own.client(timeout=httpx.Timeout(60, read=0.2)) as client, pytest.raises(httpx.ReadTimeout):
+            client.post(LOAD.format("long"))
+        slowly(lambda: origin.gets("/b/long.pkl"))
+        (pid,) = pullers(own.process.pid)
+        assert own.stop() == 0
+        assert not alive(pid)
+    hold.set()

@@ -23,7 +23,6 @@ from storage.journal import spans
 from storage.order import Order
 from storage.parts import PART
 from storage.pull import local_to_folder
-from storage.transfer import Crew
 from tests.storage.origin import Fault, slowly
 
 BIG = random.Random(7).randbytes(2 * PART + 12345)
@@ -207,14 +206,6 @@ async def test_what_nothing_tells_apart_stays_for_who_has_it_when_it_is_download
         async with storage.lend(f"{origin.url}/m.bin", tmp_path) as second:
             assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
     assert (first.exists(), second.exists()) == (False, True)
-
-
-async def test_the_crew_is_asked_for_as_each_fetch_begins(storage, origin, tmp_path):
-    origin.files = {"/b/m.bin": BIG}
-    crews = [Crew(least=1, most=1), Crew()]
-    storage.crew = lambda: crews.pop(0)
-    await storage.fetch("s3://b/m.bin", tmp_path)
-    assert len(crews) == 1
 
 
 async def test_what_nothing_tells_apart_is_downloaded_anew_each_time(storage, origin, tmp_path):
