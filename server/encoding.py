@@ -45,6 +45,8 @@ def to_plain(headers: Mapping[str, str], limit: int) -> Plain | None:
 
     Raises InferError (UNSUPPORTED_MEDIA) for what is not known, what is returned InvalidInput for a broken body.
     """
+    if "content-encoding" not in headers and ";" not in headers.get("content-type", ""):
+        return None
     undo, name = codings(headers), charset(headers)
     if not undo and name is None:
         return None

@@ -61,6 +61,7 @@ def _end(work: Callable[[], int]) -> NoReturn:
     """Never returns: what stands below on the stack is another process's."""
     code = _BROKEN
     try:
+        _draw_anew()
         code = work()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else _BROKEN
@@ -72,6 +73,13 @@ def _end(work: Callable[[], int]) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _draw_anew() -> None:
+    """numpy's own random numbers are others than its siblings'; Python sees to its own after each fork."""
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()
 
 
 def hear() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 
+import numpy as np
 import pytest
 
 from server.exits import STOP
@@ -49,6 +50,22 @@ def test_a_process_does_its_work_and_ends_with_its_code_whatever_stands_below_on
         assert os.getpid() == here, "no worker comes back here"
     assert end_of(process) == code
     assert how(code) == told
+
+
+def test_numpys_random_numbers_are_not_those_of_its_siblings():
+    np.random.seed(7)  # noqa: NPY002  # it is about those
+    read, write = os.pipe()
+
+    def work() -> int:
+        os.write(write, b"%.17f " % np.random.random())  # noqa: NPY002
+        return 0
+
+    for _ in range(3):
+        assert end_of(forked(work)) == 0
+    os.close(write)
+    with os.fdopen(read) as told:
+        drawn = told.read().split()
+    assert len({*drawn, f"{np.random.random():.17f}"}) == 4  # noqa: NPY002
 
 
 def test_a_signal_that_comes_before_a_worker_hears_is_heard_then():
