@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -148,9 +147,3 @@ def harmless(what: str) -> Iterator[None]:
         if isinstance(error, BaseExceptionGroup) and (passed := error.subgroup(ours)):
             raise passed from None
         raise RuntimeError(f"{what} raised {told(error)}") from error
-
-
-def cores() -> int:
-    """How many cores this process may use: the default limit of synchronous functions and runtimes."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

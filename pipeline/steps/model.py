@@ -30,7 +30,8 @@ from pipeline.runtimes.catalog import (
     suffixes,
     teller,
 )
-from pipeline.steps.catalog import Call, Home, cores
+from pipeline.steps.catalog import Call, Home
+from pipeline.steps.cores import cores
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.tensor import Value
 from pipeline.threads import in_own_thread

@@ -21,7 +21,8 @@ from pipeline.graph.source import Fault
 from pipeline.graph.spec import StepSpec
 from pipeline.graph.words import HANDLES, later, meant, near
 from pipeline.steps import models
-from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, cores, harmless
+from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, harmless
+from pipeline.steps.cores import cores
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound, Form
 from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
