@@ -1,4 +1,4 @@
-"""How many cores this process may use: by its affinity, and by the quota of its control groups (a container's limit)."""
+"""How many cores this process may use: by its affinity, and by the CPU quota of its control groups (a container)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cores(of_this: Path = _OF_THIS, groups: Path = _GROUPS) -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)
     there = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(there, math.ceil(quota(_texts(of_this, groups)))))
+    return max(1, math.ceil(min(there, quota(_texts(of_this, groups)))))
 
 
 def quota(texts: Iterable[str]) -> float:

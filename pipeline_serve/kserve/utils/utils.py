@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.graph.words import yes_or_no
-from pipeline.steps.catalog import cores
+from pipeline.steps.cores import cores
 from pipeline.tensors.nested import flatten
 from pipeline.wire.cloudevents import is_unsaid
 from pipeline_serve.kserve.constants.constants import PredictorProtocol
