@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from pipeline.engine.soon import in_trio
 from pipeline.errors import told
 
 _LOG = logging.getLogger("pipeline_serve")
@@ -48,8 +49,7 @@ class Controls:
         self._asked = True
         serving, elsewhere = self._serving, self._elsewhere
         if serving is not None:
-            with contextlib.suppress(trio.RunFinishedError):
-                serving.token.run_sync_soon(serving.on_stop)
+            in_trio(serving.token, serving.on_stop)
         elif elsewhere is not None:
             elsewhere()
 

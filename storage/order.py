@@ -1,4 +1,4 @@
-"""What is wanted of a source, and what it may become here. To say so imports nothing that brings it."""
+"""What is wanted of a source, and what it may become here. To say so imports no library that brings it."""
 
 from __future__ import annotations
 
