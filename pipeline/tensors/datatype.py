@@ -36,6 +36,11 @@ class Datatype(enum.Enum):
     __hash__ = object.__hash__
 
     @functools.cached_property
+    def word(self) -> str:
+        """Its ``name``, which on the request path is not to be asked for: that is a Python call."""
+        return self.name
+
+    @functools.cached_property
     def dtype(self) -> np.dtype[Any]:
         """The numpy dtype of an array of this datatype (``object`` for BYTES: elements of any length)."""
         return _dtype_of(self)

@@ -20,8 +20,11 @@ from pipeline.tensors.tensor import Tensor, byte_strings, locked
 
 # numpy's own limit on the rank of an array (NPY_MAXDIMS of numpy 2).
 MAX_RANK = 64
-# struct's codes of what it packs; with "=" before them it looks at the range of FP32 too.
-_PACKED = {Datatype.FP16: "e", Datatype.FP32: "f", Datatype.FP64: "d"}
+# struct's codes of the numbers that it packs; with "=" before them it looks at the range of FP32 too.
+_FLOATS = {Datatype.FP16: "e", Datatype.FP32: "f", Datatype.FP64: "d"}
+_SIGNED = {Datatype.INT8: "b", Datatype.INT16: "h", Datatype.INT32: "i", Datatype.INT64: "q"}
+_UNSIGNED = {Datatype.UINT8: "B", Datatype.UINT16: "H", Datatype.UINT32: "I", Datatype.UINT64: "Q"}
+_CODES = {**_FLOATS, **_SIGNED, **_UNSIGNED}
 _LISTS = (list, tuple)
 _LIST_KINDS = frozenset(_LISTS)
 _NUMBERS = frozenset({int, float})
@@ -121,8 +124,8 @@ def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) ->
     Raises ValueError naming the first element that does not fit; the count must already agree with the shape.
     """
     kinds = set(map(type, elements))
-    if kinds <= _NUMBERS and (code := _PACKED.get(datatype)) is not None:
-        return _packed(elements, code, datatype, shape)
+    if kinds <= _NUMBERS and (array := packed(elements, datatype, shape)) is not None:
+        return array
     if datatype is Datatype.BYTES:
         _only(elements, kinds, {str, bytes}, datatype)
         if str in kinds:
@@ -138,6 +141,20 @@ def array_of(elements: list[Any], datatype: Datatype, shape: tuple[int, ...]) ->
         _only(elements, kinds, {int, float, type(None)}, datatype)
         array = _floats(elements, datatype).reshape(shape)
     return locked(array)
+
+
+def packed(numbers: list[int | float], datatype: Datatype, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """As ``array_of``, of numbers alone, not even booleans; None where that is to be asked: one does not fit as it is.
+
+    Through struct, which refuses what is past the range, in a third of the time of numpy told to do so.
+    """
+    code = _CODES.get(datatype)
+    if code is None:
+        return None
+    try:
+        return np.ndarray(shape, datatype.dtype, struct.pack(f"={len(numbers)}{code}", *numbers))
+    except (OverflowError, struct.error):
+        return None
 
 
 def _only(elements: list[Any], kinds: set[type], allowed: set[type], datatype: Datatype) -> None:
@@ -166,14 +183,6 @@ def _integers(elements: list[Any], some_floats: bool, datatype: Datatype) -> np.
         bounds = np.iinfo(datatype.dtype)
         position, odd = next((n, e) for n, e in enumerate(elements) if not bounds.min <= e <= bounds.max)
         raise ValueError(f"element {position} is {shown(odd)}, which does not fit {datatype.name}") from None
-
-
-def _packed(elements: list[Any], code: str, datatype: Datatype, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Numbers through struct, which refuses what is past the range, in a third of the time of numpy told to do so."""
-    try:
-        return np.ndarray(shape, datatype.dtype, struct.pack(f"={len(elements)}{code}", *elements))
-    except (OverflowError, struct.error):
-        return _floats(elements, datatype).reshape(shape)
 
 
 def _floats(elements: list[Any], datatype: Datatype) -> np.ndarray[Any, Any]:

@@ -30,8 +30,11 @@ _SIZES = "its shape is a list of whole numbers from 0"
 _MOST_EMPTY_ROWS = 2**16
 
 
-def tensors_in(body: Mapping[str, Any], key: str, model: str, tail: Tail) -> dict[str, Value]:
-    """Name → tensor of the list under ``key`` ("inputs" or "outputs"), those in binary taken from ``tail`` to its end.
+def tensors_in(
+    body: Mapping[str, Any], key: str, model: str, tail: Tail
+) -> tuple[dict[str, Value], dict[str, Mapping[str, Any]]]:
+    """Name → tensor of the list under ``key`` ("inputs" or "outputs"), those in binary taken from ``tail`` to its end;
+    and name → parameters of those that have some.
 
     Raises InvalidInput naming the entry.
     """
@@ -41,6 +44,7 @@ def tensors_in(body: Mapping[str, Any], key: str, model: str, tail: Tail) -> dic
     if len(entries) > MAX_INPUTS:
         raise InvalidInput(f'"{key}" has {len(entries)} tensors; there are at most {MAX_INPUTS}')
     found: dict[str, Value] = {}
+    told: dict[str, Mapping[str, Any]] = {}
     for position, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise InvalidInput(f"{key}[{position}] is an object with name, shape, datatype and data, got {kind(entry)}")
@@ -50,8 +54,10 @@ def tensors_in(body: Mapping[str, Any], key: str, model: str, tail: Tail) -> dic
         if name in found:
             raise InvalidInput(f"{role} {quoted(name)} is sent twice")
         found[name] = _tensor(entry, name, role, model, tail)
+        if parameters := entry.get("parameters"):
+            told[name] = parameters
     tail.require_end()
-    return found
+    return found, told
 
 
 def places(body: Any) -> Iterator[Place]:
@@ -65,10 +71,11 @@ def _tensor(entry: Mapping[str, Any], name: str, role: str, model: str, tail: Ta
     what = Named(role, name)
     datatype = _datatype(entry, what)
     shape = _shape(entry, what)
-    parameters = parameters_of(entry, what)
-    size = parameters.get("binary_data_size")
-    if _REGION in parameters:
-        raise InvalidInput(f"{what} is in shared memory, which this server has none of; send its data")
+    size = None
+    if parameters := parameters_of(entry, what):
+        size = parameters.get("binary_data_size")
+        if _REGION in parameters:
+            raise InvalidInput(f"{what} is in shared memory, which this server has none of; send its data")
     # KServe's client writes "data": null beside a binary_data_size of 0; a null field is none, as everywhere.
     if size is not None and entry.get("data") is None:
         return tail.tensor(what, size, datatype, shape)
@@ -122,14 +129,11 @@ def parameters_of(entry: Mapping[str, Any], what: str | Named) -> Mapping[str, A
     return parameters
 
 
-def parameters_in(body: Mapping[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
-    """Name → parameters of the tensors under ``key`` that have some. Of a body whose tensors have been read."""
-    return {entry["name"]: own for entry in body[key] if (own := entry.get("parameters"))}
+def requested_in(entries: Any, binary: bool) -> dict[str, bool]:
+    """Output name → in binary or not, in the caller's order, each once; none means all. ``binary`` is the default.
 
-
-def requested_in(body: Mapping[str, Any], binary: bool) -> dict[str, bool]:
-    """Output name → in binary or not, in the caller's order, each once; none means all. ``binary`` is the default."""
-    entries = body.get("outputs")
+    ``entries``: what the request has as its ``outputs``.
+    """
     if entries is None:
         return {}
     if not isinstance(entries, list):
@@ -159,4 +163,4 @@ def wants_binary(parameters: Mapping[str, Any], key: str, what: str, *, default:
 def entry_of(name: str, value: Said, between: Mapping[str, Any], role: str = "output") -> dict[str, Any]:
     """The entry of a tensor; ``between`` stands before the data. Raises InvalidInput where JSON cannot carry it."""
     datatype, shape, data = flat_data(name, value, role)
-    return {"name": name, "shape": shape, "datatype": datatype.name, **between, "data": data}
+    return {"name": name, "shape": shape, "datatype": datatype.word, **between, "data": data}

@@ -25,6 +25,7 @@ _MAX_DEPTH = 200
 _SMALLEST_INT = -(2**63)
 # A list takes three bytes of JSON and some hundred in memory, and a few bytes of gzip can be millions of lists.
 MOST_LISTS = 2**21
+_BYTES = Datatype.BYTES
 # UTF-8's byte order mark, with which some editors and shells on Windows begin a file.
 _MARK = b"\xef\xbb\xbf"
 
@@ -95,7 +96,7 @@ def dump(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
 def dump_answer(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """JSON that a step returned. Raises WrongAnswer where it holds what JSON cannot say."""
     try:
-        return dump(value, default or plain)
+        return orjson.dumps(value, default or plain, _OPTIONS)
     except (TypeError, ValueError, RecursionError) as error:
         raise WrongAnswer(f"the answer is no JSON: {error}") from None
 
@@ -155,13 +156,14 @@ def flat_data(name: str, value: Said, role: str = "output") -> tuple[Datatype, t
     Raises InvalidInput for BYTES that are no text: JSON cannot carry them, the caller can ask for binary, or send it.
     """
     match value:
-        case Tensor() if value.datatype is not Datatype.BYTES:
-            return value.datatype, value.shape, value.numbers.reshape(-1)
+        case Tensor() if value.datatype is not _BYTES:
+            array = value.numbers
+            return value.datatype, array.shape, array.ravel()
         case Json(inner):
-            return Datatype.BYTES, (1,), [dump_answer(inner).decode()]
+            return _BYTES, (1,), [dump_answer(inner).decode()]
         case Tensor(_, array):
             try:
-                return Datatype.BYTES, array.shape, [element.decode() for element in array.ravel().tolist()]
+                return _BYTES, array.shape, [element.decode() for element in array.ravel().tolist()]
             except UnicodeDecodeError:
                 way_out = "ask for" if role == "output" else "send"
                 reason = f"is BYTES that are not UTF-8, which JSON cannot carry; {way_out} it in binary"

@@ -20,8 +20,8 @@ from pipeline.wire.numbers import Numbers, ReadPieces, read_numbers
 Place = tuple[dict[str, Any], str]
 """An object and a key: its value may be numbers."""
 
-# From where on what is looked for pays for the looking.
-_LARGE = 1 << 13
+LARGE = 1 << 13
+"""From that many bytes on what is looked for pays for the looking."""
 _LONG = 1 << 12
 _QUOTE = ord('"')
 # numpy looks at that much at a time.
@@ -35,7 +35,7 @@ _SPELLINGS = (_STAND_IN.encode(), b"\\ue000", b"\\uE000")
 
 def parse_with_numbers(body: bytes | memoryview, read: ReadPieces, places: Callable[[Any], Iterable[Place]]) -> Any:
     """As ``parse``, but that values at ``places`` of what it gives may be ``Numbers`` instead of lists."""
-    if len(body) < _LARGE:
+    if len(body) < LARGE:
         return parse(body)
     text = bytes(body)
     found = list(_taken(text, read))

@@ -13,7 +13,8 @@ _READ_AS_JSON = frozenset({"", JSON, "text/json", "application/octet-stream"})
 
 def media_of(headers: Mapping[str, str]) -> str:
     """The media type without its parameters, in lower case; empty where none is given."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = headers.get("content-type", "")
+    return media if media in _READ_AS_JSON else media.partition(";")[0].strip().lower()
 
 
 def is_json(media: str) -> bool:

@@ -7,18 +7,26 @@ from typing import cast
 
 from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.tensors.shown import quoted
-from pipeline.tensors.tensor import Raw, Said, Value
+from pipeline.tensors.tensor import Json, Raw, Said, Tensor, Value
 from pipeline.wire.codec import Reply
 from pipeline.wire.reply_headers import BODY, with_added
 
 
-def raw_answer(outputs: Mapping[str, Value]) -> Raw | None:
-    """The one output that goes out as it is; None where there is something to be said."""
-    if len(outputs) == 1:
-        (only,) = outputs.values()
-        if isinstance(only, Raw):
-            return only
-    return None
+def raw_or_said(outputs: Mapping[str, Value]) -> Raw | Mapping[str, Said]:
+    """The one output that goes out as it is, or all of them where they are to be said.
+
+    Raises WrongAnswer naming one that would go out as it is, had it no others beside it.
+    """
+    for name, value in outputs.items():
+        match value:
+            case Tensor() | Json():
+                continue
+            case Raw() if len(outputs) == 1:
+                return value
+            case Raw():
+                reason = f"is {value.describe()}, which goes out by itself, and there are {len(outputs)}"
+                raise WrongAnswer(f"output {quoted(name)} {reason}")
+    return cast("Mapping[str, Said]", outputs)
 
 
 def raw_reply(raw: Raw, added: Mapping[str, str]) -> Reply:
@@ -31,24 +39,10 @@ def raw_reply(raw: Raw, added: Mapping[str, str]) -> Reply:
             return Reply(200, headers, stream=stream)
 
 
-def said_outputs(outputs: Mapping[str, Value]) -> Mapping[str, Said]:
-    """Raises WrongAnswer naming the one that would go out as it is, had it no others beside it."""
-    if raw := _raw_in(outputs):
-        name, what = raw
-        raise WrongAnswer(f"output {quoted(name)} is {what}, which goes out by itself, and there are {len(outputs)}")
-    return cast("Mapping[str, Said]", outputs)
-
-
 def said_inputs(inputs: Mapping[str, Value]) -> Mapping[str, Said]:
     """Raises InvalidInput naming the one that no protocol carries."""
-    if raw := _raw_in(inputs):
-        name, what = raw
-        raise InvalidInput(f"input {quoted(name)} is {what}, which no protocol carries; send the bytes as an array")
-    return cast("Mapping[str, Said]", inputs)
-
-
-def _raw_in(values: Mapping[str, Value]) -> tuple[str, str] | None:
-    for name, value in values.items():
+    for name, value in inputs.items():
         if isinstance(value, Raw):
-            return name, value.describe()
-    return None
+            reason = f"is {value.describe()}, which no protocol carries; send the bytes as an array"
+            raise InvalidInput(f"input {quoted(name)} {reason}")
+    return cast("Mapping[str, Said]", inputs)

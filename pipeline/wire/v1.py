@@ -38,7 +38,7 @@ from pipeline.wire.large_json import parse_with_numbers
 from pipeline.wire.long_arrays import any_long, dump_in_parts, in_parts
 from pipeline.wire.loss import refuse_hidden_shape, refuse_infinite, refuse_infinity
 from pipeline.wire.media import FORM, is_json, media_of
-from pipeline.wire.raw import raw_answer, raw_reply, said_inputs, said_outputs
+from pipeline.wire.raw import raw_or_said, raw_reply, said_inputs
 from pipeline.wire.reply_headers import TYPE, with_added
 from pipeline.wire.rows_and_columns import B64, COLUMNS, ROWS, from_columns, from_rows, places, read
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
@@ -107,11 +107,11 @@ def takes_long(response: InferResponse, _: Options) -> bool:
 def encode(result: Result, options: Options) -> Reply:
     match result:
         case InferResponse():
-            raw = raw_answer(result.outputs)
-            if raw is not None:
-                return raw_reply(raw, result.headers)
+            said = raw_or_said(result.outputs)
+            if isinstance(said, Raw):
+                return raw_reply(said, result.headers)
             headers = with_added(JSON, result.headers, TYPE)
-            return Reply(200, headers, _answer(said_outputs(result.outputs), options))
+            return Reply(200, headers, _answer(said, options))
         case Live(False) | ModelReady(_, False):
             raise not_ready(result)
         case Live():

@@ -31,18 +31,19 @@ from pipeline.tensors.message import (
 )
 from pipeline.tensors.shown import kind, quoted, shown
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
-from pipeline.tensors.tensor import Json, Said, Tensor, byte_strings
+from pipeline.tensors.tensor import Json, Raw, Said, Tensor, byte_strings
 from pipeline.wire.binary import HEADER, MEDIA, Tail, joined, split
 from pipeline.wire.codec import Call, Reply, Route, beyond_one_hop
-from pipeline.wire.entries import parameters_in, parameters_of, places, requested_in, tensors_in, wants_binary
+from pipeline.wire.entries import parameters_of, places, requested_in, tensors_in, wants_binary
 from pipeline.wire.fields import list_in, text_in, texts_in
 from pipeline.wire.json_tensors import dump, dump_asked, parse
 from pipeline.wire.large_json import parse_with_numbers
 from pipeline.wire.long_arrays import any_long
 from pipeline.wire.loss import refuse_infinite, refuse_infinity
 from pipeline.wire.media import media_of
-from pipeline.wire.raw import raw_answer, raw_reply, said_inputs
+from pipeline.wire.raw import raw_or_said, raw_reply, said_inputs
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
+from pipeline.wire.usual import usual_request
 from pipeline.wire.v2_reply import Options, as_it_is, response_reply, written
 
 # What the metadata names as working beyond the base protocol.
@@ -72,23 +73,32 @@ _AS_JSON = Options()
 
 def decode(call: Call, route: Route, model: str, version: str, expectation: Expectation) -> tuple[Command, Options]:
     """An inference request; ``timeout`` in the parameters is microseconds, as Triton reads it."""
-    body, tail = _body(call, expectation)
-    parameters = parameters_of(body, "the request")
-    binary = wants_binary(parameters, "binary_data_output", "the request", default=False)
-    outputs = requested_in(body, binary)
+    head, tail = split(call.headers, call.body)
+    body, usual = None, None if expectation.reads_body else usual_request(head, tail)
+    if usual is not None:
+        own_id, parameters, requested, inputs, input_parameters = usual
+        binary = _wants_binary(parameters)
+        outputs = requested_in(requested, binary)
+    else:
+        body = _body(call, head, expectation)
+        parameters = parameters_of(body, "the request")
+        binary = _wants_binary(parameters)
+        outputs = requested_in(body.get("outputs"), binary)
+        own_id = text_in(body, "id")
+        inputs, input_parameters = tensors_in(body, "inputs", model, Tail(tail))
     request = InferRequest(
         model=model,
         version=version,
-        id=text_in(body, "id") or call.id,
-        inputs=tensors_in(body, "inputs", model, tail),
+        id=own_id or call.id,
+        inputs=inputs,
         outputs=tuple(outputs),
         parameters=parameters,
         headers=call.headers,
-        timeout=_timeout(parameters),
+        timeout=_timeout(parameters) if parameters else None,
         body=body if expectation.reads_body else None,
-        input_parameters=parameters_in(body, "inputs"),
+        input_parameters=input_parameters,
     )
-    return Infer(request, route.verb or "predict"), Options(binary, outputs)
+    return Infer(request, route.verb or "predict"), Options(binary, outputs) if binary or outputs else _AS_JSON
 
 
 def takes_long(response: InferResponse, options: Options) -> bool:
@@ -102,10 +112,10 @@ def encode(result: Result, options: Options | None) -> Reply:
     """What is not ready is an error, as KServe says it. Raises InferError."""
     match result:
         case InferResponse():
-            raw = raw_answer(result.outputs)
-            if raw is not None:
-                return as_it_is(raw_reply(raw, result.headers), result.model)
-            return response_reply(result, options or _AS_JSON)
+            said = raw_or_said(result.outputs)
+            if isinstance(said, Raw):
+                return as_it_is(raw_reply(said, result.headers), result.model)
+            return response_reply(result, said, options or _AS_JSON)
         case Live(False) | Ready(False) | ModelReady(_, False):
             raise not_ready(result)
         case Live():
@@ -178,7 +188,7 @@ def decode_reply(reply: Reply, command: Command) -> Result:
     if not isinstance(body, dict):
         raise unreadable(f"it is an object, got {kind(body)}")
     try:
-        return _result(body, command, tail)
+        return _result(body, command, Tail(tail))
     except InferError as error:
         raise unreadable(error.message) from None
 
@@ -198,7 +208,7 @@ def _yes(command: Command) -> Result | None:
 def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
     match command:
         case Infer(request):
-            outputs = tensors_in(body, "outputs", request.model, tail)
+            outputs, _ = tensors_in(body, "outputs", request.model, tail)
             version = text_in(body, "model_version")
             return InferResponse(
                 model=request.model,
@@ -229,9 +239,8 @@ def _result(body: Mapping[str, Any], command: Command, tail: Tail) -> Result:
 # ---- requests
 
 
-def _body(call: Call, expectation: Expectation) -> tuple[dict[str, Any], Tail]:
-    """The JSON object of a request and its tail; without the header that tells them apart all of it is JSON."""
-    head, tail = split(call.headers, call.body)
+def _body(call: Call, head: bytes | memoryview, expectation: Expectation) -> dict[str, Any]:
+    """The JSON object of a request; without the header that tells it from a tail all of the body is JSON."""
     try:
         body = parse(head) if expectation.reads_body else parse_with_numbers(head, call.numbers, places)
     except InvalidInput as error:
@@ -241,7 +250,13 @@ def _body(call: Call, expectation: Expectation) -> tuple[dict[str, Any], Tail]:
         raise InvalidInput(f"{error.reason} ({hint})") from None
     if not isinstance(body, dict):
         raise InvalidInput(f"an inference request is an object, got {kind(body)}")
-    return body, tail
+    return body
+
+
+def _wants_binary(parameters: Mapping[str, Any]) -> bool:
+    if not parameters:
+        return False
+    return wants_binary(parameters, "binary_data_output", "the request", default=False)
 
 
 def _timeout(parameters: Mapping[str, Any]) -> float | None:

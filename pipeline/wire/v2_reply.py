@@ -13,9 +13,8 @@ from pipeline.tensors.tensor import Said
 from pipeline.wire.binary import joined, raw
 from pipeline.wire.codec import Reply
 from pipeline.wire.entries import entry_of
-from pipeline.wire.json_tensors import dump_answer
+from pipeline.wire.json_tensors import dump_answer, flat_data
 from pipeline.wire.long_arrays import any_long, dump_in_parts, in_parts
-from pipeline.wire.raw import said_outputs
 from pipeline.wire.reply_headers import with_added
 from pipeline.wire.statuses import JSON
 
@@ -43,23 +42,38 @@ def written(
     return raw(name, value, parts) if options.is_binary(name) else entry_of(name, value, {}, role)
 
 
-def response_reply(response: InferResponse, options: Options) -> Reply:
-    """In JSON with KServe's null fields; with a binary tail in the order KServe has there, and without them."""
-    named = {"model_name": response.model, "model_version": response.version or None}
-    said, told = said_outputs(response.outputs), response.output_parameters
+def response_reply(response: InferResponse, said: Mapping[str, Said], options: Options) -> Reply:
+    """What is ``said``: in JSON, with KServe's null fields; with a binary tail, in its order there and without them."""
+    told = response.output_parameters
     if options.are_json(said):
-        outputs = [entry_of(name, value, {"parameters": told.get(name) or None}) for name, value in said.items()]
-        body = {**named, "id": response.id, "parameters": response.parameters or None, "outputs": outputs}
-        headers = with_added(JSON, response.headers)
+        outputs = []
+        for name, value in said.items():
+            datatype, shape, data = flat_data(name, value)
+            word, parameters = datatype.word, told.get(name) or None
+            outputs.append({"name": name, "shape": shape, "datatype": word, "parameters": parameters, "data": data})
+        body = {
+            "model_name": response.model,
+            "model_version": response.version or None,
+            "id": response.id,
+            "parameters": response.parameters or None,
+            "outputs": outputs,
+        }
+        headers = with_added(JSON, response.headers) if response.headers else JSON
         if not any_long(said):
             return Reply(200, headers, (dump_answer(body),))
         for entry in outputs:
             entry["data"] = in_parts(entry["data"])
         return Reply(200, headers, dump_in_parts(body))
     parts: list[bytes | memoryview] = []
-    outputs = [_with_parameters(written(name, own, parts, options), told.get(name)) for name, own in said.items()]
-    parameters = {"parameters": response.parameters} if response.parameters else {}
-    headers, whole = joined(dump_answer({"id": response.id, **named, "outputs": outputs, **parameters}), parts)
+    body = {
+        "id": response.id,
+        "model_name": response.model,
+        "model_version": response.version or None,
+        "outputs": [_with_parameters(written(name, own, parts, options), told.get(name)) for name, own in said.items()],
+    }
+    if response.parameters:
+        body["parameters"] = response.parameters
+    headers, whole = joined(dump_answer(body), parts)
     return Reply(200, with_added(headers, response.headers), whole)
 
 

@@ -44,7 +44,7 @@ def test_no_fixed_size_tensor_is_copied_in_either_direction() -> None:
     read = tensor_from_buffer(memoryview(body)[3:35], Datatype.FP32, (2, 4))  # not aligned, as bodies are
     assert np.shares_memory(read.array, np.frombuffer(body, np.uint8))
     assert not read.array.flags.writeable
-    sent = tensor(np.arange(6, dtype=np.int32).reshape(2, 3))
+    sent = tensor(np.arange(6_000, dtype=np.int32).reshape(2, 3_000))
     assert np.shares_memory(np.frombuffer(tensor_to_buffer(sent), np.uint8), sent.array)
 
 

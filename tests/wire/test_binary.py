@@ -107,7 +107,7 @@ def test_a_reply_without_binary_outputs_is_plain_json() -> None:
 
 
 def test_a_tensor_goes_out_from_its_own_memory() -> None:
-    array = np.arange(8, dtype=np.float32)
+    array = np.arange(2_000, dtype=np.float32)
     assert np.shares_memory(np.frombuffer(reply(Options(binary=True), y=array).body[1], np.uint8), array)
 
 

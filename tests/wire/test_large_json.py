@@ -6,14 +6,12 @@ from __future__ import annotations
 import json
 import math
 
-import msgspec
 import numpy as np
 import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.errors import InferError
 from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.signature import Expectation, Signature, TensorSpec
 from pipeline.wire import v1, v2
@@ -21,6 +19,7 @@ from pipeline.wire.codec import Call
 from pipeline.wire.json_tensors import MOST_LISTS
 from pipeline.wire.large_json import parse_with_numbers
 from pipeline.wire.numbers import Numbers, quickest, with_orjson
+from tests.wire.both_ways import answer, assert_same
 from tests.wire.calls import ROUTE
 from tests.wire.number_texts import NUMBERS, ODD, SHAPES, arrays, broken
 from tests.wire.test_numbers import EVERY_READER
@@ -30,30 +29,6 @@ LONG = " " * 5000
 DATATYPES = st.sampled_from([datatype.name for datatype in Datatype if datatype.is_number]) | st.sampled_from(
     ("BOOL", "BYTES", "fp32", "FP128", "")
 )
-
-
-def answer(codec, body, reader, expectation):
-    """(inputs, parameters, …) as values that compare, or the error."""
-    call = Call("POST", "/", {}, body, "call-id", numbers=reader)
-    try:
-        command, options = codec.decode(call, ROUTE[codec], "m", "1", expectation)
-    except InferError as error:
-        return type(error), error.code, error.message
-    request = command.request
-    inputs = {
-        name: (value.datatype, value.shape, value.array.dtype, value.array.tobytes() or value.array.tolist(), flags)
-        if value.datatype is not Datatype.BYTES
-        else (value.shape, value.array.tolist())
-        for name, value in request.inputs.items()
-        for flags in [(value.array.flags.c_contiguous, value.array.flags.writeable)]
-    }
-    return list(inputs.items()), request.id, request.parameters, request.input_parameters, options
-
-
-def assert_same(codec, body, reader, expectation):
-    """Whoever may look at the body as it was sent has it read as all JSON is."""
-    quick = msgspec.structs.replace(expectation, reads_body=False)
-    assert answer(codec, body, reader, quick) == answer(codec, body, reader, expectation)
 
 
 def padded(text):

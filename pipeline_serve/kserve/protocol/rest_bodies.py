@@ -25,7 +25,8 @@ def read(
 ) -> tuple[dict[str, Any], list[Named]]:
     """The object and the tensors under ``key``. Raises InvalidInput."""
     try:
-        head, tail = split({HEADER: str(json_length)}, body)
+        head, rest = split({HEADER: str(json_length)}, body)
+        tail = Tail(rest)
         found = parse(head)
         if not isinstance(found, dict) or not isinstance(found.get(key), list):
             raise InvalidInput(f'expected an object with a list "{key}"')
