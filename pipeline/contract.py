@@ -74,13 +74,14 @@ class Contract:
 
     def check(self, request: InferRequest) -> None:
         """Raises InvalidInput where the request is not what the schema declares, or has a tensor that no step reads."""
-        if self._graph.spec.inputs:
-            reason = check(self._graph.spec.inputs, request.inputs, "input")
+        declared = self._graph.spec.inputs
+        if declared:
+            reason = check(declared, request.inputs, "input")
             if reason is not None:
                 raise InvalidInput(reason + self._misspelt(request))
         for name in request.inputs:
             if not self._reads.covers(name, len(request.inputs)):
-                hint = meant(name, [*self._graph.spec.inputs] or sorted(self._reads.names))
+                hint = meant(name, [*declared] or sorted(self._reads.names))
                 raise InvalidInput(f'input {quoted(name)} is read by no step of model "{self._model}"{hint}')
 
     def _misspelt(self, request: InferRequest) -> str:
@@ -93,8 +94,8 @@ class Contract:
 
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
-        if verb not in self._graph.output:
-            raise InferError(Code.UNIMPLEMENTED, "Could not find explainer_host.")
+        if verb not in self._givers:
+            raise _unimplemented()
 
     def require_in_process(self, verb: Verb) -> None:
         """As ``require``, in words for whoever holds the pipeline; InvalidInput where there is no such verb."""
@@ -105,8 +106,13 @@ class Contract:
             raise InferError(Code.UNIMPLEMENTED, f'model "{self._model}" has no answer to {verb}; {way_out}')
 
     def steps_for(self, verb: Verb, outputs: Sequence[str]) -> frozenset[str]:
-        """The output steps that can give these tensors; all of them where that cannot be told, or none is named."""
-        steps = self._givers[verb]
+        """The output steps that can give these tensors; all of them where that cannot be told, or none is named.
+
+        Raises as ``require``.
+        """
+        steps = self._givers.get(verb)
+        if steps is None:
+            raise _unimplemented()
         if len(steps) == 1 or not outputs:
             return steps
         found: set[str] = set()
@@ -159,6 +165,10 @@ class Contract:
             specs = specs or dict(learned.get(reference.source, Signature()).outputs)
             found |= {name: spec for name, spec in specs.items() if reference.name in (None, name)}
         return found
+
+
+def _unimplemented() -> InferError:
+    return InferError(Code.UNIMPLEMENTED, "Could not find explainer_host.")
 
 
 def _hint(parameter: Parameter) -> TensorSpec:

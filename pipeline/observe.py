@@ -26,6 +26,9 @@ class Span(msgspec.Struct, frozen=True):
 
 def walls(spans: Sequence[Span]) -> dict[str, tuple[float, float]]:
     """Phase → when its first step began and its last one ended."""
+    if len(spans) == 1:
+        (only,) = spans
+        return {only.phase: (only.start, only.end)}
     found: dict[str, tuple[float, float]] = {}
     for span in spans:
         first = found.get(span.phase)

@@ -31,7 +31,6 @@ from pipeline.engine.opening import Opening
 from pipeline.engine.run import Run
 from pipeline.engine.step import Context, OpenStep
 from pipeline.engine.stream import parts_of, watched, whole
-from pipeline.engine.summary import spans
 from pipeline.engine.thread_pool import ThreadPool
 from pipeline.engine.visits import Visits
 from pipeline.errors import Code, ModelNotReady
@@ -43,7 +42,7 @@ from pipeline.steps.catalog import Storage, harmless
 from pipeline.steps.readiness import Readiness, Standing
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
 from pipeline.tensors.signature import Signature
-from pipeline.ways import Way, Ways
+from pipeline.ways import Ways
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -256,12 +255,13 @@ class Pipeline:
         Raises ModelNotReady, then InferError (UNIMPLEMENTED) as ``require``, Overloaded, and DeadlineExceeded when time
         is up, before the queue, in it or inside. Cancelled, the place is given up.
         """
-        seconds = min(self.deadlines[verb], budget)
+        look = None
         if self._standing.asks:
-            return Allowance(self.admission, seconds, functools.partial(self._look_able, verb), timer)
-        self.require_ready()
-        self.require(verb)
-        return Allowance(self.admission, seconds, None, timer)
+            look = functools.partial(self._look_able, verb)
+        else:
+            self.require_ready()
+            self._contract.require(verb)
+        return Allowance(self.admission, min(self.deadlines[verb], budget), look, timer)
 
     async def _look_able(self, verb: Verb) -> None:
         await self.look_ready()
@@ -309,27 +309,27 @@ class Pipeline:
             outputs = self._contract.answer(verb, values, request.outputs)
             stream = parts_of(outputs)
             if stream is not None:
-                outputs = watched(*stream, functools.partial(self._ended, context, allowance, way, run, start))
+                outputs = watched(*stream, functools.partial(self._ended, context, allowance, run, start))
         except BaseException as error:
             if isinstance(error, trio.Cancelled):
                 allowance.where = whereabouts(run, way.steps)
-            self._ended(context, allowance, way, run, start, code_of(error))
+            self._ended(context, allowance, run, start, code_of(error))
             raise
         if stream is not None:
             allowance.where = "while its answer was sent"
         else:
             allowance.where = "after its last step"
-            self._ended(context, allowance, way, run, start, None)
+            self._ended(context, allowance, run, start, None)
         return context.answer.response(self.name, self.version, request, outputs)
 
     def _ended(  # what a summary is made of
-        self, context: Context, allowance: Allowance, way: Way, run: Run, start: float, code: Code | None
+        self, context: Context, allowance: Allowance, run: Run, start: float, code: Code | None
     ) -> None:
         """Tells the observers of a request that has left the graph, its last part sent where its answer is a stream."""
         if not self.observers:
             return
         if code is Code.CANCELLED and trio.current_time() >= allowance.deadline:
             code = Code.DEADLINE_EXCEEDED
-        took, calls = spans(run, way.parts, context), context.tally.calls()
-        seconds = time.perf_counter() - start
-        self.tell(RequestDone(self.name, self.version, context.verb, context.id, seconds, code, took, calls))
+        seconds, tally = time.perf_counter() - start, context.tally
+        took, calls = tally.told(run.spans), tally.calls()
+        self.tell(RequestDone(self.name, self.version, context.verb, context.request.id, seconds, code, took, calls))

@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from pipeline.blueprint import Blueprint
 from pipeline.engine.step import OpenStep, ThreadStep
-from pipeline.engine.summary import Part
-from pipeline.graph.phases import phases
 from pipeline.graph.plan import Manner, Plan, compile_plan
 from pipeline.tensors.message import Verb
 
@@ -18,11 +16,10 @@ _MOST = 64
 
 
 class Way(NamedTuple):
-    """A plan; its ``steps``, opened, and the ``parts`` they play stand in its order."""
+    """A plan; its ``steps``, opened, stand in its order."""
 
     plan: Plan
     steps: Sequence[OpenStep]
-    parts: Sequence[Part]
 
 
 class Ways:
@@ -31,18 +28,14 @@ class Ways:
     def __init__(self, drawn: Blueprint, opened: Mapping[str, OpenStep]) -> None:
         self._drawn = drawn
         self._opened = opened
-        self._phases = phases(drawn.graph)
-        self._found = functools.lru_cache(maxsize=_MOST)(self._find)
-
-    def to(self, verb: Verb, outputs: frozenset[str]) -> Way:
-        """To what these steps give, of those that answer the verb."""
-        return self._found(verb, outputs)
+        self.to = functools.lru_cache(maxsize=_MOST)(self._to)
+        """To what these steps give, of those that answer the verb: ``to(verb, outputs)``."""
 
     def forget(self) -> None:
         """Other steps are opened, or none."""
-        self._found.cache_clear()
+        self.to.cache_clear()
 
-    def _find(self, verb: Verb, outputs: frozenset[str]) -> Way:
+    def _to(self, verb: Verb, outputs: frozenset[str]) -> Way:
         graph, interfaces = self._drawn.graph, self._drawn.interfaces
         manners = {
             name: Manner(threaded=isinstance(step, ThreadStep), alone=bool(step.timeout or step.handles))
@@ -50,5 +43,4 @@ class Ways:
         }
         wanted = [reference for reference in graph.output[verb] if reference.source in outputs]
         plan = compile_plan(graph, interfaces, manners, wanted)
-        steps = [self._opened[step.name] for step in plan.steps]
-        return Way(plan, steps, [(step.name, self._phases[step.name]) for step in plan.steps])
+        return Way(plan, [self._opened[step.name] for step in plan.steps])

@@ -6,13 +6,14 @@ Source: KServe's ``kserve/metrics.py``: names, help texts, the label ``model_nam
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
 from pipeline.errors import Code
 from pipeline.graph.phases import PHASES
+from pipeline.graph.words import VERBS
 from pipeline.observe import Event, ModelUnloaded, RequestDone, walls
 from pipeline.pipeline import Pipeline
 from pipeline.wire.codec import Reply
@@ -25,9 +26,19 @@ if TYPE_CHECKING:
     from server.exposition import Exposition
 
 _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post-process", "explain": "explain"}
-_NO_TIME = (0.0, 0.0)
 # Who collects metrics does so every few seconds.
 _LOOK = 1.0
+
+
+class _Places(NamedTuple):
+    """Where an answered request is counted: found once, since nearly every request is one.
+
+    They are good as long as ``numbers`` are those that this process writes.
+    """
+
+    numbers: memoryview[float]
+    phases: Sequence[tuple[str, int]]
+    requests: int
 
 
 class Metrics:
@@ -46,21 +57,22 @@ class Metrics:
             "bytes": self._counter("model_download_bytes", "Bytes of models downloaded", "scheme"),
             "seconds": self._counter("model_download_seconds", "Time it took", "scheme"),
         }
+        # By model and verb.
+        self._places: dict[tuple[str, str], _Places] = {}
         # Source → the bytes of it that have been counted, or were there before.
         self._there: dict[str, int] = {}
         self._requests = self._counter(
             "requests", "Requests that reached a model, by how they ended", "model_name", "code"
         )
-        self._answers = {
-            "calls": self._counter("http_requests", "Calls of every kind that were answered", "status"),
-            "received": self._counter("http_request_bytes", "Bytes of the bodies of requests, as they came"),
-            "sent": self._counter("http_response_bytes", "Bytes of the bodies of replies, as they went"),
-        }
+        self._calls = self._counter("http_requests", "Calls of every kind that were answered", "status")
+        self._received = self._counter("http_request_bytes", "Bytes of the bodies of requests, as they came")
+        self._sent = self._counter("http_response_bytes", "Bytes of the bodies of replies, as they went")
         self._standing = {
             "in_flight": self._gauge("requests_in_flight", "Requests that a model works on", "model_name"),
             "queued": self._gauge("requests_queued", "Requests that wait for a place (limit, queue)", "model_name"),
         }
-        shown = [*self._phases.values(), self._requests, *self._answers.values(), *self._standing.values()]
+        answers = (self._calls, self._received, self._sent)
+        shown = [*self._phases.values(), self._requests, *answers, *self._standing.values()]
         shown += self._pulled.values()
         if self._several:
             self._ended = self._counter("ended_process_cpu_seconds", "What workers that have ended have used")
@@ -82,16 +94,37 @@ class Metrics:
     def __call__(self, event: Event) -> None:
         match event:
             case RequestDone():
-                wall, labels = walls(event.spans), (event.model,)
-                # As in KServe an answered request passed all three hooks, one that has no such step in no time; one
-                # that failed passed those that began.
-                passed = (*PHASES, "explain") if event.verb == "explain" else PHASES
-                for phase in passed if event.code is None else wall:
-                    start, end = wall.get(phase, _NO_TIME)
-                    self._phases[phase].observe(end - start, labels)
-                self._requests.add((event.model, "OK" if event.code is None else event.code.name))
+                self._done(event)
             case ModelUnloaded(model, replaced=False):
                 self.unloaded(model)
+
+    def _done(self, event: RequestDone) -> None:
+        wall = walls(event.spans)
+        if event.code is not None:
+            # It passed the hooks that began.
+            for phase, (start, end) in wall.items():
+                self._phases[phase].observe(end - start, (event.model,))
+            self._requests.add((event.model, event.code.name))
+            return
+        numbers = self.tally.numbers
+        places = self._places.get((event.model, event.verb))
+        if places is None or places.numbers is not numbers:
+            places = self._found(event.model, event.verb)
+        # As in KServe an answered request passed all three hooks, one that has no such step in no time.
+        for phase, at in places.phases:
+            if phase in wall:
+                start, end = wall[phase]
+                self._phases[phase].observe_at(at, end - start)
+            else:
+                numbers[at] += 1.0
+        numbers[places.requests] += 1.0
+
+    def _found(self, model: str, verb: str) -> _Places:
+        phases = (*PHASES, "explain") if verb == "explain" else PHASES
+        found = [(phase, self._phases[phase].place((model,))) for phase in phases]
+        places = _Places(self.tally.numbers, found, self._requests.place((model, "OK")))
+        self._places[model, verb] = places
+        return places
 
     def unloaded(self, model: str) -> None:
         """Or a server that is given one model after another would have all their names for good."""
@@ -99,12 +132,14 @@ class Metrics:
             series.remove((model,))
         for code in ("OK", *Code.__members__):
             self._requests.remove((model, code))
+        for verb in VERBS:
+            self._places.pop((model, verb), None)
 
     def answered(self, event: Answered) -> None:
         """Counts a call of any kind, that of a probe too."""
-        self._answers["calls"].add((str(event.status),))
-        self._answers["received"].add(by=event.received)
-        self._answers["sent"].add(by=event.size)
+        self._calls.add((str(event.status),))
+        self._received.add((), event.received)
+        self._sent.add((), event.size)
 
     def standing(self, pipelines: Iterable[Pipeline]) -> None:
         """How many requests are inside of each model now, and how many of them wait."""

@@ -73,6 +73,10 @@ class Series:
         at = self._places.get(labels)
         if at is None:
             at = self.place(labels)
+        self.observe_at(at, value)
+
+    def observe_at(self, at: int, value: float) -> None:
+        """In the histogram that has this ``place``."""
         numbers = self._tally.numbers
         numbers[at + bisect_left(self._bounds, value)] += 1.0
         numbers[at + self._sum] += value

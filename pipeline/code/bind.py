@@ -100,24 +100,23 @@ class _Single(_Binder):
     def __init__(self, step: StepSpec, signature: Signature) -> None:
         super().__init__(step, signature)
         parameter = signature.arguments[0].parameter
+        self._name = parameter.name
         # The way of nearly every step in a chain, kept short: an array, or whatever comes, undeclared.
         self._takes_array = parameter.spec is None and parameter.form in (Form.ANY, Form.ARRAY)
         self._takes_json = parameter.spec is None and parameter.form is Form.ANY
 
     def bind(self, inputs: Mapping[str, Bound], context: Context) -> Any:
-        argument = self._arguments[0]
-        parameter = argument.parameter
         if len(inputs) == 1:
             (value,) = inputs.values()
-        elif parameter.name in inputs:
-            value = inputs[parameter.name]
+        elif self._name in inputs:
+            value = inputs[self._name]
         else:
-            return self._missing(argument, inputs, context)
+            return self._missing(self._arguments[0], inputs, context)
         if self._takes_array and type(value) is Tensor:
             return value.array.view()
         if self._takes_json and type(value) is Json:
             return value.value
-        return self._value(argument, value, context, {})
+        return self._value(self._arguments[0], value, context, {})
 
 
 class _Several(_Binder):

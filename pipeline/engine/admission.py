@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-import trio
-
 from pipeline.engine.deadlines import Once, Timer
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
@@ -34,12 +32,12 @@ class Allowance:
         """``timer``: the caller's, for the time being; else there is one for this alone."""
         self._places = places
         self._look = look
-        self._timer = Once() if timer is None else timer
-        self.clock = trio.lowlevel.current_clock()
+        self._timer = timer = Once() if timer is None else timer
+        self.clock = timer.clock
         self._start = self.clock.current_time()
         self.seconds = seconds
         self.deadline = self._start + seconds
-        """On ``clock``, which is trio's."""
+        """On trio's ``clock``."""
         self.where = "in the model's queue"
         """How far the request has come, for who asks where its time went."""
 
@@ -62,7 +60,8 @@ class Allowance:
             if not self._places.try_acquire():
                 await self._places.acquire()
         except BaseException as error:
-            self._end(type(error), error, error.__traceback__)
+            if self._timer.stop(type(error), error, error.__traceback__):
+                raise self._over() from None
             raise
         self.where = "before its first step"
         return self
@@ -71,13 +70,13 @@ class Allowance:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._places.release()
-        self._end(kind, error, trace)
-
-    def _end(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Raises DeadlineExceeded in the place of an ``error`` that is the end of its time."""
         if self._timer.stop(kind, error, trace):
-            told = f"the request took longer than its deadline of {format_duration(self.seconds)}"
-            raise DeadlineExceeded(told, internals=f"time was up {self.where}") from None
+            raise self._over() from None
+
+    def _over(self) -> DeadlineExceeded:
+        """What to raise in the place of an error that is the end of its time."""
+        told = f"the request took longer than its deadline of {format_duration(self.seconds)}"
+        return DeadlineExceeded(told, internals=f"time was up {self.where}")
 
 
 def whereabouts(run: Run, steps: Sequence[OpenStep]) -> str:

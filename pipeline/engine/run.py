@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from pipeline.errors import InvalidInput, WrongAnswer
 from pipeline.graph.plan import FROM_HEADERS, FROM_PARAMETERS, FROM_REQUEST, Pick, Plan
+from pipeline.observe import Span
 from pipeline.tensors.forms import Bound
 from pipeline.tensors.message import InferRequest
 from pipeline.tensors.tensor import Json, Value
@@ -35,8 +36,8 @@ class Run:
         # may be in several threads.
         self._readers = [[None] * (count - 1) for count in plan.readers] if plan.shares else None
         self._waits = [stage.waits for stage in plan.stages] if plan.forks else None
-        self.spans: list[tuple[int, float, float]] = []
-        """(step, start, end) in seconds of the driver's clock, of the steps that ended, well or not, in that order."""
+        self.spans: list[Span] = []
+        """Of the steps that ended, well or not, in that order."""
 
     def start(self) -> tuple[int, ...]:
         """The stages that can run at once."""
@@ -74,11 +75,13 @@ class Run:
     def put(self, step: int, outputs: Mapping[str, Value], start: float, end: float) -> None:
         """The step ended well; ``start`` and ``end`` in seconds of the driver's clock."""
         self._values[step] = outputs
-        self.spans.append((step, start, end))
+        name, phase = self._plan.parts[step]
+        self.spans.append(Span(name, phase, start, end))
 
     def ended(self, step: int, start: float, end: float) -> None:
         """The step failed or was cancelled: it has no outputs, and took its time all the same."""
-        self.spans.append((step, start, end))
+        name, phase = self._plan.parts[step]
+        self.spans.append(Span(name, phase, start, end))
 
     def under_way(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(steps that have begun and did not end well, steps that have all they read and have not begun)."""

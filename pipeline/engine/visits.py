@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import trio.lowlevel
+import trio
 
 
 class Visits:
@@ -12,15 +12,16 @@ class Visits:
 
     def __init__(self) -> None:
         self._count = 0
-        self._nobody = trio.lowlevel.ParkingLot()
+        self._nobody: trio.Event | None = None
 
     def __enter__(self) -> None:
         self._count += 1
 
     def __exit__(self, *exc_info: object) -> None:
         self._count -= 1
-        if not self._count and self._nobody:
-            self._nobody.unpark_all()
+        if not self._count and self._nobody is not None:
+            self._nobody.set()
+            self._nobody = None
 
     def __len__(self) -> int:
         return self._count
@@ -29,4 +30,6 @@ class Visits:
         """Returns once nobody is inside. Cancelled, those who are go on."""
         await trio.lowlevel.checkpoint()
         while self._count:
-            await self._nobody.park()
+            if self._nobody is None:
+                self._nobody = trio.Event()
+            await self._nobody.wait()

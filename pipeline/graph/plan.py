@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pipeline.graph.dag import Graph, needed_by, readings_of
 from pipeline.graph.edges import Interfaces, fed_parameter
+from pipeline.graph.phases import phases
 from pipeline.graph.spec import HEADERS, PARAMETERS, REQUEST, Reference, StepSpec
 
 # Sources that are no step; steps are numbered from 0.
@@ -50,6 +51,7 @@ class Stage:
 class Plan:
     """``readers[i]`` counts who reads step i's outputs (the answer included); at 0 they are dropped.
 
+    ``parts``: the name of each step, and the part it plays (``phases``).
     ``forks``: some stages can run beside each other; ``line``: where none can, the hops of all of them in their order.
     ``shares``: some outputs have several readers.
     ``whole[i]`` is the one source a step reads entirely (the common case: its mapping is passed on untouched), or None;
@@ -58,6 +60,7 @@ class Plan:
     """
 
     steps: tuple[StepSpec, ...]
+    parts: tuple[tuple[str, str], ...]
     picks: tuple[tuple[Pick, ...], ...]
     whole: tuple[int | None, ...]
     readers: tuple[int, ...]
@@ -91,6 +94,7 @@ def compile_plan(
     waited = [step for step in graph.steps if step.name in needed]
     joining = [step for step in graph.steps if step.detached and set(graph.reads[step.name]) <= needed]
     steps = (*waited, *joining)
+    played = phases(graph)
     number = {step.name: position for position, step in enumerate(steps)}
     picks = tuple(_picks(step, number, interfaces) for step in steps)
     sources = tuple(tuple(sorted({pick.source for pick in own if pick.source >= 0})) for own in picks)
@@ -104,6 +108,7 @@ def compile_plan(
     forks = len(start) > 1 or any(len(stage.dependents) > 1 for stage in stages)
     return Plan(
         steps=steps,
+        parts=tuple((step.name, played[step.name]) for step in steps),
         picks=picks,
         whole=tuple(_whole(own) for own in picks),
         readers=tuple(readers),

@@ -201,11 +201,14 @@ class Standing:
     def __init__(self) -> None:
         self._known: dict[str, Readiness] = {}
         self._asked: list[Readiness] = []
+        self.asks = False
+        """Whether some answer for themselves."""
 
     def add(self, step: str, readiness: Readiness) -> None:
         self._known[step] = readiness
         if readiness.asks:
             self._asked.append(readiness)
+            self.asks = True
 
     def heard(self, turned: Callable[[str, Readiness], None]) -> None:
         """Tells of each that changes from now on, and of those that are not ready now."""
@@ -213,11 +216,6 @@ class Standing:
             readiness.on_change = partial(turned, step, readiness)
             if not readiness.ready:
                 turned(step, readiness)
-
-    @property
-    def asks(self) -> bool:
-        """Whether some answer for themselves."""
-        return bool(self._asked)
 
     @property
     def ready(self) -> bool:

@@ -19,16 +19,18 @@ from pipeline.tensors.message import InferResponse
 from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value, frozen, tensor
 
+_ARRAYS = {np.ndarray}
+
 
 def values_of(step: str, answer: Any) -> Mapping[str, Value]:
     """``answer`` of that step as name → tensor or JSON. Raises WrongAnswer naming the step and the type that came."""
     if type(answer) is np.ndarray:
         return {step: _tensor(step, answer)}
     match answer:
-        case InferResponse():
-            return {_name(step, name): _kept(step, value) for name, value in answer.outputs.items()}
         case dict():
             return _by_name(step, answer)
+        case InferResponse():
+            return {_name(step, name): _kept(step, value) for name, value in answer.outputs.items()}
         case Raw():
             return {step: _raw(step, answer)}
         case _ if _is_frame(answer):
@@ -46,15 +48,16 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
 
 
 def _by_name(step: str, answer: dict[Any, Any]) -> Mapping[str, Value]:
-    if not _are_arrays(answer.values()):
+    kinds = set(map(type, answer.values()))
+    if kinds != _ARRAYS and not _are_arrays(kinds):
         return {step: Json(answer)}
     return {_name(step, name): _tensor(step, np.asarray(array)) for name, array in answer.items()}
 
 
-def _are_arrays(values: Collection[Any]) -> bool:
+def _are_arrays(kinds: Collection[type]) -> bool:
     """Whether all are arrays. Arithmetic on one without dimensions makes numpy scalars, which beside it count too."""
-    return any(isinstance(value, np.ndarray) for value in values) and all(
-        isinstance(value, np.ndarray | np.generic) for value in values
+    return any(issubclass(kind, np.ndarray) for kind in kinds) and all(
+        issubclass(kind, np.ndarray | np.generic) for kind in kinds
     )
 
 

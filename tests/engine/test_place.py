@@ -325,5 +325,5 @@ async def test_a_step_on_the_loop_holds_its_limit_only_while_it_runs():
     run = Run(plan({"a": "request"}), request())
     await on_loop(run, 0, loop_step("a", call, limit=limit), Context(request(), math.inf))
     assert limit.taken == 0
-    ((number, start, end),) = run.spans
-    assert (number, start <= end) == (0, True)
+    (span,) = run.spans
+    assert (span.step, span.start <= span.end) == ("a", True)
