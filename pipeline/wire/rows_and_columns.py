@@ -108,13 +108,20 @@ def from_columns(columns: Any, expectation: Expectation) -> dict[str, Value]:
 
 def _only(form: str, data: Any, expectation: Expectation) -> dict[str, Value]:
     """One tensor, under the only name that it can have; what the only known input expects is expected of it."""
-    name = expectation.only_input
-    if name is None and len(expectation.names) > 1:
+    if expectation.only_input is None and len(expectation.names) > 1:
         several = _keys(expectation.names)
         way_out = "send one object per instance" if form == ROWS else "send an object"
         raise InvalidInput(f'"{form}" is one tensor, and this model reads {several}; {way_out}, with a key for each')
-    spec = expectation.sole_spec if name is None else expectation.signature.inputs.get(name)
-    return {name or form: _tensor(name or form, data, expectation, spec)}
+    name, spec = sole(form, expectation)
+    return {name: _tensor(name, data, expectation, spec)}
+
+
+def sole(form: str, expectation: Expectation) -> tuple[str, TensorSpec | None]:
+    """The name of the tensor that is all there is of a form, and what is expected of it."""
+    name, specs = expectation.only_input, expectation.signature.inputs
+    if name is None:
+        return form, expectation.sole_spec or specs.get(form)
+    return name, specs.get(name)
 
 
 def _refuse_many(names: Collection[str]) -> None:

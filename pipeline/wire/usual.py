@@ -19,16 +19,16 @@ from pipeline.tensors.nested import MAX_RANK, packed
 from pipeline.tensors.tensor import Tensor, Value
 from pipeline.wire.large_json import LARGE
 
-# Larger ones are floats to the parser of all other JSON, or refused.
-_Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_Parameters = dict[str, str | _Int | float | bool]
+Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""Larger ones are floats to the parser of all other JSON, or refused."""
+_Parameters = dict[str, str | Int | float | bool]
 
 
 class _Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     name: Annotated[str, Meta(min_length=1)]
     shape: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=MAX_RANK)]
     datatype: Datatype
-    data: list[_Int | float] | None = None
+    data: list[Int | float] | None = None
     parameters: _Parameters | None = None
 
 

@@ -42,6 +42,7 @@ from pipeline.wire.raw import raw_or_said, raw_reply, said_inputs
 from pipeline.wire.reply_headers import TYPE, with_added
 from pipeline.wire.rows_and_columns import B64, COLUMNS, ROWS, from_columns, from_rows, places, read
 from pipeline.wire.statuses import JSON, body_of, not_ready, unreadable
+from pipeline.wire.usual_rows import usual_rows
 
 ROUTES: Sequence[Route] = (
     Route("GET", "/", AskLive),
@@ -54,6 +55,7 @@ _OUTPUTS = "outputs"
 # The key of an answer in row form.
 _ANSWERS: Mapping[Verb, str] = {"predict": "predictions", "explain": "explanations"}
 UNNAMED: Collection[str] = frozenset({*_ANSWERS.values(), _OUTPUTS})
+_BYTES = Datatype.BYTES
 _NAN = TensorSpec(Datatype.FP64, ())
 
 
@@ -69,27 +71,36 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
 
     What is no JSON by its type reaches steps that take bytes.
     """
-    form = None
-    if expectation.takes_bytes and not _is_json(call):
-        body: Any = bytes(call.body)
-        inputs: Mapping[str, Value] = {expectation.only_input or ROWS: Raw(body)}
-    else:
-        as_sent = expectation.reads_body or expectation.takes_json or expectation.takes_bytes
-        told = parse(call.body) if as_sent else parse_with_numbers(call.body, call.numbers, places)
-        body = data_of(told)
-        form, inputs = read(body, expectation)
+    form, body, inputs = _read_body(call, expectation)
     request = InferRequest(
         model=model,
         version=version,
         inputs=inputs,
         id=call.id,
-        parameters={key: value for key, value in body.items() if key != form} if form else {},
+        parameters={key: value for key, value in body.items() if key != form} if form and len(body) > 1 else {},
         headers=call.headers,
         body=body if expectation.reads_body or expectation.takes_bytes else None,
         plain=True,
     )
     verb = route.verb or "predict"
     return Infer(request, verb), Options(rows=form != COLUMNS, verb=verb)
+
+
+def _read_body(call: Call, expectation: Expectation) -> tuple[str | None, Any, Mapping[str, Value]]:
+    """The form, None where it is of none; the body; the inputs. A body that nobody else looks at may come as none."""
+    if not (expectation.reads_body or expectation.takes_json or expectation.takes_bytes):
+        usual = usual_rows(call.body, expectation)
+        if usual is not None:
+            return ROWS, {}, usual
+        told = parse_with_numbers(call.body, call.numbers, places)
+    elif expectation.takes_bytes and not _is_json(call):
+        body = bytes(call.body)
+        return None, body, {expectation.only_input or ROWS: Raw(body)}
+    else:
+        told = parse(call.body)
+    body = data_of(told)
+    form, inputs = read(body, expectation)
+    return form, body, inputs
 
 
 def _is_json(call: Call) -> bool:
@@ -110,7 +121,7 @@ def encode(result: Result, options: Options) -> Reply:
             said = raw_or_said(result.outputs)
             if isinstance(said, Raw):
                 return raw_reply(said, result.headers)
-            headers = with_added(JSON, result.headers, TYPE)
+            headers = with_added(JSON, result.headers, TYPE) if result.headers else JSON
             return Reply(200, headers, _answer(said, options))
         case Live(False) | ModelReady(_, False):
             raise not_ready(result)
@@ -189,11 +200,14 @@ def _unasked(command: Command) -> str:
 
 def _answer(outputs: Mapping[str, Said], options: Options) -> Sequence[bytes | memoryview]:
     key = _ANSWERS[options.verb] if options.rows else _OUTPUTS
-    match list(outputs.values()):
-        case [Json(value)]:
-            return (dump_answer(value),)
-        case [only]:
-            return dump_in_parts({key: in_parts(_written(only))})
+    if len(outputs) == 1:
+        (only,) = outputs.values()
+        written = _written(only)
+        if isinstance(only, Json):
+            return (dump_answer(written),)
+        if any_long(outputs):
+            return dump_in_parts({key: in_parts(written)})
+        return (dump_answer({key: written}),)
     if options.rows and (records := _records(outputs)) is not None:
         return (dump_answer({key: records}),)
     return dump_in_parts({_OUTPUTS: {name: in_parts(_written(value)) for name, value in outputs.items()}})
@@ -231,12 +245,13 @@ def _asked(inputs: Mapping[str, Said], parameters: Mapping[str, Any]) -> Any:
 def _written(value: Said) -> Any:
     """What ``dump`` writes for it: arrays of numbers as they are, text as nested lists, a scalar as a number."""
     match value:
+        case Tensor(datatype, array) if datatype is not _BYTES:
+            numbers = value.numbers
+            return numbers if array.ndim else numbers[()]
+        case Tensor(_, array):
+            return _texts(array.tolist())
         case Json(inner):
             return inner
-        case Tensor(Datatype.BYTES, array):
-            return _texts(array.tolist())
-        case Tensor():
-            return value.numbers if value.shape else value.numbers[()]
 
 
 def _texts(element: Any) -> Any:
