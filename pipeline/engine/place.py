@@ -129,9 +129,9 @@ async def in_thread(
     Raises Overloaded, or what a step raises. Cancelled, it returns at once; the thread ends with the step it is in, and
     gives that step's token back then.
     """
-    done = 0
-    while done < len(hop):
-        done += await threads.run(_Hop(run, hop[done:], steps[done:], context), steps[done].limit)
+    own = _Hop(run, hop, steps, context)
+    while own.done < len(hop):
+        await threads.run(own, steps[own.done].limit)
 
 
 async def part_in_thread(step: str, work: Callable[[], T], limit: Limit, threads: ThreadPool) -> T:
@@ -165,32 +165,34 @@ def too_slow(step: OpenStep, timeout: float) -> DeadlineExceeded:
 class _Hop:
     """What one thread does: the first step, whose token is held already, and those after it that need not wait."""
 
-    __slots__ = ("_context", "_hop", "_run", "_steps")
+    __slots__ = ("_context", "_hop", "_run", "_steps", "done")
 
     def __init__(self, run: Ledger, hop: Sequence[int], steps: Sequence[ThreadStep], context: Context) -> None:
+        self.done = 0
+        """How many steps were run."""
         self._run = run
         self._hop = hop
         self._steps = steps
         self._context = context
 
-    def __call__(self, last: Callable[[Limit], None]) -> int:
-        """How many steps were run. Raises what the last of them raises."""
+    def __call__(self, last: Callable[[Limit], None]) -> None:
+        """Raises what the last of them raises."""
         end = len(self._hop) - 1
-        for position in range(end):
-            self._one(position, Limit.release)
-            limit = self._steps[position + 1].limit
+        while self.done < end:
+            self._one(Limit.release)
+            limit = self._steps[self.done].limit
             trio.from_thread.check_cancelled()
             if limit is not None and not limit.try_acquire():
-                return position + 1
-        self._one(end, last)
-        return end + 1
+                return
+        self._one(last)
 
-    def _one(self, position: int, release: Callable[[Limit], None]) -> None:
-        step, number = self._steps[position], self._hop[position]
+    def _one(self, release: Callable[[Limit], None]) -> None:
+        step, number = self._steps[self.done], self._hop[self.done]
         start = perf_counter()
         try:
             outputs = step.call(self._run.inputs(number), self._context)
             self._run.put(number, outputs, start, perf_counter())
+            self.done += 1
         except BaseException as error:  # noqa: BLE001  # judged, and raised
             self._run.ended(number, start, perf_counter())
             # No signal reaches a thread: even a KeyboardInterrupt is the step's own here.
