@@ -40,7 +40,7 @@ def chain(length: int) -> Pipeline:
 
 async def cost(pipeline: Pipeline, request: InferRequest) -> float:
     """Microseconds of this process's CPU per request."""
-    allowance = Allowance(pipeline.admission, math.inf)
+    allowance = Allowance(pipeline.visits, pipeline.admission, math.inf)
     start = time.process_time()
     for _ in range(REQUESTS):
         await pipeline.answer(request, "predict", allowance)

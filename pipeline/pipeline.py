@@ -244,13 +244,13 @@ class Pipeline:
         budget = math.inf if timeout is None else budget_of(timeout)
         seconds, specs = (None if timeout is None else budget), self.signature.inputs
         request = asked_in_process(self.name, self.version, specs, inputs, outputs, parameters, headers, seconds, id)
-        with self.visits:
-            async with self.admitted(verb, budget) as allowance:
-                return await whole(await self.answer(request, verb, allowance))
+        async with self.admitted(verb, budget) as allowance:
+            return await whole(await self.answer(request, verb, allowance))
 
     def admitted(self, verb: Verb, budget: float, timer: Timer | None = None) -> Allowance:
-        """A place inside the graph within ``limit`` and ``queue``, once models that answer for themselves say that they
-        are ready; all of it for the verb's deadline or ``budget`` (seconds), by the ``timer`` where the caller has one.
+        """A visit, and a place inside the graph within ``limit`` and ``queue``, once models that answer for themselves
+        say that they are ready; all of it for the verb's deadline or ``budget`` (seconds), by the ``timer`` where the
+        caller has one.
 
         Raises ModelNotReady, then InferError (UNIMPLEMENTED) as ``require``, Overloaded, and DeadlineExceeded when time
         is up, before the queue, in it or inside. Cancelled, the place is given up.
@@ -261,7 +261,7 @@ class Pipeline:
         else:
             self.require_ready()
             self._contract.require(verb)
-        return Allowance(self.admission, min(self.deadlines[verb], budget), look, timer)
+        return Allowance(self.visits, self.admission, min(self.deadlines[verb], budget), look, timer)
 
     async def _look_able(self, verb: Verb) -> None:
         await self.look_ready()
@@ -305,8 +305,8 @@ class Pipeline:
         run, context = Run(way.plan, request), Context(request, allowance.deadline, verb, allowance.clock)
         start = time.perf_counter()
         try:
-            values = await execute(way.plan, way.steps, run, context, self._threads, self._detached.start)
-            outputs = self._contract.answer(verb, values, request.outputs)
+            await execute(way.plan, way.steps, run, context, self._threads, self._detached.start)
+            outputs = self._contract.answer(verb, run.result(), request.outputs)
             stream = parts_of(outputs)
             if stream is not None:
                 outputs = watched(*stream, functools.partial(self._ended, context, allowance, run, start))

@@ -217,32 +217,31 @@ async def _within(seconds: float, work: Coroutine[Any, Any, T], then: str = "") 
 
 async def _infer(service: Service, match: Match, verb: Verb, exchange: _Exchange) -> Reply:
     pipeline, headers = service.repository.get(match.model, match.version), exchange.headers
-    with pipeline.visits:
-        # Not ready goes before anything that is wrong with what is asked, as in KServe: it may be right in a moment.
-        async with pipeline.admitted(verb, header_timeout(headers), exchange.timer) as allowance:
-            asked = (pipeline.name, pipeline.version, pipeline.expectation)
-            command, options, event = await _read(service, match, exchange, asked)
-            if not isinstance(command, Infer):
-                raise AssertionError(f"{match.route.template} decoded to a {type(command).__name__}")
-            request = command.request
-            if request.timeout is not None:
-                allowance.shorten(request.timeout)
-            response = await pipeline.answer(request, verb, allowance)
-            stream = stream_of(response)
-            try:
-                if match.codec.takes_long(response, options):
-                    reply = await service.in_thread(partial(match.codec.encode, response, options))
-                else:
-                    reply = match.codec.encode(response, options)
-                if event is not None:
-                    reply = service.enclose(reply, event, pipeline.name)
-                if stream is not None:
-                    exchange.sending = Sending(exchange.wire, {REQUEST_ID_HEADER: exchange.id}, service.max_body)
-                    return await exchange.sending.all_of(reply, stream)
-                return await _coded(service, reply, headers) if ACCEPTS in headers else reply
-            finally:
-                if stream is not None:
-                    await stream.aclose()
+    # Not ready goes before anything that is wrong with what is asked, as in KServe: it may be right in a moment.
+    async with pipeline.admitted(verb, header_timeout(headers), exchange.timer) as allowance:
+        asked = (pipeline.name, pipeline.version, pipeline.expectation)
+        command, options, event = await _read(service, match, exchange, asked)
+        if not isinstance(command, Infer):
+            raise AssertionError(f"{match.route.template} decoded to a {type(command).__name__}")
+        request = command.request
+        if request.timeout is not None:
+            allowance.shorten(request.timeout)
+        response = await pipeline.answer(request, verb, allowance)
+        stream = stream_of(response)
+        try:
+            if match.codec.takes_long(response, options):
+                reply = await service.in_thread(partial(match.codec.encode, response, options))
+            else:
+                reply = match.codec.encode(response, options)
+            if event is not None:
+                reply = service.enclose(reply, event, pipeline.name)
+            if stream is not None:
+                exchange.sending = Sending(exchange.wire, {REQUEST_ID_HEADER: exchange.id}, service.max_body)
+                return await exchange.sending.all_of(reply, stream)
+            return await _coded(service, reply, headers) if ACCEPTS in headers else reply
+        finally:
+            if stream is not None:
+                await stream.aclose()
 
 
 Asked = tuple[str, str, Expectation]

@@ -11,6 +11,7 @@ from pipeline.engine.deadlines import Once, Timer
 from pipeline.engine.limit import Limit
 from pipeline.engine.run import Run
 from pipeline.engine.step import OpenStep, asks
+from pipeline.engine.visits import Visits
 from pipeline.errors import DeadlineExceeded
 from pipeline.graph.units import format_duration
 from pipeline.graph.words import listed
@@ -21,15 +22,19 @@ Look = Callable[[], Awaitable[None]]
 class Allowance:
     """A place within the limit and its queue, once ``look`` has raised nothing; for all of that, so many seconds.
 
-    ``async with``: raises what ``look`` raises, Overloaded, and DeadlineExceeded when time is up, before the queue, in
-    it or inside, whose ``internals`` say where. Cancelled, the place is given up.
+    ``async with``: a visit before it waits for anything, and until its end. Raises what ``look`` raises, Overloaded,
+    and DeadlineExceeded when time is up, before the queue, in it or inside, whose ``internals`` say where. Cancelled,
+    the place is given up.
     """
 
     # A class, since a generator with a `with` in it takes as long as reading a small request does.
-    __slots__ = ("_look", "_places", "_start", "_timer", "clock", "deadline", "seconds", "where")
+    __slots__ = ("_look", "_places", "_start", "_timer", "_visits", "clock", "deadline", "seconds", "where")
 
-    def __init__(self, places: Limit, seconds: float, look: Look | None = None, timer: Timer | None = None) -> None:
+    def __init__(
+        self, visits: Visits, places: Limit, seconds: float, look: Look | None = None, timer: Timer | None = None
+    ) -> None:
         """``timer``: the caller's, for the time being; else there is one for this alone."""
+        self._visits = visits
         self._places = places
         self._look = look
         self._timer = timer = Once() if timer is None else timer
@@ -50,6 +55,7 @@ class Allowance:
         self._timer.start(self.deadline, self.clock.current_time())
 
     async def __aenter__(self) -> Self:
+        self._visits.__enter__()
         if self.seconds != math.inf:
             self._timer.start(self.deadline, self._start)
         try:
@@ -60,6 +66,7 @@ class Allowance:
             if not self._places.try_acquire():
                 await self._places.acquire()
         except BaseException as error:
+            self._visits.__exit__()
             if self._timer.stop(type(error), error, error.__traceback__):
                 raise self._over() from None
             raise
@@ -70,6 +77,7 @@ class Allowance:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._places.release()
+        self._visits.__exit__()
         if self._timer.stop(kind, error, trace):
             raise self._over() from None
 

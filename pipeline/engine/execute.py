@@ -19,38 +19,31 @@ from pipeline.engine.step import Context, LoopStep, OpenStep
 from pipeline.engine.thread_pool import ThreadPool
 from pipeline.graph.plan import Plan
 from pipeline.tensors.forms import Bound
-from pipeline.tensors.tensor import Value
 
 Detach = Callable[[OpenStep, Callable[[], Mapping[str, Bound]], Context], None]
 """Starts a step that nobody waits for: the step, what it reads (to be asked at once), and the request's context."""
 
 
-async def execute(  # a request is all of this
+def execute(  # a request is all of this
     plan: Plan,
     steps: Sequence[OpenStep],
     run: Run,
     context: Context,
     threads: ThreadPool,
     detach: Detach | None = None,
-) -> Mapping[str, Value]:
-    """The outputs of the plan; ``steps`` are its steps, opened, in its order.
+) -> Awaitable[None]:
+    """Runs the plan; ``steps`` are its steps, opened, in its order. To be awaited: then ``run`` has the result.
 
     The first failure cancels the steps beside it and is raised, never in a group; of two at once, that of the stage
     earlier in the plan. Cancelled, every step below is cancelled; a thread that is computing ends by itself and starts
     nothing more. Whatever happens, the detached steps whose inputs exist by then have been started.
     """
     detached = _Detached(plan, steps, run, context, detach) if detach is not None and plan.detached else None
-    try:
-        if detached is not None:
-            detached.start()
-        if plan.forks:
-            await _Fork(plan, steps, run, context, threads, detached).all()
-        else:
-            await _row(plan.line, steps, run, context, threads, detached)
-    finally:
-        if detached is not None:
-            detached.start()
-    return run.result()
+    if plan.forks:
+        work: Awaitable[None] = _Fork(plan, steps, run, context, threads, detached).all()
+    else:
+        work = _row(plan.line, steps, run, context, threads, detached)
+    return work if detached is None else detached.beside(work)
 
 
 async def _row(  # noqa: PLR0913, PLR0917  # as execute
@@ -146,6 +139,14 @@ class _Detached:
         self._context = context
         self._detach = detach
         self._left = list(plan.detached)
+
+    async def beside(self, work: Awaitable[None]) -> None:
+        """Does the work, and has started all whose inputs exist at its beginning and at its end, however it ends."""
+        try:
+            self.start()
+            await work
+        finally:
+            self.start()
 
     def start(self) -> None:
         """Starts those whose inputs exist."""

@@ -57,7 +57,7 @@ class Run:
             return gathered
         if source < 0:
             return self._request.inputs
-        values = self._of(source)
+        values = self._values[source] or self._of(source)
         if self._readers is None:
             self._values[source] = _READ
         else:
@@ -105,7 +105,9 @@ class Run:
     def result(self) -> Mapping[str, Value]:
         """The outputs of the plan, by name. Raises WrongAnswer where two outputs have one name."""
         source = self._plan.answer_whole
-        return self._merged(self._plan.answer, "the answer") if source is None else self._of(source)
+        if source is None:
+            return self._merged(self._plan.answer, "the answer")
+        return self._values[source] or self._of(source)
 
     def _drop(self, source: int) -> None:
         """One reader of that step has read it; the last one's reading drops its values."""

@@ -8,7 +8,7 @@ Raw goes out as it is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,6 @@ from pipeline.tensors.datatype import Datatype
 from pipeline.tensors.message import InferResponse
 from pipeline.tensors.nested import tensor_of
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value, frozen, tensor
-
-_ARRAYS = {np.ndarray}
 
 
 def values_of(step: str, answer: Any) -> Mapping[str, Value]:
@@ -48,17 +46,23 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
 
 
 def _by_name(step: str, answer: dict[Any, Any]) -> Mapping[str, Value]:
-    kinds = set(map(type, answer.values()))
-    if kinds != _ARRAYS and not _are_arrays(kinds):
+    if not _are_arrays(answer.values()):
         return {step: Json(answer)}
-    return {_name(step, name): _tensor(step, np.asarray(array)) for name, array in answer.items()}
+    found = {}
+    for name, array in answer.items():
+        found[_name(step, name)] = _tensor(step, np.asarray(array))
+    return found
 
 
-def _are_arrays(kinds: Collection[type]) -> bool:
+def _are_arrays(values: Iterable[Any]) -> bool:
     """Whether all are arrays. Arithmetic on one without dimensions makes numpy scalars, which beside it count too."""
-    return any(issubclass(kind, np.ndarray) for kind in kinds) and all(
-        issubclass(kind, np.ndarray | np.generic) for kind in kinds
-    )
+    some = False
+    for value in values:
+        if isinstance(value, np.ndarray):
+            some = True
+        elif not isinstance(value, np.generic):
+            return False
+    return some
 
 
 def _tensor(step: str, array: np.ndarray[Any, Any]) -> Value:

@@ -78,4 +78,5 @@ async def run_steps(
     asked = asked or request()
     opened = [by_name[spec.name] for spec in compiled.steps]
     run = Run(compiled, asked)
-    return await execute(compiled, opened, run, Context(asked, math.inf), ThreadPool())
+    await execute(compiled, opened, run, Context(asked, math.inf), ThreadPool())
+    return run.result()

@@ -11,13 +11,14 @@ from trio.testing import wait_all_tasks_blocked
 
 from pipeline.engine.admission import Allowance
 from pipeline.engine.limit import Limit
+from pipeline.engine.visits import Visits
 from pipeline.errors import DeadlineExceeded, Overloaded
 from pipeline_serve import Step
 from tests.engine.graphs import pipeline
 
 
 async def stay(places: Limit, seconds: float, allowed: float = 10) -> None:
-    async with Allowance(places, allowed):
+    async with Allowance(Visits(), places, allowed):
         await trio.sleep(seconds)
 
 
@@ -25,7 +26,7 @@ async def test_it_can_be_shortened_and_never_lengthened(autojump_clock):
     places = Limit("Model m", 1, 0)
 
     async def shorten() -> None:
-        async with Allowance(places, 10) as allowance:
+        async with Allowance(Visits(), places, 10) as allowance:
             allowance.shorten(20)
             assert (allowance.seconds, allowance.deadline) == (10, 10)
             await trio.sleep(1)

@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from pipeline.engine.admission import Allowance
 from pipeline.engine.deadlines import Again, Deadlines
 from pipeline.engine.limit import Limit
+from pipeline.engine.visits import Visits
 from pipeline.errors import DeadlineExceeded
 
 PLACES = Limit("Model m", 10, 0)
@@ -24,7 +25,7 @@ def deadlines(nursery):
 
 
 async def stay(timer, seconds, allowed):
-    async with Allowance(PLACES, allowed, None, timer):
+    async with Allowance(Visits(), PLACES, allowed, None, timer):
         await trio.sleep(seconds)
 
 
@@ -46,7 +47,7 @@ async def test_no_time_at_all_ends_what_does_not_wait_either(deadlines):
     with Again(deadlines) as timer:
         for _ in range(3):
             with pytest.raises(DeadlineExceeded):
-                async with Allowance(PLACES, 0, None, timer):
+                async with Allowance(Visits(), PLACES, 0, None, timer):
                     await trio.lowlevel.checkpoint_if_cancelled()
             await stay(timer, 0, allowed=2)
     assert PLACES.taken == 0
@@ -70,7 +71,7 @@ async def test_many_are_watched_at_once_each_by_its_own_time(deadlines, autojump
 
 
 async def shortened(timer):
-    async with Allowance(PLACES, 10, None, timer) as allowance:
+    async with Allowance(Visits(), PLACES, 10, None, timer) as allowance:
         await trio.sleep(1)
         allowance.shorten(3)
         await trio.sleep_forever()
@@ -89,7 +90,7 @@ async def test_no_time_at_all_is_up_at_once(deadlines, autojump_clock):
 
 
 async def fail_late(timer):
-    async with Allowance(PLACES, 1, None, timer):
+    async with Allowance(Visits(), PLACES, 1, None, timer):
         with trio.CancelScope(shield=True):
             await trio.sleep(2)
         raise KeyError
@@ -97,7 +98,7 @@ async def fail_late(timer):
 
 async def test_time_that_is_up_as_the_work_ends_does_no_harm(deadlines, autojump_clock):
     with Again(deadlines) as timer:
-        async with Allowance(PLACES, 1, None, timer):
+        async with Allowance(Visits(), PLACES, 1, None, timer):
             with trio.CancelScope(shield=True):
                 await trio.sleep(2)
         await trio.sleep(1)
@@ -108,7 +109,7 @@ async def test_time_that_is_up_as_the_work_ends_does_no_harm(deadlines, autojump
 
 async def test_who_is_cancelled_is_cancelled_though_its_time_is_up_too(deadlines, autojump_clock):
     with trio.CancelScope() as client, Again(deadlines) as timer:
-        async with Allowance(PLACES, 1, None, timer):
+        async with Allowance(Visits(), PLACES, 1, None, timer):
             with trio.CancelScope(shield=True):
                 await trio.sleep(2)
             client.cancel()
@@ -125,7 +126,7 @@ async def fail_when_cancelled():
 
 
 async def stay_beside_one_that_fails(timer):
-    async with Allowance(PLACES, 1, None, timer), trio.open_nursery() as both:
+    async with Allowance(Visits(), PLACES, 1, None, timer), trio.open_nursery() as both:
         both.start_soon(trio.sleep_forever)
         both.start_soon(fail_when_cancelled)
 
