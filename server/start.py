@@ -44,6 +44,8 @@ from storage.events import Event
 from storage.order import Order
 
 _FAILED = 1
+# How long Python's lock is waited for while another thread computes or imports, which a request does several times.
+_TURN = 0.001
 # In both spellings: who typed one need not know the other.
 _TLS_CERT, _TLS_KEY = "--tls-cert (--ssl_certfile)", "--tls-key (--ssl_keyfile)"
 
@@ -135,6 +137,7 @@ def serve(  # noqa: PLR0913  # what a server is made of
         return refuse(str(error), _FAILED)
 
     def work(announce: Callable[[], None], fleet: Fleet | None) -> None:
+        sys.setswitchinterval(min(_TURN, sys.getswitchinterval()))
         app = lazy_app(service)
         with middleware.around(app) as outermost:
             apps = worker.Apps(outermost, middleware=outermost is not app)

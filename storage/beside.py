@@ -51,7 +51,7 @@ async def _started(job: Job) -> trio.Process:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # a terminal's Ctrl-C is for this process, which ends the other
+            process_group=0,  # a terminal's Ctrl-C is for this process, which ends the other
             pass_fds=() if pace is None else (pace.clock,),
         )
     except OSError as error:

@@ -14,7 +14,7 @@ import pytest
 from tests.serving import serving, write
 from tests.storage.origin import Fault, slowly
 from tests.storage.origin import serving as origin_of
-from tests.storage.pullers import alive, pullers
+from tests.storage.pullers import alive, pullers, written
 
 APP = """
 class Scale:
@@ -40,7 +40,10 @@ def served(origin, folder):
     """One model, and a folder for those that lie in the bucket."""
     flags = ("--model-repository", "models", "--cache-dir", "cache", "--cache-size", "1MiB")
     env = {"AWS_ENDPOINT_URL": origin.url, "awsAnonymousCredential": "true"}
-    files = {"graph.yaml": "name: here\nsteps: {a: app.py:answer}\n", "app.py": "def answer(x): return x\n"}
+    files = {
+        "graph.yaml": "name: here\nsteps: {a: app.py:answer}\n",
+        "app.py": "import sys\ndef answer(x): return [sys.getswitchinterval()]\n",
+    }
     (folder / "models").mkdir()
     with serving(folder, files, *flags, env=env) as own:
         yield own
@@ -98,6 +101,10 @@ def test_what_is_loaded_again_is_asked_for_and_not_downloaded(server, origin, mo
     assert [seen.method for seen in origin.seen[len(before) :]] == ["HEAD"]
     assert "s3://b/again.pkl: it is in the cache" in server.stderr
     assert 'model_download_bytes_total{scheme="s3"}' in server.get("/metrics").text
+
+
+def test_threads_that_import_or_compute_give_way_soon(server):
+    assert server.post("/v1/models/here:predict", {"instances": [1]}).json() == {"predictions": [0.001]}
 
 
 def test_models_of_one_uri_at_once_are_one_download(server, origin, model):
@@ -175,7 +182,7 @@ def test_a_pull_that_is_killed_is_said_to_be_and_the_next_load_goes_on(server, o
     origin.decide = lambda seen: Fault(wait=hold, after=4 * MIB) if seen.method == "GET" else None
     with ThreadPoolExecutor(1) as thread:
         load = thread.submit(loaded, server, name)
-        slowly(lambda: any(seen.sent >= 4 * MIB for seen in origin.gets("/b/killed.pkl")))
+        slowly(lambda: written(server.folder / "cache"))
         for pid in pullers(server.process.pid):
             os.kill(pid, signal.SIGKILL)
         reply = load.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 
 def pullers(parent: int) -> list[int]:
@@ -20,3 +21,8 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def written(cache: Path) -> bool:
+    """Whether a pull into that cache has something to go on with."""
+    return any(journal.stat().st_size for journal in cache.glob("work/*/journal"))

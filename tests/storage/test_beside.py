@@ -24,7 +24,7 @@ from storage.pace import Pace
 from storage.transfer import Crew
 from tests.serving import environment
 from tests.storage.origin import Fault, slowly
-from tests.storage.pullers import alive, pullers
+from tests.storage.pullers import alive, pullers, written
 
 MIB = 2**20
 BIG = bytes(range(256)) * (12 * 4096)
@@ -49,21 +49,21 @@ def beside(storage):
 
 
 @asynccontextmanager
-async def halfway(storage, origin, uri="s3://b/m.bin", of=8 * MIB):
-    """A pull of ``uri`` that its server leaves waiting: the process, the scope to cancel, and what it raised."""
+async def halfway(storage, origin):
+    """A pull that its server leaves waiting: the process, the scope to cancel, and what it raised."""
     origin.files = {"/b/m.bin": BIG}
     hold, raised = threading.Event(), []
-    origin.decide = lambda seen: Fault(wait=hold, after=of) if seen.method == "GET" else None
+    origin.decide = lambda seen: Fault(wait=hold, after=8 * MIB) if seen.method == "GET" else None
 
     async def fetch():
         try:
-            await storage.fetch(uri, Path())
+            await storage.fetch("s3://b/m.bin", Path())
         except OSError as error:
             raised.append(error)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fetch)
-        await trio.to_thread.run_sync(slowly, lambda: any(seen.sent >= of for seen in origin.gets("/b/m.bin")))
+        await trio.to_thread.run_sync(slowly, lambda: written(storage.cache.root))
         (pid,) = await trio.to_thread.run_sync(pullers, os.getpid())
         yield pid, nursery.cancel_scope, raised
     hold.set()
