@@ -1,11 +1,11 @@
-"""How late a trio loop is while a model is pulled in threads of its process.
+"""How late a trio loop is while a model is pulled in threads of its process, or by a process beside it.
 
     python -m benchmarks.pull_lateness [--nginx PATH] [--folder /dev/shm]
 
 A task wants to wake every millisecond; how much later it does is taken while 1 GiB is fetched from nginx into the
 cache, and for half a second before: with one connection, two, sixteen as at a start, sixteen held to 60 MB/s each, and
-the few at a rate that a server takes beside requests. Each in turn, three rounds. Prints the rate and p50, p99 and most
-of the lateness in milliseconds. nginx runs on the same cores.
+as a server does beside requests, by the other process. Each in turn, three rounds. Prints the rate and p50, p99 and
+most of the lateness in milliseconds. nginx runs on the same cores.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import trio
 from benchmarks.pulls import MIB, arguments, bucket
 from server.crews import FEW, RATE
 from storage import Storage
+from storage.order import Order
 from storage.pace import Pace
 from storage.transfer import Crew
 
@@ -48,8 +49,9 @@ async def pulled(port: int, crew: Crew, folder: Path, idle: list[float], late: l
     """The seconds that the pull took."""
     variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "awsAnonymousCredential": "true"}
     with tempfile.TemporaryDirectory(dir=folder) as cache:
-        storage = Storage(variables, cache_dir=Path(cache))
-        storage.crew = lambda: crew
+        storage = Storage(variables, cache_dir=Path(cache), order=Order(crew=crew))
+        if crew.pace is not None:
+            storage.beside = lambda: crew
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ticking, idle)
             await trio.sleep(IDLE)

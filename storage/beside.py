@@ -22,8 +22,21 @@ from storage.secret import shown
 
 Given = TypeVar("Given")
 
-# It finds its modules as this process does, whichever way this one was started.
-_START = "import sys; sys.path[:] = sys.argv[1:]; from storage.puller import main; main()"
+# It gives way before it imports anything, and finds its modules as this process does, however this one was started.
+# On Linux idle is more than nice: who wakes up takes the core from it at once. A sandbox may forbid either.
+_START = """
+import os, sys
+try:
+    os.nice(19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+except (AttributeError, OSError):
+    pass
+import site
+site.main()
+sys.path[:] = sys.argv[1:]
+from storage.puller import main
+main()
+"""
 # Cancelled, a pull ends by itself, and says what it keeps; or it is killed, and seen to be gone.
 _GRACE, _GONE = 0.2, 0.05
 
@@ -45,7 +58,7 @@ async def brought(job: Job, observe: Observer, take: Callable[[Brought], Given])
 
 async def _started(job: Job) -> trio.Process:
     pace = job.crew.pace
-    command = [sys.executable, "-c", _START, *map(str, sys.path)]
+    command = [sys.executable, "-S", "-c", _START, *map(str, sys.path)]
     try:
         return await trio.lowlevel.open_process(
             command,

@@ -1,12 +1,11 @@
 """A process that pulls one model into the cache, for a server that answers requests meanwhile: ``beside.py`` starts it.
 
-Its own are the last of the cores, and an interpreter that nobody else waits for. Standard input is the job, and as long
-as it is open somebody wants it done; standard output are messages. It imports what a pull needs, and no trio.
+Standard input is the job, and as long as it is open somebody wants it done; standard output are messages. It imports
+what a pull needs, and no trio.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -21,29 +20,18 @@ from storage.order import Order
 from storage.source import Local
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-_LOWEST = 19
 # How soon it is seen that the parent is gone while somebody else, forked from it, keeps its end of the pipe.
 _LOOK = 0.2
 
 
 def main() -> None:
     """Does what standard input says, tells what becomes of it, and ends once standard input does."""
-    give_way()
     said = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)  # what a library prints is no message
     job = _read_job()
     if job is not None:
         _Puller(job, said).run()
     os._exit(0)  # a thread that waits for a silent peer is not waited for
-
-
-def give_way() -> None:
-    """From now on this process runs when nobody else wants to."""
-    with contextlib.suppress(OSError):
-        os.nice(_LOWEST)  # Linux reads and writes for it after others, too
-    if hasattr(os, "SCHED_IDLE"):
-        with contextlib.suppress(OSError):  # a sandbox may forbid it
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 class _Puller:
