@@ -42,6 +42,8 @@ class Contract:
         self._parameters = request_parameters(graph, interfaces)
         self._bfloat16 = {name for name, spec in graph.spec.outputs.items() if spec.datatype is Datatype.BF16}
         self._givers = {verb: frozenset(own.source for own in wanted) for verb, wanted in graph.output.items()}
+        self.verbs = frozenset(graph.output)
+        """Those that it has an answer to."""
         self._readers = [step for step in graph.planned if any(own.source == REQUEST for own in step.references)]
 
     def signature(self, learned: Learned) -> Signature:
@@ -79,8 +81,9 @@ class Contract:
             reason = check(declared, request.inputs, "input")
             if reason is not None:
                 raise InvalidInput(reason + self._misspelt(request))
+        reads = self._reads
         for name in request.inputs:
-            if not self._reads.covers(name, len(request.inputs)):
+            if name not in reads.names and not reads.covers(name, len(request.inputs)):
                 hint = meant(name, [*declared] or sorted(self._reads.names))
                 raise InvalidInput(f'input {quoted(name)} is read by no step of model "{self._model}"{hint}')
 
@@ -94,14 +97,14 @@ class Contract:
 
     def require(self, verb: Verb) -> None:
         """Raises InferError (UNIMPLEMENTED, in KServe's words) where the graph has no output for that verb."""
-        if verb not in self._givers:
+        if verb not in self.verbs:
             raise _unimplemented()
 
     def require_in_process(self, verb: Verb) -> None:
         """As ``require``, in words for whoever holds the pipeline; InvalidInput where there is no such verb."""
         if verb not in VERBS:
             raise InvalidInput(f"unknown verb {shown(verb)}; there are {listed(VERBS)}")
-        if verb not in self._graph.output:
+        if verb not in self.verbs:
             way_out = f"output: {{{verb}: STEP}} in the graph says which step answers"
             raise InferError(Code.UNIMPLEMENTED, f'model "{self._model}" has no answer to {verb}; {way_out}')
 

@@ -255,12 +255,12 @@ class Pipeline:
         Raises ModelNotReady, then InferError (UNIMPLEMENTED) as ``require``, Overloaded, and DeadlineExceeded when time
         is up, before the queue, in it or inside. Cancelled, the place is given up.
         """
-        look = None
-        if self._standing.asks:
+        look, standing = None, self._standing
+        if standing.asks:
             look = functools.partial(self._look_able, verb)
-        else:
+        elif self.state is not State.READY or standing.depends or verb not in self._contract.verbs:
             self.require_ready()
-            self._contract.require(verb)
+            self.require(verb)
         return Allowance(self.visits, self.admission, min(self.deadlines[verb], budget), look, timer)
 
     async def _look_able(self, verb: Verb) -> None:
@@ -331,5 +331,6 @@ class Pipeline:
         if code is Code.CANCELLED and trio.current_time() >= allowance.deadline:
             code = Code.DEADLINE_EXCEEDED
         seconds, tally = time.perf_counter() - start, context.tally
-        took, calls = tally.told(run.spans), tally.calls()
+        took = tally.told(run.spans) if tally.hooks else run.spans
+        calls = tally.told_calls() if tally.calls else ()
         self.tell(RequestDone(self.name, self.version, context.verb, context.request.id, seconds, code, took, calls))

@@ -30,15 +30,23 @@ _HELP = {"preprocess": "pre-process", "predict": "predict", "postprocess": "post
 _LOOK = 1.0
 
 
-class _Places(NamedTuple):
-    """Where an answered request is counted: found once, since nearly every request is one.
+class _OfModel(NamedTuple):
+    """Places of an answered request: of its phases, and of how many there are."""
 
-    They are good as long as ``numbers`` are those that this process writes.
-    """
-
-    numbers: memoryview[float]
     phases: Sequence[tuple[str, int]]
     requests: int
+
+
+class _Places:
+    """Where what is counted for every call stands in ``numbers``: found once, and good as long as these are written."""
+
+    def __init__(self, numbers: memoryview[float], received: int, sent: int) -> None:
+        self.numbers = numbers
+        self.received = received
+        self.sent = sent
+        self.statuses: dict[int, int] = {}
+        # By model and verb.
+        self.models: dict[tuple[str, str], _OfModel] = {}
 
 
 class Metrics:
@@ -57,8 +65,6 @@ class Metrics:
             "bytes": self._counter("model_download_bytes", "Bytes of models downloaded", "scheme"),
             "seconds": self._counter("model_download_seconds", "Time it took", "scheme"),
         }
-        # By model and verb.
-        self._places: dict[tuple[str, str], _Places] = {}
         # Source → the bytes of it that have been counted, or were there before.
         self._there: dict[str, int] = {}
         self._requests = self._counter(
@@ -80,6 +86,7 @@ class Metrics:
             self._restarts = self._counter("worker_restarts", "Workers that ended, and were to be replaced")
             self._restarts.add(by=0)
             shown += [self._workers, self._restarts]
+        self._places = self._renewed()
         self._shown = [series.family for series in shown]
         self._exposition: Exposition | None = None
 
@@ -93,38 +100,42 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case RequestDone():
+            case RequestDone(code=None):
                 self._done(event)
+            case RequestDone(model, code=Code() as code):
+                # It passed the hooks that began.
+                for phase, (start, end) in walls(event.spans).items():
+                    self._phases[phase].observe(end - start, (model,))
+                self._requests.add((model, code.name))
             case ModelUnloaded(model, replaced=False):
                 self.unloaded(model)
 
     def _done(self, event: RequestDone) -> None:
+        places = self._places
+        if places.numbers is not self.tally.numbers:
+            places = self._renewed()
+        numbers, found = places.numbers, places.models.get((event.model, event.verb))
+        if found is None:
+            found = self._found(event.model, event.verb)
         wall = walls(event.spans)
-        if event.code is not None:
-            # It passed the hooks that began.
-            for phase, (start, end) in wall.items():
-                self._phases[phase].observe(end - start, (event.model,))
-            self._requests.add((event.model, event.code.name))
-            return
-        numbers = self.tally.numbers
-        places = self._places.get((event.model, event.verb))
-        if places is None or places.numbers is not numbers:
-            places = self._found(event.model, event.verb)
         # As in KServe an answered request passed all three hooks, one that has no such step in no time.
-        for phase, at in places.phases:
+        for phase, at in found.phases:
             if phase in wall:
                 start, end = wall[phase]
                 self._phases[phase].observe_at(at, end - start)
             else:
                 numbers[at] += 1.0
-        numbers[places.requests] += 1.0
+        numbers[found.requests] += 1.0
 
-    def _found(self, model: str, verb: str) -> _Places:
+    def _found(self, model: str, verb: str) -> _OfModel:
         phases = (*PHASES, "explain") if verb == "explain" else PHASES
-        found = [(phase, self._phases[phase].place((model,))) for phase in phases]
-        places = _Places(self.tally.numbers, found, self._requests.place((model, "OK")))
-        self._places[model, verb] = places
-        return places
+        places = [(phase, self._phases[phase].place((model,))) for phase in phases]
+        found = self._places.models[model, verb] = _OfModel(places, self._requests.place((model, "OK")))
+        return found
+
+    def _renewed(self) -> _Places:
+        self._places = _Places(self.tally.numbers, self._received.place(), self._sent.place())
+        return self._places
 
     def unloaded(self, model: str) -> None:
         """Or a server that is given one model after another would have all their names for good."""
@@ -133,13 +144,19 @@ class Metrics:
         for code in ("OK", *Code.__members__):
             self._requests.remove((model, code))
         for verb in VERBS:
-            self._places.pop((model, verb), None)
+            self._places.models.pop((model, verb), None)
 
     def answered(self, event: Answered) -> None:
         """Counts a call of any kind, that of a probe too."""
-        self._calls.add((str(event.status),))
-        self._received.add((), event.received)
-        self._sent.add((), event.size)
+        places, status = self._places, event.status
+        if places.numbers is not self.tally.numbers:
+            places = self._renewed()
+        numbers, at = places.numbers, places.statuses.get(status)
+        if at is None:
+            at = places.statuses[status] = self._calls.place((str(status),))
+        numbers[at] += 1.0
+        numbers[places.received] += event.received
+        numbers[places.sent] += event.size
 
     def standing(self, pipelines: Iterable[Pipeline]) -> None:
         """How many requests are inside of each model now, and how many of them wait."""

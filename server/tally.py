@@ -81,7 +81,7 @@ class Series:
         numbers[at + bisect_left(self._bounds, value)] += 1.0
         numbers[at + self._sum] += value
 
-    def place(self, labels: Labels) -> int:
+    def place(self, labels: Labels = ()) -> int:
         """Where it stands in ``tally.numbers``, for who counts often; until ``remove``, or another part is taken."""
         at = self._places.get(labels)
         if at is None:

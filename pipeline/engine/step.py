@@ -53,29 +53,27 @@ class Answering(msgspec.Struct, eq=False):
 class Tally(msgspec.Struct, eq=False):
     """What one request made steps do: which they called through handles, and the hooks of those that have such."""
 
-    _calls: dict[tuple[str, str], tuple[int, float]] = {}
-    _hooks: dict[str, list[Span]] = {}
+    calls: dict[tuple[str, str], tuple[int, float]] = {}
+    """(owner, step) → how often it was called, and how many seconds that took."""
+    hooks: dict[str, list[Span]] = {}
+    """Step → its hooks that ran."""
 
     def add(self, owner: str, target: str, seconds: float) -> None:
         """One more call that took so long. In any thread, but of one owner's calls one at a time."""
-        count, total = self._calls.get((owner, target), (0, 0.0))
-        self._calls[owner, target] = count + 1, total + seconds
+        count, total = self.calls.get((owner, target), (0, 0.0))
+        self.calls[owner, target] = count + 1, total + seconds
 
     def ran(self, step: str, hook: str, start: float, end: float) -> None:
         """A hook of the step ran, which is a phase of its own. In any thread."""
-        self._hooks.setdefault(step, []).append(Span(f"{step}.{hook}", hook, start, end))
+        self.hooks.setdefault(step, []).append(Span(f"{step}.{hook}", hook, start, end))
 
     def told(self, spans: Sequence[Span]) -> Sequence[Span]:
         """The spans of steps; of one in which hooks ran, the hooks."""
-        if not self._hooks:
-            return spans
-        return [own for span in spans for own in self._hooks.get(span.step, (span,))]
+        return [own for span in spans for own in self.hooks.get(span.step, (span,))]
 
-    def calls(self) -> Sequence[HandleCalls]:
-        if not self._calls:
-            return ()
+    def told_calls(self) -> Sequence[HandleCalls]:
         # A copy is made at once; a thread that nobody waits for any more may add to what it is made of.
-        return [HandleCalls(*who, *how_often) for who, how_often in self._calls.copy().items()]
+        return [HandleCalls(*who, *how_often) for who, how_often in self.calls.copy().items()]
 
 
 class Context(msgspec.Struct, eq=False):

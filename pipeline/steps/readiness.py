@@ -201,11 +201,14 @@ class Standing:
     def __init__(self) -> None:
         self._known: dict[str, Readiness] = {}
         self._asked: list[Readiness] = []
+        self.depends = False
+        """Whether there is any: every request asks, and most models depend on nothing."""
         self.asks = False
         """Whether some answer for themselves."""
 
     def add(self, step: str, readiness: Readiness) -> None:
         self._known[step] = readiness
+        self.depends = True
         if readiness.asks:
             self._asked.append(readiness)
             self.asks = True
@@ -219,8 +222,7 @@ class Standing:
 
     @property
     def ready(self) -> bool:
-        # Asked by every request, and most models depend on nothing.
-        return not self._known or all(readiness.ready for readiness in self._known.values())
+        return all(readiness.ready for readiness in self._known.values())
 
     @property
     def is_there(self) -> bool:

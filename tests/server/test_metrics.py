@@ -193,3 +193,25 @@ def test_of_a_single_worker_nothing_is_said_of_workers():
     text = b"".join(Metrics().page({}).body).decode()
     assert "worker" not in text
     assert "python_gc_collections_total" in text
+
+
+def test_what_is_counted_after_another_part_is_taken_stands_there():
+    metrics = Metrics(workers=2)
+    for part in (0, 1):
+        metrics.tally.take(part)
+        metrics(done(Span("p", "predict", 1, 3)))
+    assert samples(metrics)["request_predict_seconds_sum", "m"] == 4
+    metrics(ModelUnloaded("m", "1", replaced=False))
+    assert samples(metrics)["request_predict_seconds_sum", "m"] == 2, "what the other part has is its own"
+
+
+def test_a_model_that_is_unloaded_begins_anew_and_leaves_its_place_to_others():
+    metrics = Metrics()
+    metrics(done(Span("p", "predict", 1, 3)))
+    metrics(ModelUnloaded("m", "1", replaced=False))
+    assert samples(metrics) == {}
+    metrics(RequestDone("n", "1", "predict", "id", 9.0, None, [Span("p", "predict", 1, 2)]))
+    metrics(done(Span("p", "predict", 1, 5)))
+    found = samples(metrics)
+    assert [found["request_predict_seconds_sum", model] for model in ("n", "m")] == [1, 4]
+    assert [found["request_preprocess_seconds_count", model] for model in ("n", "m")] == [1, 1]
