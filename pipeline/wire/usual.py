@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from pipeline.tensors.buffers import tensor_from_buffer
 from pipeline.tensors.datatype import Datatype
-from pipeline.tensors.nested import MAX_RANK, packed
+from pipeline.tensors.nested import MAX_RANK, array_of, packed
 from pipeline.tensors.tensor import Tensor, Value
 from pipeline.wire.large_json import LARGE
 
@@ -28,7 +28,7 @@ class _Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     name: Annotated[str, Meta(min_length=1)]
     shape: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=MAX_RANK)]
     datatype: Datatype
-    data: list[Int | float] | None = None
+    data: list[Int | float | str | list[Int | float]] | None = None
     parameters: _Parameters | None = None
 
 
@@ -39,6 +39,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     outputs: list[dict[str, str | _Parameters | None]] | None = None
 
 
+_BYTES = Datatype.BYTES
 _PARSER = msgspec.json.Decoder(_Body)
 Usual = tuple[str, Mapping[str, Any], list[Any] | None, dict[str, Value], dict[str, Mapping[str, Any]]]
 """The id, the parameters, the entries of the outputs, name → tensor, name → parameters of the inputs that have some."""
@@ -53,22 +54,38 @@ def usual_request(head: bytes | memoryview, tail: memoryview) -> Usual | None:
         found: dict[str, Value] = {}
         told: dict[str, Mapping[str, Any]] = {}
         for own in body.inputs:
-            data, shape = own.data, own.shape
+            data, datatype, shape = own.data, own.datatype, own.shape
             if own.parameters:
                 size = own.parameters.get("binary_data_size")
                 if data is not None or len(own.parameters) > 1 or type(size) is not int or not 0 <= size <= len(tail):
                     return None
-                found[own.name] = tensor_from_buffer(tail[:size], own.datatype, shape)
+                found[own.name] = tensor_from_buffer(tail[:size], datatype, shape)
                 told[own.name] = own.parameters
                 tail = tail[size:]
-            elif data is None or len(data) != math.prod(shape):
+                continue
+            elements = _in_a_row(data, shape) if data else None
+            if elements is None:
                 return None
-            elif (array := packed(data, own.datatype, shape)) is not None:
-                found[own.name] = Tensor(own.datatype, array)
-            else:
+            array = array_of(elements, _BYTES, shape) if datatype is _BYTES else packed(elements, datatype, shape)
+            if array is None:
                 return None
+            found[own.name] = Tensor(datatype, array)
     except ValueError:
         return None
     if tail or len(found) != len(body.inputs):
         return None
     return body.id or "", body.parameters or {}, body.outputs, found, told
+
+
+def _in_a_row(data: list[Any], shape: tuple[int, ...]) -> list[Any] | None:
+    """The elements of data that is flat, or has rows."""
+    if len(data) == math.prod(shape):
+        return data
+    if len(shape) != 2 or len(data) != shape[0]:
+        return None
+    elements: list[Any] = []
+    for row in data:
+        if type(row) is not list or len(row) != shape[1]:
+            return None
+        elements += row
+    return elements

@@ -77,7 +77,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
         version=version,
         inputs=inputs,
         id=call.id,
-        parameters={key: value for key, value in body.items() if key != form} if form and len(body) > 1 else {},
+        parameters=_beside(form, body) if form and len(body) > 1 else {},
         headers=call.headers,
         body=body if expectation.reads_body or expectation.takes_bytes else None,
         plain=True,
@@ -101,6 +101,10 @@ def _read_body(call: Call, expectation: Expectation) -> tuple[str | None, Any, M
     body = data_of(told)
     form, inputs = read(body, expectation)
     return form, body, inputs
+
+
+def _beside(form: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != form}
 
 
 def _is_json(call: Call) -> bool:

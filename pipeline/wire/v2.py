@@ -102,10 +102,7 @@ def decode(call: Call, route: Route, model: str, version: str, expectation: Expe
 
 
 def takes_long(response: InferResponse, options: Options) -> bool:
-    outputs = response.outputs
-    if options.binary or options.outputs:
-        outputs = {name: value for name, value in outputs.items() if not options.is_binary(name)}
-    return any_long(outputs)
+    return any_long(options.in_json(response.outputs) if options.binary or options.outputs else response.outputs)
 
 
 def encode(result: Result, options: Options | None) -> Reply:

@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.errors import Code, InferError
 from pipeline.tensors.message import InferResponse
-from pipeline.tensors.tensor import Said
+from pipeline.tensors.tensor import Said, Value
 from pipeline.wire.binary import joined, raw
 from pipeline.wire.codec import Reply
 from pipeline.wire.entries import entry_of
@@ -28,6 +28,10 @@ class Options(msgspec.Struct, frozen=True):
     def is_binary(self, name: str) -> bool:
         return self.outputs.get(name, self.binary)
 
+    def in_json(self, outputs: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Those that are not binary."""
+        return {name: value for name, value in outputs.items() if not self.is_binary(name)}
+
     def are_json(self, names: Collection[str]) -> bool:
         """Whether none of them is binary."""
         if not self.outputs:
@@ -44,28 +48,35 @@ def written(
 
 def response_reply(response: InferResponse, said: Mapping[str, Said], options: Options) -> Reply:
     """What is ``said``: in JSON, with KServe's null fields; with a binary tail, in its order there and without them."""
+    return _in_json(response, said) if options.are_json(said) else _with_tail(response, said, options)
+
+
+def _in_json(response: InferResponse, said: Mapping[str, Said]) -> Reply:
     told = response.output_parameters
-    if options.are_json(said):
-        outputs = []
-        for name, value in said.items():
-            datatype, shape, data = flat_data(name, value)
-            word, parameters = datatype.word, told.get(name) or None
-            outputs.append({"name": name, "shape": shape, "datatype": word, "parameters": parameters, "data": data})
-        body = {
-            "model_name": response.model,
-            "model_version": response.version or None,
-            "id": response.id,
-            "parameters": response.parameters or None,
-            "outputs": outputs,
-        }
-        headers = with_added(JSON, response.headers) if response.headers else JSON
-        if not any_long(said):
-            return Reply(200, headers, (dump_answer(body),))
-        for entry in outputs:
-            entry["data"] = in_parts(entry["data"])
-        return Reply(200, headers, dump_in_parts(body))
-    parts: list[bytes | memoryview] = []
+    outputs = []
+    for name, value in said.items():
+        datatype, shape, data = flat_data(name, value)
+        word, parameters = datatype.word, told.get(name) or None
+        outputs.append({"name": name, "shape": shape, "datatype": word, "parameters": parameters, "data": data})
     body = {
+        "model_name": response.model,
+        "model_version": response.version or None,
+        "id": response.id,
+        "parameters": response.parameters or None,
+        "outputs": outputs,
+    }
+    headers = with_added(JSON, response.headers) if response.headers else JSON
+    if not any_long(said):
+        return Reply(200, headers, (dump_answer(body),))
+    for entry in outputs:
+        entry["data"] = in_parts(entry["data"])
+    return Reply(200, headers, dump_in_parts(body))
+
+
+def _with_tail(response: InferResponse, said: Mapping[str, Said], options: Options) -> Reply:
+    parts: list[bytes | memoryview] = []
+    told = response.output_parameters
+    body: dict[str, Any] = {
         "id": response.id,
         "model_name": response.model,
         "model_version": response.version or None,

@@ -72,16 +72,35 @@ def test_so_are_tensors_in_binary():
     assert told == {"x": RAW["parameters"], "y": RAW["parameters"]}
 
 
+def test_so_are_rows_and_texts():
+    texts = {"name": "t", "shape": [2], "datatype": "BYTES", "data": ["a", "é"]}
+    body = asked({**ENTRY, "shape": [2, 2], "data": [[1, 2], [3, 4]]}, texts)
+    found = usual_request(body, NO_TAIL)
+    assert found is not None
+    _, _, _, inputs, _ = found
+    assert inputs["x"].array.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert inputs["t"].array.tolist() == [b"a", "é".encode()]
+    same(body)
+
+
 LEFT = [
     {**ENTRY, "datatype": "fp32"},
-    {**ENTRY, "datatype": "BYTES", "data": ["a", "b"]},
+    {**ENTRY, "datatype": "BYTES"},
+    {**ENTRY, "datatype": "BYTES", "data": ["a", 1]},
+    {**ENTRY, "datatype": "BYTES", "data": [["a", "b"]]},
+    {**ENTRY, "data": ["a", "b"]},
+    {**ENTRY, "data": [1, "b"]},
+    {**ENTRY, "data": [1, [2]]},
+    {**ENTRY, "data": [[1], [2]]},
+    {**ENTRY, "data": [[1, 2], 3]},
+    {**ENTRY, "shape": [1, 1, 2], "data": [[[1, 2]]]},
+    {**ENTRY, "shape": [2, 2], "data": [[1, 2], [3]]},
     {**ENTRY, "datatype": "BOOL", "data": [1, 0]},
     {**ENTRY, "datatype": "BOOL", "data": [True, False]},
     {**ENTRY, "datatype": "BF16"},
     {**ENTRY, "datatype": "INT32", "data": [1, 2.0]},
     {**ENTRY, "datatype": "UINT8", "data": [1, 256]},
     {**ENTRY, "datatype": "UINT64", "data": [1, 2**63]},
-    {**ENTRY, "data": [[1, 2]]},
     {**ENTRY, "data": [1, True]},
     {**ENTRY, "data": [1, None]},
     {**ENTRY, "data": [1, 2, 3]},
