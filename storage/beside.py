@@ -45,7 +45,8 @@ async def brought(job: Job, observe: Observer, take: Callable[[Brought], Given])
     """What ``take`` returns, called in a thread while the other process still has in use what it has brought.
 
     Raises what the pull raises, and StorageError where the process cannot be started or ends before it is done.
-    Cancelled, it returns within 0.3 s, with that process gone. What was downloaded stays in the cache's working folder.
+    Cancelled, it returns within 0.3 s, when that process has been killed at the latest. What was downloaded stays in
+    the cache's working folder.
     """
     process = await _started(job)
     heard = _Heard(process, job, observe)
@@ -80,7 +81,8 @@ class _Heard:
         self._stdin = cast("trio.abc.SendStream", process.stdin)  # pipes, as was asked for
         self._stdout = cast("trio.abc.ReceiveStream", process.stdout)
         self._frames = Frames()
-        # What it leaves behind, unless it says so itself.
+        # Whether it has said all that there was; and what it leaves behind, unless it says so itself.
+        self._over = False
         self._kept: Kept | None = None
 
     async def result(self) -> Brought:
@@ -89,30 +91,26 @@ class _Heard:
             await self._stdin.send_all(framed(self._job))
         while (messages := await self._more()) is not None:
             for message in messages:
+                self._pass_on(message)
                 match message:
                     case Brought():
-                        self._kept = None
                         return message
                     case Failed(error):
-                        self._kept = None
                         raise error
-                    case _:
-                        self._pass_on(message)
         raise StorageError(_ended(self._job.uri, await self._process.wait()))
 
     async def end(self) -> None:
         """There is no process afterwards; one that the system holds on goes when that ends."""
         with trio.CancelScope(shield=True):
             await self._stdin.aclose()
-            with trio.move_on_after(_GRACE):
+            with trio.move_on_after(0 if self._over else _GRACE):
                 while (messages := await self._more()) is not None:
                     for message in messages:
                         self._pass_on(message)
                 await self._process.wait()
-            if self._process.returncode is None:
-                self._process.kill()
-                with trio.move_on_after(_GONE):
-                    await self._process.wait()
+            self._process.kill()
+            with trio.move_on_after(_GONE):
+                await self._process.wait()
             if self._process.returncode is None:
                 trio.lowlevel.spawn_system_task(self._process.wait)
             await self._stdout.aclose()
@@ -128,7 +126,7 @@ class _Heard:
             case Line(name, level, text):
                 logging.getLogger(name).log(level, "%s", text)
             case Brought() | Failed():
-                self._kept = None  # it is done, and nobody wants it any more
+                self._over, self._kept = True, None
             case Listed(source, folder=folder):
                 self._kept = None if folder is None else Kept(source, folder)
                 self._observe(message)
