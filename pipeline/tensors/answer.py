@@ -48,9 +48,9 @@ def values_of(step: str, answer: Any) -> Mapping[str, Value]:
 def _by_name(step: str, answer: dict[Any, Any]) -> Mapping[str, Value]:
     if not _are_arrays(answer.values()):
         return {step: Json(answer)}
-    found = {}
+    found: dict[str, Value] = {}
     for name, array in answer.items():
-        found[_name(step, name)] = _tensor(step, np.asarray(array))
+        found[name if type(name) is str else _name(step, name)] = _tensor(step, np.asarray(array))
     return found
 
 
