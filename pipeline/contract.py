@@ -135,10 +135,11 @@ class Contract:
         if declared and verb == "predict":
             if len(declared) == 1 and len(values) == 1:
                 values = dict(zip(declared, values.values(), strict=True))
-            for name in self._bfloat16 & values.keys():
-                values = {**values, name: as_declared(declared[name], values[name])}
+            for name in self._bfloat16:
+                if name in values:
+                    values = {**values, name: as_declared(declared[name], values[name])}
             # Asked for some outputs, the plan may not compute the others.
-            due = {name: spec for name, spec in declared.items() if name in values or name in (outputs or declared)}
+            due = _due(declared, values, outputs) if outputs else declared
             reason = check(due, values, "output")
             if reason is not None:
                 raise WrongAnswer(f'model "{self._model}": {reason}')
@@ -168,6 +169,12 @@ class Contract:
             specs = specs or dict(learned.get(reference.source, Signature()).outputs)
             found |= {name: spec for name, spec in specs.items() if reference.name in (None, name)}
         return found
+
+
+def _due(
+    declared: Mapping[str, TensorSpec], values: Mapping[str, Value], outputs: Sequence[str]
+) -> Mapping[str, TensorSpec]:
+    return {name: spec for name, spec in declared.items() if name in values or name in outputs}
 
 
 def _unimplemented() -> InferError:

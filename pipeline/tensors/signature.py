@@ -113,21 +113,21 @@ def as_declared(spec: TensorSpec, value: Value) -> Value:
 def disagreement(spec: TensorSpec, value: Value, sizes: dict[str, int]) -> str | None:
     """Why the value is not what the spec says, or None; sizes of named dimensions are learned into ``sizes``."""
     match value:
-        case Json() | Raw():
-            return f"expected {spec}, got {value.describe()}"
         case Tensor(datatype, array):
-            shape = array.shape
+            dims, shape = spec.dims, array.shape
             if datatype is not spec.datatype and not (spec.any_number and datatype.is_number):
                 return f"expected {spec}, got {value.describe()}"
-            if len(shape) != len(spec.dims):
+            if len(shape) != len(dims):
                 return f"expected {spec}, got {value.describe()}"
-            for dim, size in zip(spec.dims, shape, strict=True):
+            for dim, size in zip(dims, shape, strict=True):
                 if isinstance(dim, int):
                     if dim not in (size, -1):
                         return f"expected {spec}, got {value.describe()}"
                 elif sizes.setdefault(dim, size) != size:
                     return f"expected {spec} with {dim}={sizes[dim]} as elsewhere, got {value.describe()}"
             return None
+        case Json() | Raw():
+            return f"expected {spec}, got {value.describe()}"
 
 
 def check(specs: Mapping[str, TensorSpec], values: Mapping[str, Value], kind: str) -> str | None:
