@@ -12,6 +12,8 @@ EACH = 100
 class _Kind:
     room: float
     since: float
+    full: float = 0.0
+    """Until when there is no room for another line."""
     beyond: int = 0
 
 
@@ -31,11 +33,13 @@ class Sampler:
         kind = self._kinds.get(status // 100)
         if kind is None:
             kind = self._kinds[status // 100] = _Kind(self._rate, now)
-        # As much room as has come back since, and never more than a second's; a clock may be set back.
-        kind.room = min(self._rate, kind.room + max(0.0, now - kind.since) * self._rate)
-        kind.since = now
-        if kind.room >= 1:
-            kind.room -= 1
-            return 1
+        if not kind.since <= now < kind.full:
+            # As much room as has come back since, and never more than a second's; a clock may be set back.
+            kind.room = min(self._rate, kind.room + max(0.0, now - kind.since) * self._rate)
+            kind.since = now
+            if kind.room >= 1:
+                kind.room -= 1
+                return 1
+            kind.full = now + (1 - kind.room) / self._rate
         kind.beyond += 1
         return 0 if kind.beyond % EACH else EACH
