@@ -19,12 +19,13 @@ from collections.abc import Sequence
 import trio
 
 from pipeline.wire.codec import Reply
+from pipeline.wire.statuses import error_reply
 from server.accept import accept, unbounded
 from server.body import Body
 from server.company import Company
 from server.connected import Connected
 from server.conversation import Conversations
-from server.head import Head
+from server.head import Head, Refused
 from server.http1 import Http1
 from server.leaving import leaving
 from server.listen import listen
@@ -79,12 +80,16 @@ async def at_once(_: Head, body: Body, __: Outgoing) -> Reply:
     return REPLY
 
 
+def refusal(refused: Refused, _: str, __: str) -> Reply:
+    return error_reply(refused)
+
+
 async def loop() -> float:
     """Seconds of CPU per request."""
     least, date = float("inf"), Today()
     for _ in range(ROUNDS):
         start = time.process_time()
-        http1 = Http1(Endless(REQUESTS), Connected(), at_once, date.line, 1 << 20, Company())
+        http1 = Http1(Endless(REQUESTS), Connected(), at_once, refusal, date.line, 1 << 20, Company())
         await http1.converse(may_upgrade=True)
         least = min(least, (time.process_time() - start) / REQUESTS)
     return least
@@ -118,7 +123,7 @@ async def noticed(behind: bytes) -> list[float]:
     left: multiprocessing.Queue[float] = multiprocessing.Queue()
     process = multiprocessing.Process(target=leaves, args=(listening.socket.getsockname()[1], behind, left))
     with listening.socket, leaving() as clients:
-        conversations = Conversations(lambda *_: never, no_http2, clients, most=1, secure=None)
+        conversations = Conversations(lambda *_: never, refusal, no_http2, clients, most=1, secure=None)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(clients.watch)
             take = functools.partial(nursery.start_soon, conversations.serve)

@@ -16,14 +16,13 @@ import trio
 from pipeline.engine.deadlines import Again, Deadlines, Timer
 from pipeline.engine.failure import leaves
 from pipeline.wire.codec import Reply
-from pipeline.wire.statuses import error_reply
 from server import asgi
 from server.body import Body
 from server.company import Company
 from server.connected import Connected, Phase
 from server.handle import handle
-from server.head import Head, Refused
-from server.http1 import Answer, Handover, Http1
+from server.head import Head, Refused, asked_by
+from server.http1 import Answer, Handover, Http1, Refuse
 from server.leaving import Leaving
 from server.outgoing import Outgoing
 from server.reply_head import Today, reply_head
@@ -79,9 +78,10 @@ def by_app(app: ASGIFramework, state: dict[str, Any]) -> Answering:
 class Conversations:
     """Those of a worker. ``connections``: what each of them is at."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a worker's connections are all of this
         self,
         answering: Answering,
+        refuse: Refuse,
         http2: Http2,
         leaving: Leaving,
         *,
@@ -92,6 +92,7 @@ class Conversations:
         """``most``: bytes of a body. ``told``: how many there are, whenever that changes."""
         self.connections: set[Connected] = set()
         self._answering = answering
+        self._refuse = refuse
         self._http2 = http2
         self._leaving = leaving
         self._most = most
@@ -195,7 +196,7 @@ class Conversations:
         own.moving = transport
         with Again(self.deadlines) as timer:
             answer = self._answering(accepted, "http" if self._secure is None else "https", timer)
-            http1 = Http1(transport, own, answer, self._today.line, self._most, self._company)
+            http1 = Http1(transport, own, answer, self._refuse, self._today.line, self._most, self._company)
             return await http1.converse(may_upgrade=may_upgrade)
 
     def _leave_to_other(self, accepted: socket.socket, own: Connected) -> None:
@@ -203,7 +204,7 @@ class Conversations:
         own.enter(Phase.OTHER)
 
     def _too_slow(self) -> bytes:
-        reply = error_reply(Refused(408, "the header comes too slowly"))
+        reply = self._refuse(Refused(408, "the header comes too slowly"), *asked_by(b""))
         body = b"".join(reply.body)
         framing = f"content-length: {len(body)}\r\nconnection: close\r\n"
         return reply_head(reply.status, reply.headers.items(), self._today.line(), framing=framing) + body

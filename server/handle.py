@@ -131,6 +131,16 @@ async def handle(  # noqa: PLR0913, PLR0917  # a call is all of this
     return reply
 
 
+def refuse(service: Service, error: InferError, method: str, path: str) -> Reply:
+    """The reply to what could not be read as a call, which has its line and its count as every call has."""
+    reply, known_as = error_reply(error), service.ids.of({})
+    size = 0 if method == "HEAD" else sum(map(len, reply.body))
+    answered = Answered(known_as, method, path, reply.status, 0.0, size, when=time.time())
+    for tell in service.on_answer:
+        tell(answered)
+    return Reply(reply.status, {**reply.headers, REQUEST_ID_HEADER: known_as}, reply.body)
+
+
 def _begun(exchange: _Exchange) -> bool:
     return exchange.sending is not None and exchange.sending.begun
 

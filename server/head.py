@@ -36,6 +36,7 @@ _HOST = re.compile(r"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]*")
 _ONCE = ("host", "content-length", "transfer-encoding")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _HTTP2 = re.compile(r"PRI \* HTTP/2\.0")
+_BEGINNING = re.compile(rf"({TOKEN}) (?:([\x21-\x7e]+) HTTP/[0-9]\.[0-9]\r\n)?")
 
 
 class Head(msgspec.Struct, frozen=True, eq=False):
@@ -125,6 +126,15 @@ def require_promising(data: bytes, seen: int) -> None:
         raise _wrong_line(text)
     if _BARE_LINE_FEED.search(data, seen):
         raise Refused(400, "a line of the header ends with a bare line feed")
+
+
+def asked_by(data: bytes) -> tuple[str, str]:
+    """Method and path of what begins with these bytes and is refused, each a dash where it is not known."""
+    line = _BEGINNING.match(data[: _LONGEST_LINE + len(b"\r\n")].lstrip(b"\r\n").decode("latin-1"))
+    if line is None:
+        return "-", "-"
+    method, target = line.groups()
+    return method, "-" if target is None else _path_of(target)
 
 
 _NO_LINE = "the first line is no request line: a method, a target and HTTP/1.1, with one space between them"

@@ -15,16 +15,17 @@ from dataclasses import dataclass
 import trio
 
 from pipeline.wire.codec import Reply
-from pipeline.wire.statuses import error_reply
 from server.body import Body
 from server.company import Company
 from server.connected import Connected, Phase
-from server.head import Head, Refused, asks_for_http2, read_head, require_promising
+from server.head import Head, Refused, asked_by, asks_for_http2, read_head, require_promising
 from server.outgoing import Outgoing
 from server.transport import Transport
 
 Answer = Callable[[Head, Body, Outgoing], Awaitable[Reply | None]]
 """Makes the reply to a request. Where it is sent in parts, or None, there is nothing left to send."""
+Refuse = Callable[[Refused, str, str], Reply]
+"""Makes the reply to what is no request, of that method and path as far as they are known."""
 
 _LOG = logging.getLogger("pipeline_serve")
 _END = b"\r\n\r\n"
@@ -46,11 +47,12 @@ class Handover:
 class Http1:
     """One connection, from its first byte."""
 
-    def __init__(  # a connection is all of this
+    def __init__(  # noqa: PLR0913, PLR0917  # a connection is all of this
         self,
         transport: Transport,
         state: Connected,
         answer: Answer,
+        refuse: Refuse,
         date: Callable[[], str],
         most: int,
         company: Company,
@@ -59,6 +61,7 @@ class Http1:
         self._transport = transport
         self._state = state
         self._answer = answer
+        self._refusal = refuse
         self._company = company
         self._body = Body(transport, state, most)
         self._outgoing = Outgoing(transport, state, self._body, date)
@@ -145,8 +148,9 @@ class Http1:
     async def _refuse(self, refused: Refused, data: bytes) -> None:
         _LOG.debug("refused with %d: %s", refused.status, refused)
         self._state.last = True
-        self._outgoing.expect(data[:5].decode("latin-1").rstrip(), old=False)
-        reply = error_reply(refused)
+        method, path = asked_by(data)
+        self._outgoing.expect(method, old=False)
+        reply = self._refusal(refused, method, path)
         with contextlib.suppress(OSError):  # the client may be gone
             await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)
             await self._linger()

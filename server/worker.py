@@ -23,6 +23,7 @@ from server.connected import Connected
 from server.controls import Controls
 from server.conversation import Conversations, by_app, by_handle
 from server.fleet import Fleet
+from server.handle import refuse
 from server.head import Head
 from server.late import Late
 from server.leaving import leaving
@@ -134,6 +135,7 @@ async def serve_connections(  # what answers, where, how, and beside whom
         with leaving() as clients:
             conversations = Conversations(
                 by_app(apps.asgi, state) if apps.middleware else by_handle(service),
+                partial(refuse, service),
                 http2.serve,
                 clients,
                 most=service.max_body,

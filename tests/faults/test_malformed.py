@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 
@@ -38,6 +39,7 @@ def test_a_seed_is_its_bytes_and_few_are_the_same():
 @pytest.mark.slow
 def test_what_is_nearly_a_request_is_refused_or_answered_once_and_leaves_nothing_behind(tmp_path):
     statuses: Counter[int] = Counter()
+    others: Counter[int] = Counter()
     memory = 0
     with target(tmp_path) as server, Wire(server.port) as beside:
         beside.send(plain(requests("beside")[0]).data)
@@ -51,9 +53,16 @@ def test_what_is_nearly_a_request_is_refused_or_answered_once_and_leaves_nothing
             assert not any(answer.closes for answer in found[:-1]), (seed, found)
             valid = requests("beside")[seed % 20]
             beside.send(plain(valid).data)
-            assert beside.answer(valid.method).body == valid.answer, seed
+            answer = beside.answer(valid.method)
+            assert answer.body == valid.answer, seed
+            others[answer.status] += 1
             if seed == SEEDS // 10 and sys.platform == "linux":
                 memory = resident(server)
+        counted = dict(re.findall(r'http_requests_total{status="(\d+)"} (\S+)', server.get("/metrics").text))
+        told = statuses + others
+        assert {status: float(counted[str(status)]) for status in _REFUSED & told.keys()} == {
+            status: told[status] for status in _REFUSED & told.keys()
+        }, "each is counted, and once"
         if sys.platform == "linux":
             server.wait_until("its connections are closed", lambda: descriptors(server) <= files)
             assert resident(server) - memory < 16 << 20

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import trio
 
+from pipeline.wire.codec import Reply
+from pipeline.wire.statuses import error_reply
+from server.head import Refused
 from server.transport import Part
+
+
+def refusal(refused: Refused, _method: str, _path: str) -> Reply:
+    return error_reply(refused)
 
 
 class Memory:

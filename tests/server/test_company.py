@@ -6,7 +6,7 @@ from pipeline.wire.codec import Reply
 from server.company import Company
 from server.connected import Connected
 from server.http1 import Http1
-from tests.server.memory import Memory
+from tests.server.memory import Memory, refusal
 
 ASKED = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -43,7 +43,7 @@ async def test_what_came_together_is_first_handled_and_then_sent():
             return Reply(200, {}, (b"yes",))
 
         with state.scope:
-            await Http1(memory, state, answer, lambda: "", 10, company).converse(may_upgrade=False)
+            await Http1(memory, state, answer, refusal, lambda: "", 10, company).converse(may_upgrade=False)
 
     async with trio.open_nursery() as nursery:
         for name in "abc":

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from pipeline.wire.codec import Reply
+from pipeline.wire.statuses import error_reply
 from server.accept import accept, unbounded
 from server.connected import Phase
 from server.conversation import Conversations
@@ -36,6 +37,7 @@ class Front:
         self.go = trio.Event()
         self.cancelled = trio.Event()
         self.handed = []
+        self.refused = []
         self.secure = secure
         self.listening = listen("127.0.0.1", 0, secure=False)
         self.conversations: Conversations
@@ -44,7 +46,7 @@ class Front:
     async def runs(self) -> AsyncIterator[Front]:
         with self.listening.socket, leaving() as clients:
             self.conversations = Conversations(
-                lambda *_: self.answer, self.http2, clients, most=1000, secure=self.secure
+                lambda *_: self.answer, self.refuse, self.http2, clients, most=1000, secure=self.secure
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(clients.watch)
@@ -63,6 +65,10 @@ class Front:
             self.cancelled.set()
             raise
         return Reply(200, {}, (b"yes",))
+
+    def refuse(self, refused, method, path):
+        self.refused.append((refused.status, method, path))
+        return error_reply(refused)
 
     async def http2(self, stream, data=b"", asked=None):
         self.handed.append((data, asked))
@@ -170,6 +176,17 @@ async def test_a_refused_client_that_goes_on_sending_reads_why(front):
     async with await front.client() as client:
         await client.send_all(b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: x\r\n\r\n" + b"z" * 2_000_000)
         assert (await received(client)).startswith(b"HTTP/1.1 400 ")
+    assert front.refused == [(400, "POST", "/x")]
+
+
+async def test_a_head_that_comes_too_slowly_is_a_408_and_told(front):
+    async with await front.client() as client:
+        await client.send_all(GET[:9])
+        await until(lambda: [own.phase for own in front.conversations.connections] == [Phase.HEAD])
+        (state,) = front.conversations.connections
+        state.expire()
+        assert (await received(client)).startswith(b"HTTP/1.1 408 ")
+    assert front.refused == [(408, "-", "-")]
 
 
 async def test_http2_is_handed_over_with_what_has_come(front):

@@ -23,8 +23,9 @@ from pipeline.wire.numbers import with_orjson
 from pipeline_serve import Context, Model, Pipeline, Step
 from server.access import Answered
 from server.graphs import graphs
-from server.handle import handle
-from server.log import _with_request
+from server.handle import handle, refuse
+from server.log import _with_request, answered
+from server.metrics import Metrics
 from server.service import Service
 
 ROWS = b'{"instances": [1, 2]}'
@@ -399,6 +400,24 @@ async def test_the_line_of_a_head_counts_no_body():
     for method in ("GET", "HEAD"):
         await handle(own, method, "/v2/health/live", {}, Body())
     assert [line.size for line in told] == [13, 0]
+
+
+def test_what_is_no_call_has_its_count_its_line_and_an_id_too(caplog):
+    _, own = service(at_once)
+    told: list[Answered] = []
+    metrics = Metrics()
+    own.on_answer += [told.append, metrics.answered]
+    refused = InferError(Code.INVALID_ARGUMENT, "no", status=431)
+    replies = [refuse(own, refused, "GET", "/a\nb"), refuse(own, refused, "HEAD", "-")]
+    assert [(line.id, line.status, line.size, line.received) for line in told] == [
+        (replies[0].headers["x-request-id"], 431, len(b"".join(replies[0].body)), 0),
+        (replies[1].headers["x-request-id"], 431, 0, 0),
+    ]
+    assert told[0].id != told[1].id
+    assert b'\nhttp_requests_total{status="431"} 2.0\n' in b"".join(metrics.page({}).body)
+    with caplog.at_level(logging.INFO, "pipeline_serve.access"):
+        answered(told[0])
+    assert caplog.messages == [f"GET /a\\nb 431 0.0 ms {told[0].size} B"]
 
 
 async def test_a_large_body_leaves_the_loop_to_others():

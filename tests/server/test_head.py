@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.head import CHUNKED, Refused, asks_for_http2, read_head, require_promising, rooted
+from server.head import CHUNKED, Refused, asked_by, asks_for_http2, read_head, require_promising, rooted
 
 
 def head(*lines: str, line="GET / HTTP/1.1", host="host: h"):
@@ -21,6 +21,19 @@ def test_a_head_is_its_method_path_and_fields():
     assert (read.method, read.target, read.path) == ("POST", "/a%20b?q", "/a b")
     assert read.headers == {"host": "h", "content-type": "a/b", "x": "1, 2", "cookie": "a=b; c=d"}
     assert (read.length, read.minor, read.keeps, read.expects) == (0, 1, True, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "asked"),
+    [
+        (head(), ("GET", "/")), (head(host=""), ("GET", "-")), (b"GET /a%0ab?q HTTP/3.0\r\nx", ("GET", "/a\nb")),
+        (b"\r\n\r\nGET /a HTTP/1.1\r\n", ("GET", "/a")), (b"GET /a HTTP/1.1", ("GET", "-")),
+        (b"GET /a\rb HTTP/1.1\r\n", ("GET", "-")), (b"GET /a\n HTTP/1.1\r\n", ("GET", "-")), (b"GE\nT /a", ("-", "-")),
+        (b"GET", ("-", "-")), (b"", ("-", "-")), (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\n", ("GET", "-")),
+    ],
+)  # fmt: skip
+def test_who_is_refused_asked_for_what_its_line_says_where_that_is_whole(data, asked):
+    assert asked_by(data) == asked
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,14 @@ class Talk:
         self.memory = Memory(*pieces, ends=ends)
         self.state = Connected()
         self.state.moving = self.memory
-        self.http1 = Http1(self.memory, self.state, answer, lambda: "date: now\r\n", most, Company())
+        self.refused: list[tuple[int, str, str]] = []
+        self.http1 = Http1(self.memory, self.state, answer, self.refuse, lambda: "date: now\r\n", most, Company())
         self.result = None
         self.seconds = 0.0
+
+    def refuse(self, refused, method, path):
+        self.refused.append((refused.status, method, path))
+        return error_reply(refused)
 
     async def run(self, *, may_upgrade: bool = True) -> list[tuple[int, dict[str, str], bytes]]:
         """The final replies."""
@@ -138,19 +143,21 @@ async def test_once_the_server_stops_a_reply_is_the_last():
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("sent", "status", "asked"),
     [
-        (b"nonsense\r\n\r\n", 400), (b"\x16\x03\x01", 400), (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/9.9\r\n\r\n", 505), (b"GET /" + b"a" * 9000, 414),
-        (GET[:-2] + b"x: " + b"a" * 70_000, 431), (post(b"", b"expect: tea"), 417),
-        (post(b"abc", b"transfer-encoding: chunked"), 400), (b"CONNECT h:1 HTTP/1.1\r\nhost: h\r\n\r\n", 501),
+        (b"nonsense\r\n\r\n", 400, "- -"), (b"\x16\x03\x01", 400, "- -"), (b"GET / HTTP/1.1\r\n\r\n", 400, "GET /"),
+        (b"GET / HTTP/9.9\r\n\r\n", 505, "GET /"), (b"GET /" + b"a" * 9000, 414, "GET -"),
+        (GET[:-2] + b"x: " + b"a" * 70_000, 431, "GET /x"), (post(b"", b"expect: tea"), 417, "POST /x"),
+        (post(b"abc", b"transfer-encoding: chunked"), 400, "POST /x"),
+        (b"CONNECT h:1 HTTP/1.1\r\nhost: h\r\n\r\n", 501, "CONNECT /h:1"),
     ],
 )  # fmt: skip
-async def test_what_is_no_request_is_an_error_in_json_and_the_end(autojump_clock, sent, status):
+async def test_what_is_no_request_is_told_and_an_error_in_json_and_the_end(autojump_clock, sent, status, asked):
     talk = Talk(GET + sent, GET, GET)
     _, refused = await talk.run()
     assert (refused[0], refused[1]["connection"], refused[1]["content-type"]) == (status, "close", "application/json")
     assert list(json.loads(refused[2])) == ["error"]
+    assert talk.refused == [(status, *asked.split())]
     assert talk.memory.ended, "the client is told that nothing follows, and what it still sends does not reset it"
 
 

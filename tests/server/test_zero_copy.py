@@ -16,7 +16,7 @@ from server.connected import Connected
 from server.conversation import by_handle
 from server.handle import Service
 from server.http1 import Http1
-from tests.server.memory import Memory
+from tests.server.memory import Memory, refusal
 
 
 @pytest.mark.parametrize("megabytes", [1, 16])
@@ -40,7 +40,8 @@ async def test_the_step_sees_the_buffer_that_was_received_into_and_its_array_is_
         service = Service(Repository([pipeline]), ready="all", name="n", version="9")
         with Again(Deadlines()) as timer:
             answer = by_handle(service)(None, "http", timer)
-            await Http1(memory, state, answer, lambda: "", service.max_body, Company()).converse(may_upgrade=False)
+            http1 = Http1(memory, state, answer, refusal, lambda: "", service.max_body, Company())
+            await http1.converse(may_upgrade=False)
     (array,) = seen
     assert np.array_equal(array, tensor)
     # One buffer, for all of it.
