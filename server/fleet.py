@@ -180,9 +180,8 @@ class Fleet:
                 nursery.start_soon(self._follow, message)
             case Begin(change):
                 self._verdicts[change] = _Awaited()
-                nursery.start_soon(self._make, message)
-                # By then it stands in the repository's line: changes are made in the order that they come in.
-                await trio.lowlevel.checkpoint()
+                # When it has started it stands in the repository's line: changes are made in the order they come in.
+                await nursery.start(self._make, message)
             case Verdict(change, failure):
                 if change in self._verdicts:
                     self._verdicts[change].come(failure)
@@ -190,8 +189,10 @@ class Fleet:
                 if ask in self._answers:
                     self._answers[ask].come(failure)
 
-    async def _make(self, begin: Begin) -> None:
+    async def _make(self, begin: Begin, task_status: trio.TaskStatus[None]) -> None:
         failure = None
+        # From here to the line it waits for nothing.
+        task_status.started()
         try:
             match begin.verb:
                 case "load":

@@ -29,6 +29,11 @@ T = TypeVar("T")
 _THREADS = 40
 
 
+def draining() -> ServerNotReady:
+    """What is said of a server that stops."""
+    return ServerNotReady("Server is not ready. It is draining.")
+
+
 class Service:
     """What every request of a server shares. ``max_body``: bytes, decoded or not; ``numbers``: see ``Call``."""
 
@@ -75,7 +80,7 @@ class Service:
 
     def require_going_on(self) -> None:
         if self.draining:
-            raise ServerNotReady("Server is not ready. It is draining.")
+            raise draining()
 
     def require_ready(self) -> None:
         self.require_going_on()

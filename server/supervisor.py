@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from pipeline.errors import ServerNotReady
 from server.changes import Changes
 from server.channel import (
     Answer,
@@ -40,6 +39,7 @@ from server.crowd import Crowd
 from server.exits import LEFT, STOP
 from server.forked import Post, forked, how, signals_to, threads_left
 from server.metrics import Metrics
+from server.service import draining
 from server.staff import Staff, Worker
 from server.stopping import end_at_once
 
@@ -52,7 +52,6 @@ _TRIES = 5
 # Beside what the workers have for their requests: models are closed within 10 s, or the worker ends by itself.
 _MORE = 15.0
 _NO_SIGNAL = 0
-_DRAINING = "Server is not ready. It is draining."
 
 
 class CannotBegin(RuntimeError):
@@ -79,10 +78,11 @@ class Supervisor:
         self._stack = contextlib.ExitStack()
         self._changes = Changes()
         self._crowd = Crowd(workers)
-        # Place → when its next worker starts, and how many have ended early there in a row. Where none was yet, the
-        # first is one of those that begin together.
+        # Place → when its next worker starts, and how many have ended early there in a row. Those that begin together
+        # are the first ones; what can be started later only begins beside others that serve.
         self._due = dict.fromkeys(self._places, 0.0)
         self._first = set(self._places)
+        self._has_forked = False
         self._early = dict.fromkeys(self._places, 0)
         self._ends_before_any = 0
         self._came_up = False
@@ -160,9 +160,10 @@ class Supervisor:
                 self._due[place] = now + _SHORT_LIFE
             else:
                 del self._due[place]
-                if len(self._first) == len(self._places):
+                if not self._has_forked:
+                    self._has_forked = True
                     self._warn_of_threads()
-                self._first.discard(place)
+            self._first.discard(place)
 
     def _bury(self, worker: Worker, code: int, cpu: float) -> None:
         stops = self._give_up_at is not None
@@ -285,7 +286,7 @@ class Supervisor:
         changes = self._changes
         match message:
             case Ask(ask) if self._give_up_at is not None:
-                self._staff.tell([(process, Answer(ask, Failure.of(ServerNotReady(_DRAINING))))])
+                self._staff.tell([(process, Answer(ask, Failure.of(draining())))])
             case Ask(ask, verb, model):
                 self._staff.tell(changes.asked(process, ask, verb, model))
             case Drop(ask):

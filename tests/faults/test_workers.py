@@ -130,7 +130,7 @@ def test_kill_9_under_load_fails_what_is_in_flight_in_that_worker_alone_and_anot
             over.set()
         for future in asking:
             future.result()
-    assert survivor in workers_of(pair), "the other one has not noticed"
+    assert answering(pair, 2) == {survivor, replacement}, "two serve again, and the other one has not noticed"
     assert answers["failed of another"] == 0
     assert answers["failed of the victim"] <= clients, "no connection failed twice"
     assert f"worker {victim} was killed by SIGKILL; another one starts" in pair.stderr
@@ -252,8 +252,12 @@ def test_a_load_that_kills_a_worker_fails_and_what_was_served_is_served_on(pair)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "whole_group"), [(1, False), (2, False), (4, False), (2, True)])
-def test_sigterm_loses_no_request_in_flight(tmp_path, workers, whole_group):
+@pytest.mark.parametrize(
+    ("workers", "number", "whole_group"),
+    [(1, signal.SIGTERM, False), (2, signal.SIGTERM, False), (4, signal.SIGTERM, False), (2, signal.SIGINT, True)],
+    ids=["1", "2", "4", "2, Ctrl-C"],
+)
+def test_a_stop_loses_no_request_in_flight_though_it_takes_2_s_more(tmp_path, workers, number, whole_group):
     names = [f"r{number}" for number in range(4 * workers)]
     with serving_by(workers, tmp_path) as server, ThreadPoolExecutor(len(names)) as pool:
         asked = [pool.submit(server.post, "/v1/models/wait:predict", {"instances": [name]}) for name in names]
@@ -261,13 +265,15 @@ def test_sigterm_loses_no_request_in_flight(tmp_path, workers, whole_group):
             server.wait_until(f"{name} began", (tmp_path / f"{name}.began").exists)
         processes = {server.process.pid, *(workers_of(server) if workers > 1 else ())}
         for process in processes if whole_group else [server.process.pid]:
-            os.kill(process, signal.SIGINT)
+            os.kill(process, number)
         server.wait_until("the port is closed", lambda: refused(server))
+        time.sleep(2)
         assert not any(future.done() for future in asked)
         for name in names:
             (tmp_path / f"{name}.go").touch()
         assert [future.result().json() for future in asked] == [{"predictions": name} for name in names]
         assert server.wait() == 0
+    assert f"{number.name}: draining, then stopping" in server.stderr
     assert "Traceback" not in server.stderr
 
 
@@ -386,6 +392,65 @@ def test_a_replacement_that_cannot_open_what_the_others_serve_takes_no_requests(
         (tmp_path / "no").unlink()
         server.wait_until("two workers serve again", lambda: metric(server, "workers") == 2)
         assert survivor in answering(server, 2)
+        assert server.stop() == 0
+
+
+SHY = """
+import os
+from pathlib import Path
+
+import server.supervisor
+
+server.supervisor._SHORT_LIFE = 0.05
+fork, forked = os.fork, []
+
+def shy():
+    if forked and Path("full").exists():
+        raise BlockingIOError("no more processes")
+    forked.append(1)
+    return fork()
+
+os.fork = shy
+
+from server.cli import main
+
+main()
+"""
+SLOW = """
+import os, time
+from pathlib import Path
+
+class New:
+    def load(self):
+        Path("opens").touch()
+        while not Path("go").exists():
+            time.sleep(0.005)
+
+    async def __call__(self, rows):
+        return {"new": True, "pid": os.getpid()}
+"""
+
+
+def test_one_that_could_not_be_started_with_the_others_joins_as_one_that_comes_later(tmp_path):
+    """Though a load is under way when it can, of which it has not been told."""
+    write(tmp_path, {"full": ""})
+    with (
+        serving_by(2, tmp_path, wait="bound", command=(sys.executable, "-c", SHY)) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        server.wait_until("one serves", lambda: who(server))
+        write(tmp_path, {"who.py": SLOW, "who.yaml": "steps: {answer: who.py:New}"})
+        load = pool.submit(change, server, "load", "who")
+        server.wait_until("it is being opened", (tmp_path / "opens").exists)
+        (tmp_path / "full").unlink()
+        server.wait_until("both are there", lambda: len(workers_of(server)) == 2)
+        (tmp_path / "go").touch()
+        assert load.result().status_code == 200
+        server.wait_until_ready()
+        answers = [server.post("/v1/models/who:predict", {"instances": [0]}).json() for _ in range(20)]
+        assert {own.get("new") for own in answers} == {True}
+        assert len({own["pid"] for own in answers}) == 2
+        assert "no worker can be started: no more processes; trying again" in server.stderr
         assert server.stop() == 0
 
 
