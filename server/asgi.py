@@ -46,7 +46,7 @@ def addresses(own: socket.socket) -> dict[str, tuple[str, int] | None]:
 async def ask(app: ASGIFramework, head: Head, body: Body, outgoing: Outgoing, about: dict[str, Any]) -> Reply | None:
     """The reply where the application gave none, which is an error; None once it has sent its own.
 
-    ``about``: what its scope tells of the connection. Cancelled, the application is.
+    ``about``: what its scope tells of the connection, and the state of the lifespan. Cancelled, the application is.
     """
     exchange = _Exchange(body, outgoing, is_head=head.method == "HEAD")
     try:
@@ -72,6 +72,8 @@ def _scope(head: Head, about: dict[str, Any]) -> dict[str, Any]:
         "headers": [(name.encode(), text.encode("latin-1")) for name, text in head.headers.items()],
         "extensions": {},
         **about,
+        # A copy for each request (ASGI, lifespan state).
+        "state": about["state"].copy(),
     }
 
 

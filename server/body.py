@@ -14,7 +14,7 @@ import trio
 from pipeline.errors import Code, InferError
 from server.chunks import Chunks
 from server.connected import Connected, Phase
-from server.head import CHUNKED, Head, Refused
+from server.head import CHUNKED, Head, too_slow
 from server.reply_head import CONTINUE
 from server.transport import Part, Transport
 
@@ -22,9 +22,8 @@ from server.transport import Part, Transport
 _SMALL = 2**12
 # A body that is worth waiting for though its reply is made already, so that its connection can be used again.
 _WORTH_WAITING = 2**20
-# Seconds for it, in all.
-_LINGER = 5.0
-_DROP = 2**16
+# Seconds for it, in all, and bytes that are dropped at once.
+_TO_DROP, _DROP = 5.0, 2**16
 
 
 class Body:
@@ -33,7 +32,9 @@ class Body:
     What cannot be had of it is raised as an InferError with its status; there is no next request then.
     """
 
-    __slots__ = ("_at", "_broken", "_chunks", "_data", "_invites", "_left", "_most", "_since", "_state", "_transport")
+    __slots__ = (
+        "_at", "_broken", "_chunks", "_data", "_invites", "_left", "_most", "_state", "_transport", "_waited",
+    )  # fmt: skip
 
     def __init__(self, transport: Transport, state: Connected, most: int) -> None:
         self._transport = transport
@@ -45,13 +46,14 @@ class Body:
         """Bytes that are still to be taken, of what is here or of the connection; CHUNKED while its end is unknown."""
         self._broken = False
         self._invites = False
-        self._since: float | None = None
+        self._waited: tuple[float | None, int] = None, 0
+        """Since when, and from how many bytes on, to who watches the clock: all its waits are one."""
         self._chunks: Chunks | None = None
 
     def begin(self, head: Head, data: bytes, at: int) -> None:
         """The body that is in ``data`` from ``at`` on, as far as it has come."""
         self._data, self._at, self._left = data, at, head.length
-        self._broken, self._invites, self._since = False, head.expects, None
+        self._broken, self._invites, self._waited = False, head.expects, (None, 0)
         self._chunks = Chunks() if head.length == CHUNKED else None
 
     @property
@@ -113,7 +115,7 @@ class Body:
         self._take_here()
         scratch = memoryview(bytearray(min(self._left, _DROP)))
         self._state.enter(Phase.LINGER)
-        with trio.move_on_after(_LINGER):
+        with trio.move_on_after(_TO_DROP):
             while self._left:
                 size = await self._transport.receive_into(scratch[: self._left])
                 if not size:
@@ -170,21 +172,20 @@ class Body:
         """Who watches the clock may end what waits for a body. A client that waits for a word gets it first."""
         state = self._state
         state.enter(Phase.BODY)
-        state.since = self._since
+        state.since, state.moved = self._waited
         try:
-            with trio.CancelScope() as state.body:
+            with state.waiting() as wait:
                 if self._invites:
                     self._invites = False
                     await self._transport.send([CONTINUE])
                 yield
-            if state.body.cancelled_caught:
+            if wait.cancelled_caught:
                 self._broken = True
-                raise Refused(408, "the body comes too slowly")
+                raise too_slow("body")
         except OSError:
             raise self._cut_short() from None
         finally:
-            self._since = state.since
-            state.body = None
+            self._waited = state.since, state.moved
             state.enter(Phase.WORK)
 
     async def _receive(self) -> None:

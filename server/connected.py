@@ -7,7 +7,8 @@ wait for them, and tells them what it is at by plain attributes, which cost a re
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import trio
@@ -41,7 +42,7 @@ class Connected:
     """One connection. ``scope`` holds all that it does, and is cancelled when its client has left."""
 
     __slots__ = (
-        "body",
+        "_wait",
         "done_sending",
         "last",
         "look",
@@ -64,9 +65,9 @@ class Connected:
         """The bytes that had moved by then."""
         self.owed = 0
         """Bytes of the reply that is being sent, which are kept until it is."""
-        self.body: trio.CancelScope | None = None
-        """Holds what waits for a body, while something does."""
+        self._wait: trio.CancelScope | None = None
         self.overdue = False
+        """Whether it was ended because the time of its phase was over."""
         self.last = False
         """Whether it ends with its next reply: its client wants that, or the server stops."""
         self.done_sending = False
@@ -81,10 +82,23 @@ class Connected:
     def enter(self, phase: Phase) -> None:
         self.phase, self.since = phase, None
 
+    @contextmanager
+    def waiting(self) -> Iterator[trio.CancelScope]:
+        """What is in it is all that ends once the time of its phase is over, where the connection goes on to say so."""
+        with trio.CancelScope() as wait:
+            self._wait = wait
+            try:
+                yield wait
+            finally:
+                self._wait = None
+
     def expire(self) -> None:
-        """The time of its phase is over. A body that is waited for ends with a reply, all else with the connection."""
+        """The time of its phase is over: that ends what waits in it, or the connection where nothing does."""
+        if self._wait is not None:
+            self._wait.cancel()
+            return
         self.overdue = True
-        (self.body or self.scope).cancel()
+        self.scope.cancel()
 
     def told(self, *, gone: bool) -> None:
         """Its client sends no more; ``gone``: and reads no more, or the connection is broken."""

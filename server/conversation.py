@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import heapq
 import logging
@@ -21,11 +20,11 @@ from server.body import Body
 from server.company import Company
 from server.connected import Connected, Phase
 from server.handle import handle
-from server.head import Head, Refused, asked_by
+from server.head import Head, Refused
 from server.http1 import Answer, Handover, Http1, Refuse
 from server.leaving import Leaving
 from server.outgoing import Outgoing
-from server.reply_head import Today, reply_head
+from server.reply_head import Today
 from server.secure import Secure
 from server.service import Service
 from server.transport import Plain, Transport
@@ -44,7 +43,9 @@ _QUIET = (Phase.SHAKE, Phase.IDLE, Phase.LINGER)
 class Http2(Protocol):
     """What goes on with a client that speaks HTTP/2, from the bytes on that have come, or the request that asked."""
 
-    async def __call__(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None: ...
+    async def __call__(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None:
+        """Raises Refused for what no HTTP/2 is."""
+        ...
 
 
 Answering = Callable[[socket.socket, str, Timer], Answer]
@@ -69,7 +70,7 @@ def by_app(app: ASGIFramework, state: dict[str, Any]) -> Answering:
     """Everything is answered by an ASGI application; ``state``: of its lifespan."""
 
     def answering(accepted: socket.socket, scheme: str, _timer: Timer) -> Answer:
-        about = {"scheme": scheme, "state": state.copy(), **asgi.addresses(accepted)}
+        about = {"scheme": scheme, "state": state, **asgi.addresses(accepted)}
         return functools.partial(asgi.ask, app, about=about)
 
     return answering
@@ -110,11 +111,11 @@ class Conversations:
         for own in self.connections:
             own.last = True
         for own in self._quiet():
-            if not own.is_new:
+            if own.phase is Phase.IDLE and not own.is_new:
                 own.scope.cancel()
 
     async def hurry(self) -> None:
-        """Once stopping: ends those that have said nothing yet, and do not say it soon. Cancelled, none is ended."""
+        """Once stopping: ends those that say nothing soon, or nothing that is listened to. Cancelled, none is ended."""
         await trio.sleep(_TO_SPEAK)
         for own in self._quiet():
             own.scope.cancel()
@@ -133,8 +134,9 @@ class Conversations:
     async def serve(self, accepted: socket.socket) -> None:
         """One connection, for as long as it lives. What breaks in it is logged and ends it, and nothing else.
 
-        That is a client's doing: what goes wrong in the app is a reply. So it is a line, and the traceback only for who
-        asks for it. Cancelled, what it works on is cancelled, and it is closed at once.
+        What goes wrong in the app is a reply; what its client does, or the system, is a line, and the traceback is for
+        who asks for it. All else is a fault of the server. Cancelled, what it works on is cancelled, and it is closed
+        at once.
         """
         own = Connected()
         own.last = self._stopping
@@ -145,13 +147,12 @@ class Conversations:
                 accepted.setblocking(False)
                 self._leaving.add(accepted.fileno(), own)
                 await self._speak(accepted, own)
-            if own.overdue and own.phase is Phase.HEAD and self._secure is None:
-                with contextlib.suppress(OSError):
-                    accepted.send(self._too_slow())
-        except* Exception as broken:  # noqa: BLE001  # a broken connection must never take the others with it
-            causes = ", ".join(sorted({type(error).__name__ for error in leaves(broken)}))
-            _LOG.warning("a connection broke: its client sent what HTTP does not know (%s)", causes)
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, Refused) as broken:
+            causes = ", ".join(sorted({str(error) or type(error).__name__ for error in leaves(broken)}))
+            _LOG.warning("a connection broke: %s", causes)
             _LOG.debug("the connection that broke", exc_info=broken)
+        except* Exception as failed:  # noqa: BLE001  # a broken connection must never take the others with it
+            _LOG.error("a connection broke by a fault of the server", exc_info=failed)
         finally:
             self.connections.discard(own)
             self._told(len(self.connections))
@@ -202,9 +203,3 @@ class Conversations:
     def _leave_to_other(self, accepted: socket.socket, own: Connected) -> None:
         self._leaving.discard(accepted.fileno())
         own.enter(Phase.OTHER)
-
-    def _too_slow(self) -> bytes:
-        reply = self._refuse(Refused(408, "the header comes too slowly"), *asked_by(b""))
-        body = b"".join(reply.body)
-        framing = f"content-length: {len(body)}\r\nconnection: close\r\n"
-        return reply_head(reply.status, reply.headers.items(), self._today.line(), framing=framing) + body

@@ -35,6 +35,8 @@ _HOST = re.compile(r"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]*")
 # Two lines of these are two requests to different readers.
 _ONCE = ("host", "content-length", "transfer-encoding")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+# Of six bytes each (RFC 9113, 6.5.1), which need no padding.
+_SETTINGS = re.compile(r"(?:[0-9A-Za-z_-]{8})*")
 _HTTP2 = re.compile(r"PRI \* HTTP/2\.0")
 _BEGINNING = re.compile(rf"({TOKEN}) (?:([\x21-\x7e]+) HTTP/[0-9]\.[0-9]\r\n)?")
 
@@ -61,6 +63,10 @@ class Refused(InferError):
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(Code.INVALID_ARGUMENT, reason, status=status)
+
+
+def too_slow(what: str) -> Refused:
+    return Refused(408, f"the {what} comes too slowly")
 
 
 def read_head(data: bytes) -> Head:
@@ -219,11 +225,12 @@ def rooted(path: str) -> str:
 
 
 def asks_for_http2(head: Head) -> bool:
-    """An upgrade to h2c names itself in ``Connection`` and has one ``HTTP2-Settings`` (RFC 7540, 3.2.1).
+    """An upgrade to h2c names itself in ``Connection`` and has one ``HTTP2-Settings``, in base64 (RFC 7540, 3.2.1).
 
     With a body it is ignored, as any upgrade may be (RFC 9110, 7.8): the body would have to be read first.
     """
     headers = head.headers
     if headers["upgrade"].lower() != "h2c" or head.length or not head.minor:
         return False
-    return "upgrade" in _options(headers.get("connection", "")) and "," not in headers.get("http2-settings", ",")
+    settings = _SETTINGS.fullmatch(headers.get("http2-settings", ","))
+    return settings is not None and "upgrade" in _options(headers.get("connection", ""))

@@ -18,7 +18,7 @@ from pipeline.wire.codec import Reply
 from server.body import Body
 from server.company import Company
 from server.connected import Connected, Phase
-from server.head import Head, Refused, asked_by, asks_for_http2, read_head, require_promising
+from server.head import Head, Refused, asked_by, asks_for_http2, read_head, require_promising, too_slow
 from server.outgoing import Outgoing
 from server.transport import Transport
 
@@ -34,6 +34,8 @@ _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 # Seconds for a client to stop sending, so that no reset takes the last reply from it: nginx's.
 _LINGER_PART, _LINGER = 5.0, 30.0
+# Seconds for one that sends nothing, and was not told that its last reply is the last.
+_GOODBYE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,21 @@ class Http1:
             if not body.ended or body.follows:
                 await self._linger()
             return None
+        if state.last and not (body.follows or self._transport.has_more()):
+            # The server stops since the reply began, which does not say so; what comes now may ask for more.
+            await self._linger(_GOODBYE)
+            return None
         return body.follows
 
     async def _whole_head(self, data: bytes) -> bytes:
-        """What begins with a whole head, empty lines before it left out (RFC 9112, 2.2). Empty where none comes."""
+        """What begins with a whole head. Empty where none comes; Refused where it takes too long, or is none."""
+        self._state.enter(Phase.HEAD)
+        with self._state.waiting():
+            return await self._rest_of_head(data)
+        raise too_slow("header")
+
+    async def _rest_of_head(self, data: bytes) -> bytes:
+        """With empty lines before it left out (RFC 9112, 2.2)."""
         seen = 0
         while True:
             if data.startswith(b"\r\n"):
@@ -138,8 +151,6 @@ class Http1:
                 return data
             require_promising(data, seen)
             seen = len(data)
-            if self._state.phase is not Phase.HEAD:
-                self._state.enter(Phase.HEAD)
             more = await self._transport.receive()
             if not more:
                 return b""
@@ -155,13 +166,13 @@ class Http1:
             await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)
             await self._linger()
 
-    async def _linger(self) -> None:
-        """What the client still sends would reset the connection, and take the reply from it."""
+    async def _linger(self, part: float = _LINGER_PART) -> None:
+        """What the client still sends would reset the connection, and take the reply from it. ``part``: in seconds."""
         self._state.enter(Phase.LINGER)
         await self._transport.end()
         with trio.move_on_after(_LINGER):
             while True:
-                with trio.move_on_after(_LINGER_PART) as quiet:
+                with trio.move_on_after(part) as quiet:
                     if not await self._transport.receive():
                         return
                 if quiet.cancelled_caught:

@@ -28,10 +28,12 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr, wrap_app
+from priority.priority import PriorityError
 
+from pipeline.engine.failure import leaves
 from server.connected import Connected
 from server.finish import finishing
-from server.head import Head
+from server.head import Head, Refused
 from server.pace import paced
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ _COSTS: Mapping[type[h2.events.Event], int] = {
     h2.events.PriorityUpdated: 1,
     h2.events.UnknownFrameReceived: 1,
 }
+# What h2 and Hypercorn raise for what a client sends, and do not make the end of its connection.
+_NO_HTTP2 = (h2.exceptions.H2Error, PriorityError)
 
 
 class Http2:
@@ -76,10 +80,14 @@ class Http2:
     async def serve(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None:
         """One connection, until it ends. ``data`` has come of it already; ``asked`` for it, where it was an upgrade.
 
-        Cancelled, its requests are cancelled and its stream is closed at once.
+        Raises Refused where it is none. Cancelled, its requests are cancelled and its stream is closed at once.
         """
         parts = self._app, self._config, self._context, ConnectionState(self._state.copy()), stream
-        await Connection(*parts, data=data, asked=asked)
+        try:
+            await Connection(*parts, data=data, asked=asked)
+        except* _NO_HTTP2 as broken:
+            causes = ", ".join(sorted({type(error).__name__ for error in leaves(broken)}))
+            raise Refused(400, f"its client sent what HTTP does not know ({causes})") from broken
 
     async def stop(self) -> None:
         """Idle connections end, the others with their last stream."""

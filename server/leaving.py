@@ -17,10 +17,12 @@ from server.connected import Connected
 class Leaving(Protocol):
     """What watches connections."""
 
-    def add(self, fd: int, connection: Connected, /) -> None: ...
+    def add(self, fd: int, connection: Connected, /) -> None:
+        """Raises OSError where the kernel watches no more; it is not watched then."""
+        ...
 
     def discard(self, fd: int, /) -> None:
-        """Before the descriptor is closed."""
+        """Before the descriptor is closed, whether it is watched or not."""
         ...
 
     async def watch(self) -> None:

@@ -22,8 +22,8 @@ if sys.platform == "linux":  # which alone has it
             self._epoll.close()
 
         def add(self, fd: int, connection: Connected, /) -> None:
-            self._connections[fd] = connection
             self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLET)
+            self._connections[fd] = connection
 
         def discard(self, fd: int, /) -> None:
             if self._connections.pop(fd, None) is not None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import trio
-
 from pipeline.wire.statuses import error_reply
 from server.connected import Connected, Phase
-from server.head import Refused
+from server.head import too_slow
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -69,11 +67,12 @@ def paced(app: ASGIFramework, requests: set[Connected]) -> ASGIFramework:
                 return  # as to a client that has left
             own.enter(Phase.SEND)
             own.owed = len(event["body"]) if event["type"] == "http.response.body" else 0
-            with trio.CancelScope() as own.body:
+            # Held by itself: the app shields it.
+            with own.waiting() as wait:
                 await _in_pieces(event, send, moved)
-            if own.body.cancelled_caught:
-                own.scope.cancel()
-            own.body, own.owed = None, 0
+            if wait.cancelled_caught:
+                own.expire()
+            own.owed = 0
             own.enter(Phase.WORK)
 
         requests.add(own)
@@ -101,7 +100,7 @@ async def _in_pieces(event: ASGISendEvent, send: ASGISendCallable, moved: _Moved
 
 
 async def _too_slow(send: ASGISendCallable) -> None:
-    reply = error_reply(Refused(408, "the body comes too slowly"))
+    reply = error_reply(too_slow("body"))
     headers = [(name.encode(), text.encode()) for name, text in reply.headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers, "trailers": False})
     await send({"type": "http.response.body", "body": b"".join(reply.body), "more_body": False})

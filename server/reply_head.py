@@ -10,7 +10,7 @@ from http import HTTPStatus
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """All that may come before a reply: a client may wait for it, and none minds it (RFC 9110, 15.2)."""
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_NOT_MODIFIED = 304
+_NO_CONTENT, _NOT_MODIFIED = 204, 304
 
 
 class Today:
@@ -30,10 +30,11 @@ class Today:
 def reply_head(status: int, fields: Iterable[tuple[str, str]], date: str, *, framing: str) -> bytes:
     """``framing``: the lines that say how the body ends, and whether the connection does.
 
-    A 304 has no body whose length and type it could tell: they would be those of what it stands for (RFC 9110, 8.6).
+    A 204 has no body whose length it may tell; what a 304 tells is of what it stands for (RFC 9110, 8.6).
     """
-    if status == _NOT_MODIFIED:
-        fields = [field for field in fields if field[0] != "content-type"]
+    if status in (_NO_CONTENT, _NOT_MODIFIED):
+        untold = "content-type" if status == _NOT_MODIFIED else "content-length"
+        fields = [field for field in fields if field[0] != untold]
         framing = "".join(line for line in framing.splitlines(keepends=True) if not line.startswith("content-length"))
     head = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n"
     for name, value in fields:

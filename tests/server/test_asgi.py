@@ -77,13 +77,28 @@ async def test_one_in_several_is_chunked_or_has_the_length_that_the_application_
     assert own.memory.text.endswith(b"connection: close\r\ndate: now\r\n\r\nonetwo")
 
 
-@pytest.mark.parametrize("status", [204, 304])
-async def test_a_status_without_a_body_has_none(status):
-    own = talk(answers(b"no", status=status), GET * 2)
+@pytest.mark.parametrize(
+    ("status", "told", "has_length"), [(204, [], False), (304, [], False), (204, [b"0"], False), (304, [b"9"], True)]
+)
+async def test_a_status_without_a_body_has_none(status, told, has_length):
+    own = talk(answers(b"no", status=status, headers=[(b"content-length", length) for length in told]), GET * 2)
     await quietly(own)
     assert own.memory.text.count(b"HTTP/1.1 %d " % status) == 2
     assert own.memory.text.endswith(b"\r\n\r\n")
-    assert b"content-length" not in own.memory.text
+    assert (b"content-length: 9\r\n" in own.memory.text) == has_length == (b"content-length" in own.memory.text)
+
+
+async def test_each_request_has_a_copy_of_the_state_of_the_lifespan():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(dict(scope["state"]))
+        scope["state"]["user"] = scope["path"]
+        await answers(b"yes")(scope, receive, send)
+
+    own = Talk(GET * 2, answer=functools.partial(asgi.ask, app, about={**ABOUT, "state": {"pool": 1}}))
+    assert len(await own.run()) == 2
+    assert seen == [{"pool": 1}] * 2
 
 
 async def test_head_has_the_length_and_not_the_body():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import logging
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +19,7 @@ from pipeline.wire.statuses import error_reply
 from server.accept import accept, unbounded
 from server.connected import Phase
 from server.conversation import Conversations
+from server.head import Refused
 from server.leaving import leaving
 from server.listen import listen
 from server.secure import context_of
@@ -162,6 +167,28 @@ async def test_a_stop_ends_idle_connections_and_answers_what_is_asked(either, is
         assert b"\r\nconnection: close\r\n" in answer
 
 
+@EITHER
+async def test_a_stop_waits_for_no_request_behind_a_reply_that_was_on_its_way(either):
+    async def streamed(head, body, outgoing):
+        await outgoing.begin(200, {})
+        await outgoing.send(b"one")
+        await either.go.wait()
+        await outgoing.end()
+
+    either.answer = streamed
+    async with await either.client() as client:
+        await client.send_all(GET)
+        answer = b""
+        while not answer.endswith(b"3\r\none\r\n"):
+            answer += await client.receive_some(1000)
+        either.conversations.stop()
+        await either.conversations.hurry()
+        either.go.set()
+        # The client keeps its half open, as one does that would ask again.
+        assert await received(client) == b"0\r\n\r\n"
+    assert b"connection: close" not in answer
+
+
 async def test_what_was_asked_before_a_stop_and_not_read_yet_is_answered(front):
     front.go.set()
     async with await front.client() as client:
@@ -179,14 +206,17 @@ async def test_a_refused_client_that_goes_on_sending_reads_why(front):
     assert front.refused == [(400, "POST", "/x")]
 
 
-async def test_a_head_that_comes_too_slowly_is_a_408_and_told(front):
-    async with await front.client() as client:
+@EITHER
+async def test_a_head_that_comes_too_slowly_is_a_408_and_told(either):
+    async with await either.client() as client:
         await client.send_all(GET[:9])
-        await until(lambda: [own.phase for own in front.conversations.connections] == [Phase.HEAD])
-        (state,) = front.conversations.connections
+        await until(lambda: [own.phase for own in either.conversations.connections] == [Phase.HEAD])
+        (state,) = either.conversations.connections
         state.expire()
-        assert (await received(client)).startswith(b"HTTP/1.1 408 ")
-    assert front.refused == [(408, "-", "-")]
+        answer = bytes(await client.receive_some(1000))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"\r\nconnection: close\r\n" in answer
+    assert either.refused == [(408, "GET", "-")]
 
 
 async def test_http2_is_handed_over_with_what_has_come(front):
@@ -198,15 +228,56 @@ async def test_http2_is_handed_over_with_what_has_come(front):
     assert (data, asked) == (preface, None)
 
 
-async def test_what_breaks_in_a_connection_is_a_line(front, caplog):
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (Refused(400, "its client sent nonsense"), "a connection broke: its client sent nonsense"),
+        (ConnectionResetError(104, "reset"), "a connection broke: [Errno 104] reset"),
+        (trio.BrokenResourceError(), "a connection broke: BrokenResourceError"),
+        (ZeroDivisionError("ours"), None),
+    ],
+    ids=["no HTTP", "reset", "broken", "a fault of ours"],
+)
+async def test_what_a_client_breaks_is_a_line_and_a_fault_of_ours_an_error_with_its_traceback(
+    front, caplog, error, line
+):
     async def broken(stream, data=b"", asked=None):
-        raise ZeroDivisionError
+        async with trio.open_nursery():
+            raise error
 
     front.conversations._http2 = broken
     async with await front.client() as client:
         await client.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         assert await received(client) == b""
-    assert "a connection broke: its client sent what HTTP does not know (ZeroDivisionError)" in caplog.text
+    await until(lambda: not front.conversations.connections)
+    ours = line is None
+    (record,) = (own for own in caplog.records if own.levelno >= logging.WARNING)
+    assert record.levelno == (logging.ERROR if ours else logging.WARNING)
+    assert record.getMessage() == ("a connection broke by a fault of the server" if ours else line)
+    assert ("ZeroDivisionError: ours" in caplog.text and record.exc_info is not None) == ours
+
+
+class _Full:
+    """A kernel that watches no more connections."""
+
+    def add(self, fd, connection, /):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def discard(self, fd, /):
+        pass
+
+    async def watch(self):
+        await trio.sleep_forever()
+
+
+async def test_one_that_cannot_be_watched_is_closed_and_a_line(caplog):
+    theirs, ours = socket.socketpair()
+    conversations = Conversations(lambda *_: None, Front.refuse, Front.http2, _Full(), most=1000, secure=None)
+    with theirs:
+        await conversations.serve(ours)
+        assert theirs.recv(1) == b""
+    assert not conversations.connections
+    assert "a connection broke: [Errno 28] No space left on device" in caplog.text
 
 
 async def test_phases_are_told(front):

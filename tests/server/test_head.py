@@ -149,9 +149,12 @@ def test_an_escaped_question_mark_is_of_the_path_and_what_is_no_utf8_is_replaced
         (["upgrade: h2c", "connection: upgrade, http2-settings", "http2-settings: AAMAAABk"], True),
         (["upgrade: h2c", "connection: upgrade"], False),
         (["upgrade: h2c", "http2-settings: AAMAAABk"], False),
-        (["upgrade: h2c", "connection: upgrade", "http2-settings: A", "http2-settings: A"], False),
-        (["upgrade: h2c", "connection: upgrade", "http2-settings: A", "content-length: 3"], False),
-        (["upgrade: websocket", "connection: upgrade", "http2-settings: A"], False),
+        (["upgrade: h2c", "connection: upgrade", "http2-settings: AAMAAABk", "http2-settings: AAMAAABk"], False),
+        (["upgrade: h2c", "connection: upgrade", "http2-settings: AAMAAAB"], False),
+        (["upgrade: h2c", "connection: upgrade", "http2-settings: AAMAAAB!"], False),
+        (["upgrade: h2c", "connection: upgrade", "http2-settings: "], True),
+        (["upgrade: h2c", "connection: upgrade", "http2-settings: AAMAAABk", "content-length: 3"], False),
+        (["upgrade: websocket", "connection: upgrade", "http2-settings: AAMAAABk"], False),
     ],
 )
 def test_what_asks_for_http2(lines, asks):

@@ -35,6 +35,11 @@ async def echo(head, body, outgoing):
     return Reply(200, {"x-path": head.path}, (b"got ", data))
 
 
+async def pieces(body):
+    while piece := await body.piece():
+        yield piece
+
+
 async def early(head, body, outgoing):
     return Reply(404, {}, (b"no",))
 
@@ -57,16 +62,19 @@ class Talk:
 
     async def run(self, *, may_upgrade: bool = True) -> list[tuple[int, dict[str, str], bytes]]:
         """The final replies."""
+        await self.run_quietly(may_upgrade=may_upgrade)
+        return replies(self.memory.text)
+
+    async def run_quietly(self, *, may_upgrade: bool = True) -> None:
+        """For what is sent that is no reply with a length."""
         start = trio.current_time()
         with self.state.scope:
             self.result = await self.http1.converse(may_upgrade=may_upgrade)
         self.seconds = trio.current_time() - start
-        return replies(self.memory.text)
 
 
 async def quietly(talk: Talk) -> None:
-    """For what is sent that is no reply with a length."""
-    talk.result = await talk.http1.converse(may_upgrade=True)
+    await talk.run_quietly()
 
 
 def replies(text: bytes) -> list[tuple[int, dict[str, str], bytes]]:
@@ -137,6 +145,38 @@ async def test_once_the_server_stops_a_reply_is_the_last():
     talk.state.last = True
     (only,) = await talk.run()
     assert only[1]["connection"] == "close"
+
+
+async def told_to_stop(head, body, outgoing):
+    """The server stops while the reply is on its way, whose head says that the connection goes on."""
+    await outgoing.begin(200, {})
+    await outgoing.send(b"one")
+    body._state.last = True
+    await outgoing.end()
+
+
+@pytest.mark.parametrize(("ends", "at_least", "at_most"), [(True, 0, 0), (False, 1, 1)], ids=["at once", "stays"])
+async def test_once_the_server_stops_none_waits_for_another_request(autojump_clock, ends, at_least, at_most):
+    talk = Talk(GET, answer=told_to_stop, ends=ends)
+    await talk.run_quietly()
+    assert talk.memory.text.endswith(b"0\r\n\r\n")
+    assert talk.memory.ended, "so that what the client still sends does not reset its reply away"
+    assert at_least <= talk.seconds <= at_most
+
+
+@pytest.mark.parametrize("pieces", [[GET + GET], [GET, GET]], ids=["came with it", "came since"])
+async def test_what_was_asked_by_then_is_answered_and_is_the_last(autojump_clock, pieces):
+    asked = 0
+
+    async def answer(head, body, outgoing):
+        nonlocal asked
+        asked += 1
+        return await (told_to_stop if asked == 1 else early)(head, body, outgoing)
+
+    talk = Talk(*pieces, answer=answer, ends=False)
+    await talk.run_quietly()
+    assert asked == 2
+    assert b"connection: close\r\n" in talk.memory.text.partition(b"0\r\n\r\n")[2]
 
 
 # ---- what is refused
@@ -395,7 +435,7 @@ async def test_a_client_that_is_gone_in_the_middle_of_a_reply_cancels_what_makes
     [
         ([], Phase.IDLE, 65, None),
         ([GET], Phase.IDLE, 65, 200),
-        ([GET[:9]], Phase.HEAD, 30, None),
+        ([GET[:9]], Phase.HEAD, 30, 408),
         ([post(b"", length=9)], Phase.IDLE, 30, 408),
         ([post(b"zz", length=9)], Phase.IDLE, 30, 408),
         ([post(b"3\r\na", b"transfer-encoding: chunked", length=-1)], Phase.IDLE, 30, 408),
@@ -410,7 +450,7 @@ async def test_what_does_not_come_ends_the_connection(autojump_clock, pieces, ph
     assert [own[0] for own in found] == ([status] if status else [])
     # A reply that could not wait for its body lingers after it.
     assert seconds <= talk.seconds <= seconds + 1 + (5 if status == 408 else 0)
-    assert talk.state.overdue
+    assert talk.state.overdue == (status != 408)
 
 
 @pytest.mark.parametrize("what", [GET, post(b"z" * 900)])
@@ -430,8 +470,8 @@ async def test_a_byte_a_second_is_too_slow_for_a_head_and_for_a_body(autojump_cl
         await talk.run()
         nursery.cancel_scope.cancel()
     # What a client goes on sending after its reply is dropped for half a minute more.
-    assert 29 <= talk.seconds <= (31 if what is GET else 62)
-    assert [own[0] for own in replies(talk.memory.text)] == ([] if what is GET else [408])
+    assert 59 <= talk.seconds <= 62
+    assert [own[0] for own in replies(talk.memory.text)] == [408]
 
 
 async def test_a_body_that_is_large_and_comes_steadily_may_take_its_time(autojump_clock):
@@ -449,6 +489,42 @@ async def test_a_body_that_is_large_and_comes_steadily_may_take_its_time(autojum
         (only,) = await talk.run()
         nursery.cancel_scope.cancel()
     assert only[0] == 200
+
+
+async def test_one_that_is_as_fast_as_it_has_to_be_is_so_however_long_its_parts_are_worked_on(autojump_clock):
+    async def by_parts(head, body, outgoing):
+        try:
+            async for _ in pieces(body):
+                await trio.sleep(25)
+        except InferError as error:
+            return error_reply(error)
+        return Reply(200, {}, (b"all",))
+
+    talk = Talk(post(b"", length=60_000), answer=by_parts, ends=False)
+
+    async def comes():
+        for _ in range(3):
+            await trio.sleep(26)
+            talk.memory.comes(b"x" * 20_000)
+        talk.memory.client_ends()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(comes)
+        nursery.start_soon(reap, {talk.state}, patience(65))
+        (only,) = await talk.run()
+        nursery.cancel_scope.cancel()
+    assert only[0] == 200
+
+
+async def test_a_client_that_does_not_take_its_408_is_cut_too(autojump_clock):
+    talk = Talk(post(b"z", length=9), ends=False)
+    talk.memory.shut = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reap, {talk.state}, patience(65))
+        await talk.run()
+        nursery.cancel_scope.cancel()
+    assert 90 <= talk.seconds <= 92
+    assert talk.state.overdue
 
 
 async def test_a_client_that_takes_nothing_of_its_reply_is_cut(autojump_clock):

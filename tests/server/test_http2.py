@@ -82,8 +82,9 @@ def test_a_client_that_leaves_with_its_window_shut_takes_its_connection_along(se
 
 
 def test_what_breaks_a_connection_is_one_line_without_a_traceback(tmp_path):
+    push = b"http2-settings: AAIAAAAC\r\n"  # a 2, which is neither of its values
     with serving(tmp_path, {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}, graphs=["echo.yaml"]) as server:
-        upgrade = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAAA\r\n"
+        upgrade = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n" + push
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:
             wire.sendall(b"GET / HTTP/1.1\r\nhost: h\r\n" + upgrade + b"\r\n")
             while wire.recv(65536):
@@ -91,7 +92,7 @@ def test_what_breaks_a_connection_is_one_line_without_a_traceback(tmp_path):
         server.wait_for_log("a connection broke")
         (line,) = (line for line in server.stderr.splitlines() if "broke" in line)
         assert line.split("pipeline_serve: ")[1] == (
-            "a connection broke: its client sent what HTTP does not know (InvalidFrameError)"
+            "a connection broke: its client sent what HTTP does not know (InvalidSettingsValueError)"
         )
         assert " WARNING " in line
         assert "Traceback" not in server.stderr
@@ -276,8 +277,9 @@ def test_a_stream_under_way_outlives_the_keep_alive_time_and_ends_whole_though_t
         b"upgrade: h2c\r\nconnection: upgrade\r\n",
         b"upgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
         b"upgrade: h2c\r\nconnection: upgrade\r\nhttp2-settings: AAMAAABk\r\nhttp2-settings: AAMAAABk\r\n",
+        b"upgrade: h2c\r\nconnection: upgrade\r\nhttp2-settings: A\r\n",
     ],
-    ids=["bare", "no settings", "not named in connection", "settings twice"],
+    ids=["bare", "no settings", "not named in connection", "settings twice", "settings that are none"],
 )
 def test_an_upgrade_to_h2c_that_is_none_is_a_request_like_any_other(server, fields):
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:

@@ -23,6 +23,12 @@ def test_a_304_has_neither_type_nor_length():
     assert head == b"HTTP/1.1 304 Not Modified\r\netag: x\r\nconnection: close\r\n\r\n"
 
 
+def test_a_204_has_no_length_whoever_tells_it():
+    fields = [("content-length", "0"), ("etag", "x")]
+    head = reply_head(204, fields, "", framing="content-length: 0\r\nconnection: close\r\n")
+    assert head == b"HTTP/1.1 204 No Content\r\netag: x\r\nconnection: close\r\n\r\n"
+
+
 def test_the_date_is_as_http_has_it():
     line = Today().line()
     assert re.fullmatch(r"date: [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\r\n", line)
