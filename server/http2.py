@@ -1,31 +1,21 @@
-"""HTTP/2: Hypercorn's parts, put together so that what a client sends breaks at most its own connection.
+"""HTTP/2 over a connection: Hypercorn's parts, put together so that what a client does breaks at most its own.
 
-Hypercorn knows no HTTP/2 request that it cannot read, forgets replies that wait for a client that has left, and shields
-what it writes, from the end of a request's time too; it starts no idle time where HTTP/2 begins, or ends a stream,
-without a reply. It keeps all that is made for a client whose window is shut. The rest is Hypercorn's.
+Hypercorn's connection forgets replies that wait for a client that has left, and shields what it writes, from the end of
+a request's time too; it starts no idle time where HTTP/2 begins.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import h2.connection
-import h2.errors
-import h2.events
 import h2.exceptions
 import hypercorn
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Body, StreamClosed
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr, wrap_app
 from priority.priority import PriorityError
@@ -34,27 +24,18 @@ from pipeline.engine.failure import leaves
 from server.connected import Connected
 from server.finish import finishing
 from server.head import Head, Refused
+from server.http2_streams import Streams
 from server.pace import paced
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework
+    from hypercorn.typing import AppWrapper, ASGIFramework
 
-_FULL = 2**15
-"""Bytes that are kept of a reply that its client does not take; then what makes it waits."""
+# Bytes that are received at once.
+_PIECE = 2**16
 _DEAF = 60.0
 """Seconds in which a client has to take what it is sent, at most a frame or two; nginx's."""
 _GOODBYE = 1.0
 """Seconds in which a client may take the last frame; one that does not read is not waited for."""
-# So many frames in ten seconds may ask for nothing (CVE-2019-9512, 9515); a request that is taken back before its reply
-# (CVE-2023-44487) counts as ten.
-_RESTLESS, _SECONDS = 10_000, 10.0
-_COSTS: Mapping[type[h2.events.Event], int] = {
-    h2.events.StreamReset: 10,
-    h2.events.PingReceived: 1,
-    h2.events.RemoteSettingsChanged: 1,
-    h2.events.PriorityUpdated: 1,
-    h2.events.UnknownFrameReceived: 1,
-}
 # What h2 and Hypercorn raise for what a client sends, and do not make the end of its connection.
 _NO_HTTP2 = (h2.exceptions.H2Error, PriorityError)
 
@@ -63,18 +44,17 @@ class Http2:
     """HTTP/2 for the connections of a worker, answered by one ASGI app."""
 
     def __init__(
-        self, app: ASGIFramework, state: dict[str, Any], requests: set[Connected], *, grace: float, keep_alive: float
+        self, app: ASGIFramework, state: dict[str, Any], requests: set[Connected], *, keep_alive: float
     ) -> None:
-        """``state``: of the app's lifespan. ``requests``: those under way, for the clock. Times in seconds."""
+        """``state``: of the app's lifespan. ``requests``: those under way, for the clock. Time in seconds."""
         self._config = hypercorn.Config()
-        self._config.graceful_timeout = grace
         self._config.keep_alive_timeout = keep_alive
         # Its default closes a connection after 1,000 requests; nothing here wants that.
         self._config.keep_alive_max_requests = 2**62
         self._config.errorlog = logging.getLogger("hypercorn.error")
         self._config.include_server_header = False
         self._app = wrap_app(paced(finishing(app), requests), self._config.wsgi_max_body_size, "asgi")
-        self._context = WorkerContext(None)
+        self._stopping = trio.Event()
         self._state = state
 
     async def serve(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None:
@@ -82,38 +62,61 @@ class Http2:
 
         Raises Refused where it is none. Cancelled, its requests are cancelled and its stream is closed at once.
         """
-        parts = self._app, self._config, self._context, ConnectionState(self._state.copy()), stream
         try:
-            await Connection(*parts, data=data, asked=asked)
+            connection = Connection(self._app, self._config, ConnectionState(self._state.copy()), stream)
+        except OSError:
+            return  # the client is gone
+        try:
+            await connection.serve(self._stopping, data, asked)
         except* _NO_HTTP2 as broken:
             causes = ", ".join(sorted({type(error).__name__ for error in leaves(broken)}))
             raise Refused(400, f"its client sent what HTTP does not know ({causes})") from broken
 
-    async def stop(self) -> None:
-        """Idle connections end, the others with their last stream."""
-        await self._context.terminated.set()
+    def stop(self) -> None:
+        """Idle connections end, the others with their last stream; so do those to come, with what has come of them."""
+        self._stopping.set()
 
 
-class Connection(TCPServer):
-    """A client's connection, which speaks HTTP/2 from the bytes on that have come already. Awaited, it is served.
+class Connection:
+    """A client's connection, which speaks HTTP/2 from the bytes on that have come already."""
 
-    Cancelled, its requests are cancelled and its stream is closed at once, whatever is still being written.
-    """
+    def __init__(
+        self, app: AppWrapper, config: hypercorn.Config, state: ConnectionState, stream: trio.abc.Stream
+    ) -> None:
+        """Raises OSError where its client is gone."""
+        self._stream = stream
+        self._patience = config.keep_alive_timeout
+        self._context = WorkerContext(None)
+        self._tasks = TaskGroup()
+        self._sending = trio.Lock()
+        self._idle_time = TrioSingleTask()
+        self._idle: bool | None = None
+        """As it was told last."""
+        self._left = False
+        secure = isinstance(stream, trio.SSLStream)
+        plain: Any = stream
+        own = (plain.transport_stream if secure else plain).socket
+        client, server = (parse_socket_addr(own.family, name) for name in (own.getpeername(), own.getsockname()))
+        self._streams = Streams(app, config, self._context, self._tasks, state, secure, client, server, self._hear)
 
-    _spoken: _Http2 | None = None
-    _left = False
-    _idle = True
+    async def serve(self, stopping: trio.Event, data: bytes, asked: Head | None) -> None:
+        """Until it ends. ``asked``: the request that asked for the upgrade, which is stream 1 then.
 
-    def __init__(self, *parts: Any, data: bytes = b"", asked: Head | None = None) -> None:
-        """``parts``: Hypercorn's. ``asked``: the request that asked for the upgrade, which is stream 1 then."""
-        super().__init__(*parts)
-        self._data = data
-        self._asked = asked
-
-    async def run(self) -> None:
+        Cancelled, its requests are cancelled and its stream is closed at once, whatever is still being written.
+        """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cut)
-            await self._serve()
+            try:
+                async with self._tasks:
+                    await self._begin(data, asked)
+                    # What was asked by now is answered.
+                    nursery.start_soon(self._heed, stopping)
+                    await self._read()
+                    # A client that has left takes its connection along, which Hypercorn would hold for the idle time.
+                    self._left = True
+                    await self._idle_time.stop()
+            finally:
+                await self._close()
             nursery.cancel_scope.cancel()
 
     async def _cut(self) -> None:
@@ -122,84 +125,84 @@ class Connection(TCPServer):
             await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self.stream)
-                if self._spoken is not None:
-                    # Replies that wait for the client's window wait no longer.
-                    await self._spoken.give_up()
+                await trio.aclose_forcefully(self._stream)
+                # Replies that wait for the client's window wait no longer.
+                await self._streams.give_up()
 
-    async def _serve(self) -> None:
-        secure = isinstance(self.stream, trio.SSLStream)
-        plain = self.stream.transport_stream if secure else self.stream
-        try:
-            family, socket = plain.socket.family, plain.socket
-            client, server = (parse_socket_addr(family, name) for name in (socket.getpeername(), socket.getsockname()))
-            async with TaskGroup() as tasks:
-                self._task_group = tasks
-                state = ConnectionState(self.state)
-                self._spoken = _Http2(
-                    self.app, self.config, self.context, tasks, state, secure, client, server, self.protocol_send
-                )
-                self.protocol = self._spoken  # type: ignore[assignment]  # of the wrapper only this much is used
-                await self.idle_task.restart(tasks, self._idle_timeout)
-                await self._begin(self._spoken)
-                await self._read_data()
-                # A client that has left takes its connection along, which Hypercorn would hold for the idle time.
-                self._left = True
-                await self.idle_task.stop()
-        except OSError:
-            return
-        finally:
-            await self._close()
+    async def _heed(self, stopping: trio.Event) -> None:
+        await stopping.wait()
+        await self._context.terminated.set()
 
-    async def _begin(self, spoken: _Http2) -> None:
-        if self._asked is None:
-            await spoken.initiate()
+    async def _begin(self, data: bytes, asked: Head | None) -> None:
+        if asked is None:
+            await self._streams.initiate()
         else:
-            await spoken.initiate(*_as_stream(self._asked))
-        if self._data:
-            await spoken.handle(RawData(self._data))
+            await self._streams.initiate(*_as_stream(asked))
+        if data:
+            await self._streams.handle(RawData(data))
+        await self._streams.tell()
 
-    async def protocol_send(self, event: Event) -> None:
-        if isinstance(event, Updated):
-            if self._left:
-                return  # the last reply's end would start the idle time
-            if event.idle == self._idle:
-                return  # what is no request, a PING, does not start it anew
-            self._idle = event.idle
-        if isinstance(event, RawData):
-            await self._send(event.data)
-        else:
-            await super().protocol_send(event)
+    async def _read(self) -> None:
+        data: bytes | bytearray | None = None
+        while data != b"":
+            try:
+                data = await self._stream.receive_some(_PIECE)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                break
+            await self._streams.handle(RawData(bytes(data)))
+        await self._streams.handle(Closed())
+
+    async def _hear(self, event: Event) -> None:
+        """What HTTP/2 wants of its connection."""
+        match event:
+            case RawData(data=data):
+                await self._send(data)
+            case Closed():
+                await self._close()
+                await self._streams.handle(Closed())
+            # What is no request, a PING, does not start the idle time anew, nor does the end of the last reply to a
+            # client that has left.
+            case Updated(idle=idle) if idle != self._idle and not self._left:
+                self._idle = idle
+                if idle:
+                    await self._idle_time.restart(self._tasks, self._wait_idly)
+                else:
+                    await self._idle_time.stop()
 
     async def _send(self, data: bytes) -> None:
-        """As Hypercorn, but for a client that takes nothing: its connection ends."""
-        async with self.send_lock:
+        """To a client that takes nothing its connection ends. Not cancelled, for half a frame is none."""
+        async with self._sending:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _DEAF) as sending:
                 try:
-                    await self.stream.send_all(data)
+                    await self._stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    await self.protocol.handle(Closed())
+                    await self._streams.handle(Closed())
         if sending.cancelled_caught:
-            await trio.aclose_forcefully(self.stream)
-            await self.protocol.handle(Closed())
+            await trio.aclose_forcefully(self._stream)
+            await self._streams.handle(Closed())
 
     async def _close(self) -> None:
-        """Without Hypercorn's end of file before it, beside which a reply on its way out fails as the app's fault."""
         try:
-            await self.stream.aclose()
+            await self._stream.aclose()
         except trio.BusyResourceError:
             # TLS says goodbye, and cannot while a reply is still being written.
-            await trio.aclose_forcefully(self.stream)
+            await trio.aclose_forcefully(self._stream)
 
-    async def _initiate_server_close(self) -> None:
+    async def _wait_idly(self) -> None:
+        with trio.move_on_after(self._patience):
+            await self._context.terminated.wait()
+        with trio.CancelScope(shield=True):
+            await self._part()
+
+    async def _part(self) -> None:
         with (
             suppress(trio.BrokenResourceError, trio.ClosedResourceError),
             trio.move_on_after(_GOODBYE),
         ):
-            async with self.send_lock:
-                if self._spoken is not None and (goodbye := self._spoken.goodbye()):
-                    await self.stream.send_all(goodbye)
-        await self.protocol.handle(Closed())
+            async with self._sending:
+                if goodbye := self._streams.goodbye():
+                    await self._stream.send_all(goodbye)
+        await self._streams.handle(Closed())
         await self._close()
 
 
@@ -209,111 +212,3 @@ def _as_stream(asked: Head) -> tuple[list[tuple[bytes, bytes]], bytes]:
     pseudo = [(b":method", asked.method.encode()), (b":path", asked.target.encode())]
     authority = [(b":authority", text) for name, text in fields if name == b"host"]
     return [*pseudo, *authority, *fields], dict(fields)[b"http2-settings"]
-
-
-class _Http2(H2Protocol):
-    """It is idle while no stream is open: none has a request under way, or a reply whose end is still to be sent."""
-
-    def __init__(self, *parts: Any) -> None:
-        """``parts``: Hypercorn's."""
-        super().__init__(*parts)
-        self._taken = trio.lowlevel.ParkingLot()
-        """Those who wait for the client to take something of what is buffered."""
-        self._since = -math.inf
-        self._spent = 0
-        """By the client, since then, on what asks for nothing."""
-
-    async def handle(self, event: Event) -> None:
-        await super().handle(event)
-        if isinstance(event, Closed):
-            await self.give_up()
-        else:
-            await self._update()
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        if not isinstance(event, StreamClosed):
-            await super().stream_send(event)
-            # Hypercorn takes any part for enough, the nothing too that it sends into a window that is shut.
-            while isinstance(event, Body) and self._is_full(event.stream_id):
-                await self._taken.park()
-            return
-        # Not by Hypercorn, which when the server stops says goodbye before the end of the reply.
-        buffer = self.stream_buffers.get(event.stream_id)
-        if buffer is not None and not buffer.complete:
-            # The app has ended without the end of its reply.
-            with suppress(h2.exceptions.ProtocolError):
-                self.connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
-            await self._flush()
-        await self._close_stream(event.stream_id)
-        await self._update()
-
-    def _is_full(self, stream_id: int) -> bool:
-        buffer = self.stream_buffers.get(stream_id)
-        return buffer is not None and len(buffer.buffer) >= _FULL
-
-    async def _send_data(self, stream_id: int) -> None:
-        await super()._send_data(stream_id)
-        self._taken.unpark_all()
-        if stream_id not in self.stream_buffers:
-            await self._update()
-
-    async def _update(self) -> None:
-        if not self.closed:
-            await self.send(Updated(idle=not self.streams and not self.stream_buffers))
-
-    async def _close_stream(self, stream_id: int) -> None:
-        """What has not been sent by now, because of a reset, never is; Hypercorn would keep it."""
-        await super()._close_stream(stream_id)
-        buffer = self.stream_buffers.get(stream_id)
-        if buffer is not None and not buffer.complete:
-            await buffer.close()
-            self.priority.unblock(stream_id)
-            await self.has_data.set()
-            self._taken.unpark_all()
-
-    def goodbye(self) -> bytes:
-        self.connection.close_connection()
-        return self.connection.data_to_send()
-
-    async def give_up(self) -> None:
-        for buffer in list(self.stream_buffers.values()):
-            await buffer.close()
-        self._taken.unpark_all()
-
-    async def _handle_events(self, events: list[h2.events.Event]) -> None:
-        if self._is_restless(events):
-            self.connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            await self._flush()
-            await self.send(Closed())
-            return
-        for event in events:
-            if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
-                # Its reply was complete before its body; Hypercorn would end the connection, and every other stream.
-                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            else:
-                await super()._handle_events([event])
-        await self._flush()
-
-    def _is_restless(self, events: list[h2.events.Event]) -> bool:
-        """Whether the client keeps the server busy, by what has come with these events, without wanting anything."""
-        now = trio.current_time()
-        if now - self._since > _SECONDS:
-            self._since, self._spent = now, 0
-        for event in events:
-            idle = isinstance(event, h2.events.DataReceived) and not event.flow_controlled_length
-            self._spent += 1 if idle else _COSTS.get(type(event), 0)
-        return self._spent > _RESTLESS
-
-    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
-        """A request that cannot be read fails its own stream (RFC 9113, 8.1.1); there is no CONNECT."""
-        fields = dict(request.headers)
-        method, path = fields.get(b":method", b""), fields.get(b":path", b"")
-        try:
-            if method == b"CONNECT":
-                self.connection.send_headers(request.stream_id, [(b":status", b"501")], end_stream=True)
-            elif not (method and method.isascii() and path and path.isascii()):
-                self.connection.reset_stream(request.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
-            else:
-                await super()._create_stream(request)
-        except h2.exceptions.StreamClosedError:
-            return  # the client has taken it back already

@@ -164,7 +164,7 @@ async def serve_connections(  # what answers, where, how, and beside whom
                     listening.socket.close()
                     conversations.stop()
                     watchers.start_soon(conversations.hurry)
-                    await http2.stop()
+                    http2.stop()
                     deadline = connections.cancel_scope.deadline = trio.current_time() + config.grace
                 if connections.cancel_scope.cancelled_caught:
                     _LOG.warning("the grace period is over; what was still running is cancelled")
@@ -189,20 +189,22 @@ class _Http2:
 
     def __init__(self, app: ASGIFramework, state: dict[str, Any], config: Config) -> None:
         self.requests: set[Connected] = set()
-        self._http2 = Late(partial(_http2, app, state, self.requests, config.grace, config.keep_alive))
+        self._http2 = Late(partial(_http2, app, state, self.requests, config.keep_alive))
+        self._stopping = False
 
     async def serve(self, stream: trio.abc.Stream, data: bytes = b"", asked: Head | None = None) -> None:
         http2 = await self._http2.get()
+        if self._stopping:
+            http2.stop()  # which nobody could tell it while it was made
         await http2.serve(stream, data, asked)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
+        self._stopping = True
         if self._http2.made is not None:
-            await self._http2.made.stop()
+            self._http2.made.stop()
 
 
-def _http2(
-    app: ASGIFramework, state: dict[str, Any], requests: set[Connected], grace: float, keep_alive: float
-) -> Http2:
+def _http2(app: ASGIFramework, state: dict[str, Any], requests: set[Connected], keep_alive: float) -> Http2:
     from server.http2 import Http2  # noqa: PLC0415
 
-    return Http2(app, state, requests, grace=grace, keep_alive=keep_alive)
+    return Http2(app, state, requests, keep_alive=keep_alive)

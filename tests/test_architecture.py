@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -78,6 +80,8 @@ PROTOCOL_WORDS = {
     "storage/credentials/google.py",
     "storage/hdfs.py",
 }
+# Methods of trio's and Hypercorn's own that are overridden, and why: docs/adr/045-http2-has-the-same-clock.md.
+OTHERS_PRIVATES = {"server/http2_streams.py": {"_handle_events", "_send_data"}}
 # What decides has no clock, no socket, no task and no file: the shell around it has.
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
@@ -94,7 +98,7 @@ AT_HOME = {
     "ruamel": {"pipeline/graph/"},
     "quart": {"server/app.py"},
     "quart_trio": {"server/app.py"},
-    "hypercorn": {"server/http2.py", "server/lifespan.py"},
+    "hypercorn": {"server/http2.py", "server/http2_streams.py", "server/lifespan.py"},
     "obstore": {"storage/"},
     "prometheus_client": {"server/exposition.py"},
     "click": {"server/cli.py", "server/flags.py", "server/script.py"},
@@ -291,6 +295,45 @@ def test_the_environment_is_read_in_few_places_and_libraries_stay_at_home(name):
         homes = AT_HOME.get(library)
         typed_only = not top
         assert homes is None or typed_only or any(name.startswith(home) for home in homes), f"{module} in {name}"
+
+
+@EVERY_FILE
+def test_privates_of_trio_and_hypercorn_are_listed(name):
+    """A private name that a class shares with one of theirs that it is made from is theirs, whether it is meant or not.
+
+    Any other object's are for ruff (SLF), and what it lets through for a reason is no one's of theirs.
+    """
+    theirs = {module for module, _ in imports(name) if module.partition(".")[0] in ("trio", "hypercorn")}
+    assert [module for module in theirs if "._" in module] == []
+    used = set[str]()
+    for node in ast.walk(TREES[name]):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module in theirs:
+                assert [own.name for own in names if own.name.startswith("_")] == []
+            case ast.Attribute(ast.Name("trio" | "hypercorn"), attribute):
+                assert not attribute.startswith("_"), f"line {node.lineno}"
+            case ast.ClassDef(bases=bases) if theirs and bases:
+                used |= privates(node) & set().union(*(privates(own) for own in foreign(name, node.name)))
+    assert used == OTHERS_PRIVATES.get(name, set())
+
+
+def foreign(name: str, own: str) -> Iterator[ast.Module]:
+    """The files of trio's and Hypercorn's classes that a class of ours is made from."""
+    for base in getattr(importlib.import_module(module_of(name)), own).__mro__:
+        if base.__module__.partition(".")[0] in ("trio", "hypercorn"):
+            yield ast.parse(Path(inspect.getfile(base)).read_text())
+
+
+def privates(tree: ast.AST) -> set[str]:
+    """Private names of methods, and of attributes of ``self`` and ``super()``."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name):
+                found.add(name)
+            case ast.Attribute(ast.Name("self") | ast.Call(ast.Name("super")), name):
+                found.add(name)
+    return {name for name in found if re.match("_[^_]", name)}
 
 
 @EVERY_FILE

@@ -270,6 +270,19 @@ def test_a_stream_under_way_outlives_the_keep_alive_time_and_ends_whole_though_t
         assert "grace period is over" not in server.stderr
 
 
+def test_the_first_of_all_that_comes_beside_a_stop_is_answered_and_does_not_hold_it_up(tmp_path):
+    """While what HTTP/2 needs is imported for it."""
+    files = {"app.py": APP, "echo.yaml": FILES["echo.yaml"]}
+    with serving(tmp_path, files, "--grace", "30s", graphs=["echo.yaml"]) as server:
+        with Http2(server.port) as client:
+            client.ask(1, b"/v2/health/live")
+            server.send()
+            assert client.body(1) == b'{"live":true}'
+            assert client.farewell()
+            assert server.wait() == 0
+        assert "grace period is over" not in server.stderr
+
+
 @pytest.mark.parametrize(
     "fields",
     [
