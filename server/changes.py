@@ -1,9 +1,10 @@
 """Loads and unloads that all workers make together or not at all; pure: who is to be told what.
 
 A load has two halves. Each worker opens what it finds, beside what it serves, and says so; when the last one has, all
-are told to serve it, and where one fails, or ends, all are told to let it be. Of one name there is one load at a time,
-in order of asking; an unload waits for none and ends those that were asked for before it. Every worker is told in the
-same order, so that all come to the same end.
+are told to serve it, and where one fails, or ends, all are told to let it be. One worker opens it before the others
+do, and not the one that was asked: what ends a process ends that one alone, and its caller hears of it. Of one name
+there is one load at a time, in order of asking; an unload waits for none and ends those that were asked for before it.
+Every worker is told in the same order, so that all come to the same end.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ class _Change:
     asker: tuple[int, int] | None
     """Who is to be answered: a worker, and its number of it."""
     number: int = 0
+    told: set[int] = field(default_factory=set)
+    """The workers in which it has begun."""
     inside: set[int] = field(default_factory=set)
-    """The workers in which it has not ended."""
+    """Those of them in which it has not ended."""
     opened: set[int] = field(default_factory=set)
     decided: bool = False
     failure: Failure | None = None
@@ -91,7 +94,12 @@ class Changes:
         if change is None or worker not in change.inside:
             return
         change.opened.add(worker)
-        yield from self._decide(change)
+        if change.decided or not change.inside <= change.opened:
+            return
+        if others := self._members - change.told:
+            yield from self._begin_in(others, change)
+        else:
+            yield from self._decide(change)
 
     def over(self, worker: int, number: int, failure: Failure | None) -> Iterator[Told]:
         change = self._under_way.get(number)
@@ -124,18 +132,24 @@ class Changes:
     def _begin(self, change: _Change) -> Iterator[Told]:
         self._begun += 1
         change.number = self._begun
-        change.inside = set(self._members)
         self._under_way[change.number] = change
-        for worker in sorted(change.inside):
-            yield worker, Begin(change.number, change.verb, change.model)
-        if not change.inside:
+        yield from self._begin_in(self._members if change.verb == "unload" else self._first_to_load(change), change)
+        if not change.told:
             change.failure = Failure.of(ModelNotReady(change.model, _NOBODY))
             change.decided = True
             yield from self._end(change)
 
+    def _first_to_load(self, change: _Change) -> set[int]:
+        asked = set() if change.asker is None else {change.asker[0]}
+        return {min(self._members - asked or self._members)} if self._members else set()
+
+    def _begin_in(self, workers: set[int], change: _Change) -> Iterator[Told]:
+        change.told |= workers
+        change.inside |= workers
+        for worker in sorted(workers):
+            yield worker, Begin(change.number, change.verb, change.model)
+
     def _decide(self, change: _Change) -> Iterator[Told]:
-        if change.decided or not change.inside or not change.inside <= change.opened:
-            return
         change.decided = True
         self._note(change)
         for worker in sorted(change.inside):

@@ -90,7 +90,7 @@ class Conversations:
         secure: ssl.SSLContext | None,
         told: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """``most``: bytes of a body. ``told``: how many there are, whenever that changes."""
+        """``most``: bytes of a body. ``told``: how many there are, at once and whenever that changes."""
         self.connections: set[Connected] = set()
         self._answering = answering
         self._refuse = refuse
@@ -104,6 +104,7 @@ class Conversations:
         self._stopping = False
         self.deadlines = Deadlines()
         """Of the requests under way; to be watched."""
+        told(0)
 
     def stop(self) -> None:
         """Ends those in which nothing is asked any more; the others end with their next reply."""

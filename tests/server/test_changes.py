@@ -27,8 +27,8 @@ def changes_of(*workers: int) -> Changes:
 
 def test_a_load_is_served_once_the_last_worker_has_opened_it_and_answered_once_all_serve_it():
     changes = changes_of(1, 2)
-    assert [*changes.asked(1, 7, "load", "m")] == [(1, Begin(1, "load", "m")), (2, Begin(1, "load", "m"))]
-    assert [*changes.opened(2, 1)] == []
+    assert [*changes.asked(1, 7, "load", "m")] == [(2, Begin(1, "load", "m"))]
+    assert [*changes.opened(2, 1)] == [(1, Begin(1, "load", "m"))]
     assert changes.made == {}
     assert [*changes.opened(1, 1)] == [(1, Verdict(1, None)), (2, Verdict(1, None))]
     assert changes.made == {"m": Made(1, "load")}
@@ -41,26 +41,50 @@ def test_a_load_is_served_once_the_last_worker_has_opened_it_and_answered_once_a
 def test_one_that_fails_is_a_failure_for_all_in_its_words():
     changes = changes_of(1, 2, 3)
     [*changes.asked(1, 7, "load", "m")]
-    [*changes.opened(1, 1)]
-    assert [*changes.over(2, 1, BROKEN)] == [(1, Verdict(1, BROKEN)), (3, Verdict(1, BROKEN))]
+    [*changes.opened(2, 1)]
+    assert [*changes.over(1, 1, BROKEN)] == [(2, Verdict(1, BROKEN)), (3, Verdict(1, BROKEN))]
     # What came too late to know.
     assert [*changes.opened(3, 1)] == []
     assert [*changes.over(3, 1, BROKEN)] == []
-    assert [*changes.over(1, 1, BROKEN)] == [(1, Answer(7, BROKEN))]
+    assert [*changes.over(2, 1, BROKEN)] == [(1, Answer(7, BROKEN))]
     assert (changes.made, changes.number, changes.idle) == ({}, 0, True)
+
+
+def test_what_the_first_to_open_it_cannot_or_dies_of_no_other_opens_and_who_asked_is_told():
+    changes = changes_of(1, 2, 3)
+    assert [*changes.asked(1, 7, "load", "m")] == [(2, Begin(1, "load", "m"))]
+    assert [*changes.over(2, 1, BROKEN)] == [(1, Answer(7, BROKEN))]
+    assert [*changes.asked(1, 8, "load", "m")] == [(2, Begin(2, "load", "m"))]
+    ((told, answer),) = changes.gone(2)
+    assert (told, answer.ask, answer.failure.code) == (1, 8, "UNAVAILABLE")
+    assert (changes.made, changes.idle) == ({}, True)
+
+
+def test_a_worker_that_is_there_alone_opens_what_it_was_asked_for():
+    changes = changes_of(1)
+    assert [*changes.asked(1, 7, "load", "m")] == [(1, Begin(1, "load", "m"))]
+    assert [*changes.opened(1, 1)] == [(1, Verdict(1, None))]
+
+
+def test_a_worker_that_joins_while_others_open_it_opens_it_too():
+    changes = changes_of(1, 2)
+    [*changes.asked(1, 7, "load", "m"), *changes.opened(2, 1)]
+    changes.join(3)
+    assert [*changes.opened(1, 1)] == [(3, Begin(1, "load", "m"))]
+    assert [own for own, _ in changes.opened(3, 1)] == [1, 2, 3]
 
 
 def test_a_worker_that_ends_while_it_opens_it_fails_the_load_and_one_that_ends_later_does_not():
     changes = changes_of(1, 2)
-    [*changes.asked(1, 7, "load", "m")]
+    [*changes.asked(2, 7, "load", "m"), *changes.opened(1, 1)]
     ((told, verdict),) = changes.gone(2)
     assert (told, verdict.failure.message) == (
         1, "Model with name m is not ready. A worker ended while it was loading it."
     )  # fmt: skip
-    assert [*changes.over(1, 1, verdict.failure)] == [(1, Answer(7, verdict.failure))]
+    assert [*changes.over(1, 1, verdict.failure)] == [], "who asked has gone"
     changes.join(3)
     [*changes.asked(1, 8, "load", "m")]
-    [*changes.opened(1, 2), *changes.opened(3, 2), *changes.over(1, 2, None)]
+    [*changes.opened(3, 2), *changes.opened(1, 2), *changes.over(1, 2, None)]
     assert [*changes.gone(3)] == [(1, Answer(8, None))]
     assert changes.made == {"m": Made(2, "load")}
 
@@ -76,7 +100,7 @@ def test_loads_of_one_name_come_after_each_other_and_those_of_another_do_not_wai
 
 def test_an_unload_waits_for_no_load_and_ends_all_that_were_asked_for_before():
     changes = changes_of(1, 2)
-    [*changes.asked(1, 1, "load", "m"), *changes.asked(2, 2, "load", "m")]
+    [*changes.asked(1, 1, "load", "m"), *changes.asked(2, 2, "load", "m"), *changes.opened(2, 1)]
     waiting, one, other, *begun = changes.asked(1, 3, "unload", "m")
     ended = Failure.of(ModelNotReady("m", "It was unloaded while it was loading."))
     assert waiting == (2, Answer(2, ended))
