@@ -4,7 +4,8 @@
 
 The client (wrk; Debian: ``apt install wrk``) shares the cores with the workers, so a small request cannot double on two
 of them: the CPU per request says what more cores would bring. The second graph works for some 0.3 ms in each request.
-One worker and two are asked in turns, in one run; the best round of each is the one that others disturbed least.
+One worker and two are asked in turns, in one run; beside the median of the rounds stands the best round of each, which
+is the one that others disturbed least.
 """
 
 from __future__ import annotations
@@ -93,10 +94,14 @@ def throughput(folder: Path) -> None:
     ):
         for name in ("small", "works"):
             rounds = [(asked(one, name, script), asked(two, name, script)) for _ in range(ROUNDS)]
+            each = [second[0] / first[0] for first, second in rounds]
             rates = [max(own[which][0] for own in rounds) for which in (0, 1)]
             costs = [min(own[which][1] for own in rounds) for which in (0, 1)]
-            print(f"{name}: two workers over one {rates[1] / rates[0]:.2f} in the best rounds of each")
-            print(f"{name}: CPU per request {costs[0]:.0f} µs with one, {costs[1]:.0f} with two")
+            print(
+                f"{name}: two workers over one {statistics.median(each):.2f}, the median of the rounds "
+                f"({min(each):.2f} to {max(each):.2f}); {rates[1] / rates[0]:.2f} in the best of each"
+            )
+            print(f"{name}: CPU per request {costs[0]:.0f} µs with one, {costs[1]:.0f} with two, in the best of each")
 
 
 def balance(folder: Path) -> None:

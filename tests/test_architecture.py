@@ -86,8 +86,9 @@ OTHERS_PRIVATES = {"server/http2_streams.py": {"_handle_events", "_send_data"}}
 PURE = (
     "pipeline/tensors/", "pipeline/graph/", "pipeline/drawing/", "pipeline/wire/", "pipeline/errors.py",
     "pipeline/observe.py", "pipeline/contract.py", "pipeline/asking.py", "pipeline/engine/run.py",
-    "server/access.py", "server/chunks.py", "server/deadline.py", "server/head.py",
-    "server/encoding.py", "server/failure.py", "server/openapi.py",
+    "server/access.py", "server/changes.py", "server/channel.py", "server/chunks.py", "server/company.py",
+    "server/deadline.py", "server/encoding.py", "server/failure.py", "server/head.py", "server/openapi.py",
+    "server/sampling.py",
     "storage/uri.py", "storage/secret.py",
     "storage/listing.py", "storage/parts.py", "storage/failures.py",
 )  # fmt: skip

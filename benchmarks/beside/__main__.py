@@ -3,11 +3,12 @@
     python -m benchmarks.beside [--only ours,kserve] [--works small-16,tensor] [--rounds 3] [--seconds 2] [--write]
 
 KServe 0.21 as it comes, and with its logs off and uvloop; Triton with its Python backend; mosec; MLServer; LitServe;
-and a bare blocking socket, which is what the machine can do. Peers are installed into ``.peers/`` when first asked for.
-Small requests are asked by wrk (Debian: ``apt install wrk``) for some seconds, large ones a number of times, and each
-answer of those is checked. Who is not being asked is stopped meanwhile. Prints medians over the rounds: requests per
-second, latency, the CPU of all of a server's processes per request, and the ratio to KServe (to the bare socket for
-the binary tensor) of each round; then how ours stand to the targets. ``--write`` puts it all into RESULTS.md.
+and a bare blocking socket, which is what the machine can do. Ours also with two workers, and without pysimdjson. Peers
+are installed into ``.peers/`` when first asked for. Small requests are asked by wrk (Debian: ``apt install wrk``) for
+some seconds, large ones a number of times, and each answer of those is checked. Who is not being asked is stopped
+meanwhile. Prints medians over the rounds: requests per second, latency, the CPU of all of a server's processes per
+request, and the ratio to KServe (to the bare socket for the binary tensor) of each round; then how ours stand to the
+targets. ``--write`` puts it all into RESULTS.md, beside which PROFILE.md says why.
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.beside.contenders import Contender, contenders, started
+import trio
+
+from benchmarks import chain
+from benchmarks.beside.contenders import HAS_SIMDJSON, Contender, contenders, started
 from benchmarks.beside.loads import Measured, ask
 from benchmarks.beside.processes import Running
 from benchmarks.beside.targets import Verdict, verdicts
 from benchmarks.beside.works import Work, works
 
 RESULTS = Path(__file__).parents[1] / "RESULTS.md"
+PROFILE = RESULTS.with_name("PROFILE.md")
+"""Written by hand: why, where RESULTS.md says what."""
 MEASURES = ("rate", "median", "cpu")
 STARTS = 5
 Rounds = Mapping[str, Mapping[str, Sequence[Measured]]]
@@ -50,10 +56,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made, started(chosen, Path(made)) as servers:
         resting = at_rest({name: chosen[name] for name in servers}, servers, Path(made))
         rounds = measured(asked, chosen, servers, told.rounds, told.seconds, Path(made))
+        further_step = chain.further(trio.run(chain.measured)) if "ours" in servers else None
     lines = [*_machine(), *_resting(resting)]
     for work in asked:
         lines += _table(work, rounds[work.name])
-    lines += _judged(verdicts(rounds, resting))
+    lines += _judged(verdicts(rounds, resting, further_step))
     print("\n".join(lines))
     if told.write:
         RESULTS.write_text("\n".join([*lines, ""]))
@@ -133,6 +140,10 @@ def _machine() -> list[str]:
         "# Beside the peers",
         "",
         machine,
+        "",
+        f"What a profile shows of targets that are not reached: [{PROFILE.name}]({PROFILE.name}).",
+        "",
+        f"Ours reads long arrays of numbers by {'pysimdjson' if HAS_SIMDJSON else 'orjson'}.",
         "",
     ]
 

@@ -9,10 +9,12 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.beside.processes import Running, free_port, running
 from tests.peers import environment
+from tests.serving import ROOT
 from tests.serving import environment as ours
 
 HERE = Path(__file__).parent
@@ -20,6 +22,9 @@ SERVED = HERE / "served"
 LISTS = HERE / "environments"
 MODEL = "/v2/models/{}/infer"
 READY = "/v2/health/ready"
+TWO_WORKERS = "ours by 2 workers"
+BY_ORJSON = "ours without simdjson"
+HAS_SIMDJSON = find_spec("simdjson") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ def contenders() -> dict[str, Contender]:
     own = {**v2, "def": MODEL.format("threaded"), "v1": kserve["v1"], "chain": MODEL.format("chain")}
     found = [
         Contender("ours", own, _ours),
+        Contender(TWO_WORKERS, {"small": own["small"]}, lambda folder: _ours(folder, "--workers", "2")),
+        *([Contender(BY_ORJSON, {"json": own["json"]}, _ours_by_orjson)] if HAS_SIMDJSON else []),
         Contender("kserve", kserve, lambda folder: _kserve(folder, "usual")),
         Contender("kserve tuned", kserve, lambda folder: _kserve(folder, "tuned")),
         # It takes a backend that it does not hear from for dead.
@@ -54,7 +61,7 @@ def contenders() -> dict[str, Contender]:
     return {own.name: own for own in found}
 
 
-def _ours(folder: Path) -> Iterator[list[Running]]:
+def _ours(folder: Path, *flags: str, **env: str) -> Iterator[list[Running]]:
     shutil.copy(SERVED / "steps.py", folder)
     for name, steps in (
         ("echo", ["on_loop"]), ("threaded", ["in_thread"]), ("chain", ["onward", "onward", "on_loop"]),
@@ -64,9 +71,17 @@ def _ours(folder: Path) -> Iterator[list[Running]]:
         (folder / f"{name}.yaml").write_text(text)
     port = free_port()
     command = [sys.executable, "-m", "pipeline_serve", "echo.yaml", "threaded.yaml", "chain.yaml"]
-    command += ["--host", "127.0.0.1", "--http-port", str(port), "--max-body", "64MiB"]
-    with running(command, folder, ours(PYTHONDONTWRITEBYTECODE=""), port, READY) as server:
+    command += ["--host", "127.0.0.1", "--http-port", str(port), "--max-body", "64MiB", *flags]
+    with running(command, folder, ours(PYTHONDONTWRITEBYTECODE="", **env), port, READY) as server:
         yield [server]
+
+
+def _ours_by_orjson(folder: Path) -> Iterator[list[Running]]:
+    """As where the extra ``fast`` is not installed."""
+    hides = folder / "hides"
+    hides.mkdir()
+    (hides / "simdjson.py").write_text("raise ImportError\n")
+    return _ours(folder, PYTHONPATH=f"{hides}:{ROOT}")
 
 
 def _kserve(folder: Path, manner: str) -> Iterator[list[Running]]:
