@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import trio
 
@@ -13,10 +15,31 @@ from server.connected import Connected
 _NEVER = 2**30
 _MOST_AT_ONCE = 64
 
+
+class Event(Protocol):
+    """What kqueue tells of a descriptor that is watched for reading."""
+
+    @property
+    def ident(self) -> int: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def fflags(self) -> int:
+        """At the end of what comes: the error that it ended with."""
+        ...
+
+
+def ends(events: Iterable[Event], eof: int) -> Iterator[tuple[int, bool]]:
+    """Of the events with the flag ``eof``: the descriptor, and whether its connection broke."""
+    for event in events:
+        if event.flags & eof:
+            yield event.ident, event.fflags != 0
+
+
 if sys.platform != "linux":  # which has none
 
     class Kqueue:
-        """As Epoll does on Linux. A connection that broke has an error in its event."""
+        """As Epoll does on Linux. Reading alone is watched: what is written ends by our own half-close, too."""
 
         def __init__(self) -> None:
             self._kqueue = select.kqueue()
@@ -26,19 +49,18 @@ if sys.platform != "linux":  # which has none
             self._kqueue.close()
 
         def add(self, fd: int, connection: Connected, /) -> None:
-            self._connections[fd] = connection
             flags = select.KQ_EV_ADD | select.KQ_EV_CLEAR
-            filters = select.KQ_FILTER_READ, select.KQ_FILTER_WRITE
-            self._kqueue.control([select.kevent(fd, own, flags, select.KQ_NOTE_LOWAT, _NEVER) for own in filters], 0)
+            own = select.kevent(fd, select.KQ_FILTER_READ, flags, select.KQ_NOTE_LOWAT, _NEVER)
+            self._kqueue.control([own], 0)
+            self._connections[fd] = connection
 
         def discard(self, fd: int, /) -> None:
-            """The kernel forgets what is closed."""
+            """The kernel forgets what is closed, which a connection that is handed over is not yet."""
             self._connections.pop(fd, None)
 
         async def watch(self) -> None:
             while True:
                 await trio.lowlevel.wait_readable(self._kqueue.fileno())
-                for event in self._kqueue.control(None, _MOST_AT_ONCE, 0):
-                    connection = self._connections.get(event.ident)
-                    if connection is not None and event.flags & select.KQ_EV_EOF:
-                        connection.told(gone=event.filter == select.KQ_FILTER_WRITE or event.fflags != 0)
+                for fd, broke in ends(self._kqueue.control(None, _MOST_AT_ONCE, 0), select.KQ_EV_EOF):
+                    if (connection := self._connections.get(fd)) is not None:
+                        connection.told(gone=broke)
