@@ -100,10 +100,12 @@ class Outgoing:
         head, self._head = self._head, b""
         asked = self._state.done_sending
         self._state.enter(Phase.SEND)
+        self._state.owed = sum(map(len, parts))
         try:
             await self._transport.send([head, *parts] if head else parts)
         except OSError:
             self._state.scope.cancel()
+        self._state.owed = 0
         self._state.enter(Phase.WORK)
         if self._state.done_sending and not asked:
             # It was told while this part was on its way, after which the client may have left.

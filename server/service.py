@@ -9,6 +9,7 @@ import trio
 
 from pipeline.errors import ServerNotReady
 from pipeline.repository import Repository
+from pipeline.steps.cores import cores
 from pipeline.wire.cloudevents import Sender
 from pipeline.wire.codec import Reply
 from pipeline.wire.numbers import ReadPieces, with_orjson
@@ -26,7 +27,9 @@ FindPage = Callable[[str], Page | None]
 """The page at a path, as things are now."""
 
 T = TypeVar("T")
-_THREADS = 40
+# Work on bodies is computing: more at once would take no less time, and each its memory, which gzip can make a thousand
+# times what was sent.
+_LEAST_THREADS = 2
 
 
 def draining() -> ServerNotReady:
@@ -59,7 +62,7 @@ class Service:
         self.ready = ready
         self.name = name
         self.version = version
-        self._threads = trio.CapacityLimiter(_THREADS)
+        self._threads = trio.CapacityLimiter(max(_LEAST_THREADS, cores()))
         self.draining = False
         self.owns_interrupts = False
         """Whether Ctrl-C is heard elsewhere: then a KeyboardInterrupt here is a step's own, and fails its request."""

@@ -61,6 +61,8 @@ class Plain:
         self._fd = own.fileno()
         self.received = 0
         self.sent = 0
+        # What of a hint did not fit: a reply in its place would be read as the rest of it.
+        self._hinted = b""
 
     def has_more(self) -> bool:
         try:
@@ -96,6 +98,9 @@ class Plain:
         if len(parts) > _MOST_PARTS:
             return 0
         try:
+            if self._hinted:
+                self._hinted = self._hinted[self._socket.send(self._hinted) :]
+                return self.send_now(parts) if not self._hinted else 0
             size = self._socket.sendmsg(parts)
         except (BlockingIOError, InterruptedError):
             return 0
@@ -118,7 +123,7 @@ class Plain:
 
     def hint(self, data: bytes, /) -> None:
         try:
-            self._socket.send(data)
+            self._hinted = data[self._socket.send(data) :]
         except BlockingIOError:
             return
 

@@ -7,6 +7,7 @@ JSON carries tensors as nested lists, and step functions return them. Source of 
 
 from __future__ import annotations
 
+import math
 import struct
 from itertools import chain
 from typing import Any
@@ -29,6 +30,8 @@ _LISTS = (list, tuple)
 _LIST_KINDS = frozenset(_LISTS)
 _NUMBERS = frozenset({int, float})
 _RAGGED = "[ragged]"
+# A row without elements takes hardly a byte of a body, and 70 in memory as a list.
+_MOST_EMPTY_ROWS = 2**16
 # From here on FP64 has not every integer.
 _LARGEST_EXACT = 2.0**53
 
@@ -79,6 +82,12 @@ def _outline(value: Any) -> str:
     except ValueError:
         return _RAGGED
     return _RAGGED if found is None else dims(found[1])
+
+
+def require_few_empty(shape: tuple[int, ...]) -> None:
+    """Raises ValueError for too many rows without elements: they hardly take room in a body, and as lists much."""
+    if 0 in shape and math.prod(shape[: shape.index(0)]) > _MOST_EMPTY_ROWS:
+        raise ValueError(f"its shape has no elements in more than {_MOST_EMPTY_ROWS} rows")
 
 
 def natural_datatype(elements: list[Any], shape: tuple[int, ...]) -> Datatype:

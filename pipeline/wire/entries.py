@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import InvalidInput
 from pipeline.tensors.datatype import Datatype, datatype_named
 from pipeline.tensors.message import MAX_INPUTS
-from pipeline.tensors.nested import MAX_RANK
+from pipeline.tensors.nested import MAX_RANK, require_few_empty
 from pipeline.tensors.shown import Named, kind, quoted, shown
 from pipeline.tensors.tensor import Said, Value
 from pipeline.wire.binary import Tail
@@ -26,8 +26,6 @@ _NOT_DONE = {_REGION: "there is no shared memory", "classification": "outputs ar
 # No array has more bytes than a signed 64 bit integer counts; an element takes up to 8.
 _MAX_ELEMENTS = 2**63 // 8
 _SIZES = "its shape is a list of whole numbers from 0"
-# A row without elements takes no byte of a body, and 70 in memory as a list.
-_MOST_EMPTY_ROWS = 2**16
 
 
 def tensors_in(
@@ -109,8 +107,10 @@ def _shape(entry: Mapping[str, Any], what: Named) -> tuple[int, ...]:
         raise InvalidInput(f"{what}: its shape has {len(shape)} dimensions, and an array at most {MAX_RANK}")
     if (math.prod(shape) or math.prod(size for size in shape if size)) >= _MAX_ELEMENTS:
         raise InvalidInput(f"{what}: its shape is larger than any array")
-    if 0 in shape and math.prod(shape[: shape.index(0)]) > _MOST_EMPTY_ROWS:
-        raise InvalidInput(f"{what}: its shape has no elements in more than {_MOST_EMPTY_ROWS} rows")
+    try:
+        require_few_empty(tuple(shape))
+    except ValueError as error:
+        raise InvalidInput(f"{what}: {error}") from None
     return tuple(shape)
 
 

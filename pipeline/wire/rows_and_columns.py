@@ -13,7 +13,7 @@ from pipeline.errors import InvalidInput
 from pipeline.tensors.datatype import datatype_of
 from pipeline.tensors.given import fitting
 from pipeline.tensors.message import MAX_INPUTS
-from pipeline.tensors.nested import cast, flatten
+from pipeline.tensors.nested import cast, flatten, require_few_empty
 from pipeline.tensors.shown import kind, quoted
 from pipeline.tensors.signature import Expectation, TensorSpec
 from pipeline.tensors.tensor import Json, Tensor, Value, locked
@@ -149,6 +149,7 @@ def _tensor(name: str, data: Any, expectation: Expectation, spec: TensorSpec | N
         data = data.listed()
     try:
         elements, shape = flatten(data)
+        require_few_empty(shape)
         kinds = set(map(type, elements))
         if dict in kinds:
             elements = [_bytes(element) if isinstance(element, dict) else element for element in elements]

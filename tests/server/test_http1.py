@@ -405,6 +405,22 @@ async def test_a_client_that_has_left_cancels_its_request_behind_pipelined_ones_
     assert (cancelled, talk.memory.out) == (["/x"], [])
 
 
+async def test_what_is_owed_of_a_part_that_is_not_taken_counts_until_it_is():
+    async def parts(head, body, outgoing):
+        await outgoing.begin(200, {})
+        await outgoing.send(b"x" * 1000)
+        await outgoing.end()
+
+    talk = Talk(GET, answer=parts)
+    talk.memory.shut = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(quietly, talk)
+        await trio.testing.wait_all_tasks_blocked()
+        assert talk.state.owed >= 1000
+        talk.memory.shut.set()
+    assert talk.state.owed == 0
+
+
 async def test_a_client_that_is_gone_in_the_middle_of_a_reply_cancels_what_makes_it():
     ended = []
 

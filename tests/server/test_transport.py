@@ -81,3 +81,15 @@ async def test_a_client_that_is_gone_reads_as_one_that_is_done_and_raises_where_
         with pytest.raises(OSError, match="Broken pipe"):
             plain.hint(b"x")
         await plain.end()
+
+
+async def test_what_of_a_hint_does_not_fit_goes_before_the_reply(pair):
+    plain, stream = Plain(pair[0]), pair[1]
+    hint = os.urandom(10_000_000)
+    with trio.fail_after(20):
+        plain.hint(hint)
+        assert plain.send_now([b"reply"]) == 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(plain.send, [b"re", b"ply"])
+            assert await read(stream, len(hint) + 5) == hint + b"reply"
+    assert plain.sent == 5

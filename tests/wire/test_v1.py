@@ -274,6 +274,16 @@ def test_instances_are_a_list_for_everyone(expectation):
     assert refusal(v1, {"instances": 5}, expectation) == 'Expected "instances" to be a list'
 
 
+@pytest.mark.parametrize("rows", [2**16, 2**16 + 1])
+def test_rows_without_elements_are_bounded(rows):
+    body = {"instances": [[]] * rows}
+    if rows == 2**16:
+        request, *_ = decoded(v1, body)
+        assert [value.array.shape for value in request.inputs.values()] == [(rows, 0)]
+    else:
+        assert "has no elements in more than 65536 rows" in refusal(v1, body)
+
+
 @pytest.mark.parametrize("form", ["instances", "inputs"])
 def test_signature_name_and_unknown_keys_are_parameters(form):
     body = {"signature_name": "serving_default", form: [1], "extra": {"any": [None]}}
