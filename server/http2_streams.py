@@ -131,6 +131,9 @@ class Streams(H2Protocol):
                 self.connection.acknowledge_received_data(event.flow_controlled_length or 0, stream_id)
             case h2.events.RequestReceived(stream_id=int(stream_id)) if self._refuses(stream_id, event.headers or ()):
                 return
+            case h2.events.PriorityUpdated():
+                # Deprecated, and may be ignored (RFC 9113, 5.3.2); Hypercorn breaks at those of a thousand streams.
+                return
             case h2.events.StreamReset(stream_id=int(stream_id)):
                 await super()._handle_events([event])
                 await self._forget(stream_id)
