@@ -107,12 +107,16 @@ class Conversations:
         told(0)
 
     def stop(self) -> None:
-        """Ends those in which nothing is asked any more; the others end with their next reply."""
+        """Ends those in which nothing is asked any more; the others end with their next reply.
+
+        Whose client has just connected, or just been answered, may have sent a request that is not here yet.
+        """
         self._stopping = True
         for own in self.connections:
             own.last = True
+        now = trio.current_time()
         for own in self._quiet():
-            if own.phase is Phase.IDLE and not own.is_new:
+            if own.phase is Phase.IDLE and not _may_ask(own, now):
                 own.scope.cancel()
 
     async def hurry(self) -> None:
@@ -204,3 +208,8 @@ class Conversations:
     def _leave_to_other(self, accepted: socket.socket, own: Connected) -> None:
         self._leaving.discard(accepted.fileno())
         own.enter(Phase.OTHER)
+
+
+def _may_ask(own: Connected, now: float) -> bool:
+    """Whether it has been idle for less than a client takes that asks one request after the other."""
+    return own.is_new or own.since is None or now - own.since < _TO_SPEAK

@@ -189,6 +189,26 @@ async def test_a_stop_waits_for_no_request_behind_a_reply_that_was_on_its_way(ei
     assert b"connection: close" not in answer
 
 
+async def test_a_client_that_asks_one_request_after_the_other_is_answered_once_more_after_a_stop(front):
+    front.go.set()
+    connections = front.conversations.connections
+    async with await front.client() as resting, await front.client() as busy:
+        await resting.send_all(GET)
+        assert b"connection: close" not in await resting.receive_some(1000)
+        await until(lambda: [own.phase for own in connections if not own.is_new] == [Phase.IDLE])
+        (rests,) = (own for own in connections if not own.is_new)
+        rests.since = trio.current_time() - 10  # as who watches the clock has it
+        await busy.send_all(GET)
+        await busy.receive_some(1000)
+        await until(lambda: all(own.phase is Phase.IDLE for own in connections))
+        front.conversations.stop()
+        assert await received(resting) == b""
+        await busy.send_all(GET)
+        answer = await received(busy)
+    assert answer.endswith(b"yes")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
 async def test_what_was_asked_before_a_stop_and_not_read_yet_is_answered(front):
     front.go.set()
     async with await front.client() as client:
