@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -88,10 +87,6 @@ class Http2:
         while not any(isinstance(event, h2.events.PingAckReceived) for event in self.events):
             data = self.wire.recv(65536)
             assert data, f"closed: {self.events}"
-            self.events += self.h2.receive_data(data)
-
-    def read_what_is_here(self) -> None:
-        while select.select([self.wire], [], [], 0)[0] and (data := self.wire.recv(65536)):
             self.events += self.h2.receive_data(data)
 
     def farewell(self) -> bool:
