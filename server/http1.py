@@ -34,8 +34,8 @@ _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 # Seconds for a client to stop sending, so that no reset takes the last reply from it: nginx's.
 _LINGER_PART, _LINGER = 5.0, 30.0
-# Seconds for one that sends nothing, and was not told that its last reply is the last.
-_GOODBYE = 1.0
+# Seconds for one that has not been told that its last reply was the last: it may be about to ask.
+_TO_ASK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,11 @@ class Http1:
             if not body.ended or body.follows:
                 await self._linger()
             return None
-        if state.last and not (body.follows or self._transport.has_more()):
-            # The server stops since the reply began, which does not say so; what comes now may ask for more.
-            await self._linger(_GOODBYE)
+        if state.last and not body.follows:
+            # The server stops since the reply began, which does not say so: that of what is asked at once will.
+            state.enter(Phase.IDLE)
+            with trio.move_on_after(_TO_ASK):
+                return await self._transport.receive() or None
             return None
         return body.follows
 
@@ -166,13 +168,13 @@ class Http1:
             await self._outgoing.whole(reply.status, reply.headers.items(), reply.body)
             await self._linger()
 
-    async def _linger(self, part: float = _LINGER_PART) -> None:
-        """What the client still sends would reset the connection, and take the reply from it. ``part``: in seconds."""
+    async def _linger(self) -> None:
+        """What the client still sends would reset the connection, and take the reply from it."""
         self._state.enter(Phase.LINGER)
         await self._transport.end()
         with trio.move_on_after(_LINGER):
             while True:
-                with trio.move_on_after(part) as quiet:
+                with trio.move_on_after(_LINGER_PART) as quiet:
                     if not await self._transport.receive():
                         return
                 if quiet.cancelled_caught:

@@ -141,7 +141,13 @@ class Streams(H2Protocol):
                 await super()._handle_events([event])
 
     def _refuses(self, stream_id: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """A request that cannot be read fails its own stream (RFC 9113, 8.1.1); there is no CONNECT."""
+        """A request that cannot be read fails its own stream (RFC 9113, 8.1.1); there is no CONNECT.
+
+        What comes behind a stop may be asked again elsewhere (8.7).
+        """
+        if self.context.terminated.is_set():
+            self.connection.reset_stream(stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
+            return True
         fields = dict(headers)
         method, path = fields.get(b":method", b""), fields.get(b":path", b"")
         if method == b"CONNECT":

@@ -48,7 +48,7 @@ class Memory:
         return b"".join(bytes(part) for parts in self.out for part in parts)
 
     def has_more(self) -> bool:
-        return bool(self._piece) or self._receive.statistics().current_buffer_used > 0
+        return bool(self._piece)
 
     async def receive(self) -> bytes:
         if self._piece:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.settings
 import pytest
@@ -249,6 +251,11 @@ def test_pings_do_not_prolong_the_keep_alive_time(tmp_path):
             pytest.fail("it is still open")
 
 
+def refuses(server: Server) -> bool:
+    with socket.socket() as wire:
+        return wire.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
+
+
 @pytest.mark.parametrize("upgrade", [False, True], ids=["prior knowledge", "upgrade"])
 def test_a_stream_under_way_outlives_the_keep_alive_time_and_ends_whole_though_the_server_stops(tmp_path, upgrade):
     files = {"app.py": APP, "wait.yaml": FILES["wait.yaml"]}
@@ -262,7 +269,10 @@ def test_a_stream_under_way_outlives_the_keep_alive_time_and_ends_whole_though_t
                 silent(later)
                 assert later.farewell()
             server.send()
-            server.wait_for_log("draining")
+            server.wait_until("the port is closed", lambda: refuses(server))
+            client.settled()
+            client.ask(5, b"/v2/health/live")
+            assert client.until(5, h2.events.StreamReset).error_code == h2.errors.ErrorCodes.REFUSED_STREAM
             (tmp_path / "x.go").touch()
             assert client.body(3) == b'{"predictions":"x"}'
             assert client.farewell()
