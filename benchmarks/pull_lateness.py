@@ -19,7 +19,7 @@ from pathlib import Path
 import trio
 
 from benchmarks.pulls import MIB, arguments, bucket
-from server.crews import FEW, RATE
+from server.crews import LEAST, RATE
 from storage import Storage
 from storage.order import Order
 from storage.pace import Pace
@@ -33,7 +33,7 @@ CASES = {
     "2 connections": ("fast", Crew(least=2, most=2)),
     "16 connections": ("fast", Crew()),
     "16, 60 MB/s each": ("slow", Crew()),
-    "beside requests": ("fast", Crew(least=FEW, most=FEW, pace=Pace(RATE))),
+    "beside requests": ("fast", Crew(least=LEAST, pace=Pace(RATE))),
 }
 
 

@@ -165,7 +165,7 @@ class ModelServer:
         pipelines = list(self._registered)
         repository = Repository(pipelines, self._registered)
         self._serving = repository, self._controls
-        self._storage.beside = crew_beside(repository, config.ready)
+        self._storage.beside = crew_beside(repository)
         shown = [(pipeline, "") for pipeline in pipelines]
         observers = [(pipeline, [*pipeline.observers]) for pipeline in pipelines]
         repository.observe(beginning.observe)

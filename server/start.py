@@ -72,7 +72,7 @@ def start(config: Config) -> int:
         log_strays(config.model_repository)
     source = _source(config, pipelines, storage)
     repository = Repository(pipelines, source)
-    storage.beside = crew_beside(repository, config.ready)
+    storage.beside = crew_beside(repository)
     shown = zip(pipelines, config.graphs, strict=True)
     try:
         return serve(repository, config, metrics, shown, controls=Controls(), middleware=Middleware())

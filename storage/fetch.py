@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from storage.messages import Brought
 
+Found = Local | Entry
+_LOG = logging.getLogger("pipeline_serve.storage")
 # Processes beside this one, each of some 50 MiB.
 _AT_ONCE = 8
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -109,24 +112,68 @@ class Storage:
         """
         from storage.flag import to_its_end  # noqa: PLC0415  # as in _fetched
 
-        match await self._fetched(uri, folder, options, digest):
-            case Local(path):
-                yield path
-            case entry:
-                self.cache.lend(entry.id)  # with no checkpoint before it that could lose what was found
-                try:
-                    yield entry.path
-                finally:
-                    await to_its_end(partial(self.cache.give_back, entry.id))
+        lent: list[str] = []
 
-    async def _fetched(self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None) -> Local | Entry:
+        def borrowed(found: Found) -> Found:
+            match found:
+                case Entry(identity):
+                    self.cache.lend(identity)
+                    lent.append(identity)
+            return found
+
+        try:
+            # Lent by the thread that found it: with a wait between, another's give_back could free it.
+            yield (await self._fetched(uri, folder, options, digest, borrowed)).path
+        finally:
+            for identity in lent:
+                await to_its_end(partial(self.cache.give_back, identity))
+
+    async def _fetched(
+        self,
+        uri: str,
+        folder: Path,
+        options: Mapping[str, Any],
+        digest: str | None,
+        take: Callable[[Found], Found] = lambda found: found,
+    ) -> Found:
+        """``take`` is called in a thread, of what was found there."""
         from storage.flag import cancelled_by_flag  # noqa: PLC0415  # who blocks needs no trio
 
         crew = self.beside() if self.beside is not None else None
         # What is here is not pulled, and what is in this process alone can be by no other.
         if crew is None or self.offline or self.stores or getattr(self._scheme(uri, options), "HERE", False):
-            return await cancelled_by_flag(lambda cancel: self.found(uri, folder, options, digest, cancel=cancel))
-        import trio  # noqa: PLC0415  # as above
+            return await cancelled_by_flag(lambda cancel: take(self.found(uri, folder, options, digest, cancel=cancel)))
+
+        def at_hand(cancel: threading.Event) -> Found | None:
+            entry = self._at_hand(uri, folder, options, digest, cancel)
+            return None if entry is None else take(entry)
+
+        there = await cancelled_by_flag(at_hand)
+        return await self._beside(crew, uri, folder, options, digest, take) if there is None else there
+
+    def _at_hand(
+        self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None, cancel: threading.Event
+    ) -> Entry | None:
+        """It blocks, and raises as ``bring``."""
+        order = self._ordered(cancel)
+        match cancellable(lambda: self._open(uri, folder, options), cancel):
+            case Local(path):
+                raise AssertionError(f"{path} is no download")
+            case source:
+                from storage.pull import at_hand  # noqa: PLC0415  # as in found
+
+                return at_hand(source, self.cache, replace(order, digest=digest or order.digest))
+
+    async def _beside(
+        self,
+        crew: Crew,
+        uri: str,
+        folder: Path,
+        options: Mapping[str, Any],
+        digest: str | None,
+        take: Callable[[Found], Found],
+    ) -> Found:
+        import trio  # noqa: PLC0415  # who blocks needs none
 
         from storage.beside import brought  # noqa: PLC0415
         from storage.messages import Job  # noqa: PLC0415
@@ -148,8 +195,10 @@ class Storage:
         )
         if self._places is None:
             self._places = trio.CapacityLimiter(_AT_ONCE)
+        if not self._places.available_tokens:
+            _LOG.info("%s waits for one of the %d pulls beside this process to end", shown(uri), _AT_ONCE)
         async with self._places:
-            return await brought(job, order.observe, self._taken)
+            return await brought(job, order.observe, lambda found: take(self._taken(found)))
 
     def _taken(self, found: Brought) -> Entry:
         """What another process has brought, from now on in use by this one."""
@@ -172,7 +221,7 @@ class Storage:
         digest: str | None = None,
         *,
         cancel: threading.Event,
-    ) -> Local | Entry:
+    ) -> Found:
         """What ``bring`` brings, with its name in the cache. It blocks and raises as that."""
         order = self._ordered(cancel)
         match cancellable(lambda: self._open(uri, folder, options), cancel):

@@ -1,6 +1,7 @@
 """What a process that pulls and the one that started it tell each other, through pipes of their own.
 
 As pickles, which keep the errors' types: both ends are this code, and who could write one could write the models too.
+What cannot be read is an error all the same, for what runs before us in that process may have found our pipe.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from storage.secret import legible
 from storage.transfer import Crew
 
 _HEAD = struct.Struct("!I")
+# The largest is a job with an environment, of a few MiB where the system allows that.
+_LONGEST = 2**24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,12 @@ class Failed:
     error: Exception
 
 
-Message = Event | Line | Brought | Failed
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """It is at it, though it has nothing to tell."""
+
+
+Message = Event | Line | Brought | Failed | Alive
 
 
 def framed(message: Job | Message) -> bytes:
@@ -81,17 +89,29 @@ class Frames:
         self._data = bytearray()
 
     def feed(self, data: bytes | bytearray) -> list[Any]:
-        """Those that are whole now."""
+        """Those that are whole now. Raises StorageError for what is no message."""
         self._data += data
         whole = []
         while len(self._data) >= _HEAD.size:
             (size,) = _HEAD.unpack_from(self._data)
+            if size > _LONGEST:
+                raise StorageError(f"a message of {size:,} bytes, where {_LONGEST:,} are the most")
             end = _HEAD.size + size
             if len(self._data) < end:
                 break
-            whole.append(pickle.loads(self._data[_HEAD.size : end]))  # noqa: S301  # our own, see above
+            whole.append(_read(self._data[_HEAD.size : end]))
             del self._data[:end]
         return whole
+
+
+def _read(told: bytes | bytearray) -> Job | Message:
+    try:
+        message = pickle.loads(told)  # noqa: S301  # our own, see above
+    except Exception as error:  # a pickle that is none raises whatever it comes upon
+        raise StorageError(f"a message that cannot be read: {legible(str(error))}") from error
+    if not isinstance(message, Job | Message):
+        raise StorageError(f"a message of an unknown kind: {type(message).__name__}")
+    return message
 
 
 def travelling(error: Exception) -> Exception:

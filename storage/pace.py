@@ -11,13 +11,15 @@ import time
 import weakref
 from typing import Any
 
-from storage.source import CHUNK
+from storage.descriptors import apart
 
+# What a piece costs apart from its bytes: of smaller ones some 2,000 a second at 128 MiB/s.
+_LEAST = 2**16
 _DUE = struct.Struct("d")
 
 
 class Pace:
-    """``rate`` bytes a second for all threads that ``keep`` it. A smaller piece counts as a whole one, for its call.
+    """``rate`` bytes a second for all threads that ``keep`` it. A piece counts as 64 KiB at least, for its call.
 
     ``clock`` is a descriptor, of when the next piece is due: processes that are started with it, or forked from this
     one, share the rate. (Monotonic clocks are the system's, not a process's.)
@@ -40,7 +42,7 @@ class Pace:
             try:
                 now = time.monotonic()
                 (due,) = _DUE.unpack(os.pread(self.clock, _DUE.size, 0))
-                due = max(due, now) + max(size, CHUNK) / self.rate
+                due = max(due, now) + max(size, _LEAST) / self.rate
                 os.pwrite(self.clock, _DUE.pack(due), 0)
             finally:
                 fcntl.lockf(self.clock, fcntl.LOCK_UN)
@@ -50,9 +52,9 @@ class Pace:
 def _file() -> int:
     """A descriptor of a file without a name; in memory, where the system has such."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("pace")
+        descriptor = apart(os.memfd_create("pace"))
     else:
         with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
+            descriptor = apart(os.dup(file.fileno()))
     os.pwrite(descriptor, _DUE.pack(0.0), 0)
     return descriptor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.archive import is_archive, unpack
@@ -48,6 +48,26 @@ def to_cache(source: Remote, cache: Cache, order: Order, *, offline: bool = Fals
             order.observe(Found(source.shown, entry.path))
             return entry
         return _renewed(source, cache, key, order, latest[0] if latest else None)
+
+
+def at_hand(source: Remote, cache: Cache, order: Order) -> Entry | None:
+    """The model in the cache, where that is what the source lists now; None where somebody has to pull it.
+
+    It waits for no one who pulls, and asks nothing where the cache never had it. Raises as ``to_cache``.
+    """
+    key = _key(source, order)
+    latest = cache.latest(key)
+    if latest is None:
+        return None
+    listing = _listed(source, order)
+    name = identity(source.name, listing)
+    entry = _found(cache, name, order) if listing.versioned and name == latest[0] else None
+    if entry is not None:
+        if cache.latest(key) == latest:  # else somebody has listed since
+            with suppress(OSError):  # a cache that may only be read serves too
+                cache.remember(key, name, source.shown)
+        order.observe(Found(source.shown, entry.path))
+    return entry
 
 
 def to_folder(source: Remote, folder: Path, cache: Cache, order: Order, *, through: bool, offline: bool) -> None:

@@ -1,7 +1,7 @@
 """A process that pulls one model into the cache, for a server that answers requests meanwhile: ``beside.py`` starts it.
 
-Standard input is the job, and as long as it is open somebody wants it done; standard output are messages. It imports
-what a pull needs, and no trio.
+Standard input is the job, and as long as it is open somebody wants it done; messages go through a pipe of their own,
+for a standard output is anybody's who prints. It imports what a pull needs, and no trio.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ import logging
 import os
 import select
 import threading
+import time
 import traceback
 
 from storage.cache import Entry
 from storage.errors import Cancelled
 from storage.fetch import Storage
-from storage.messages import Brought, Failed, Frames, Job, Line, Message, framed, travelling
+from storage.messages import Alive, Brought, Failed, Frames, Job, Line, Message, framed, travelling
 from storage.order import Order
 from storage.source import Local
 
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_STDIN = 0
 # How soon it is seen that the parent is gone while somebody else, forked from it, keeps its end of the pipe.
 _LOOK = 0.2
+# How often it says that it is there. The parent waits for much longer.
+_ALIVE = 5.0
 
 
-def main() -> None:
-    """Does what standard input says, tells what becomes of it, and ends once standard input does."""
-    said = os.dup(_STDOUT)
-    os.dup2(_STDERR, _STDOUT)  # what a library prints is no message
+def main(said: int) -> None:
+    """Does what standard input says, tells the descriptor what becomes of it, and ends once standard input does."""
+    os.set_inheritable(said, False)
     job = _read_job()
     if job is not None:
         _Puller(job, said).run()
@@ -76,7 +78,11 @@ class _Puller:
                 raise AssertionError(f"{path} is no download")
 
     def _watch(self) -> None:
+        due = 0.0
         while os.getppid() == self._job.parent:
+            if time.monotonic() >= due:
+                self.tell(Alive())
+                due = time.monotonic() + _ALIVE
             if select.select([_STDIN], [], [], _LOOK)[0] and not os.read(_STDIN, 1):
                 break
         self._cancel.set()

@@ -39,7 +39,8 @@ class Crew:
     """How many connections: ``least``, and ``most`` where each is slower than ``slow`` bytes a second after ``look`` s.
 
     A backend that holds every connection to a rate is what the second number is for. Where this process computes for
-    ``busy`` seconds a second it is not the backend that is slow, and more of them only cost. ``few``: how many begin
+    ``busy`` seconds a second, or brings half of what its ``pace`` lets through, it is not the backend that is slow, and
+    more of them only cost. ``few``: how many begin
     where files are small, and a thread is at work for most of the time. ``pace``: what all that have it keep to.
     ``patience``: for how many seconds a trickle is borne.
     """
@@ -85,7 +86,8 @@ def transfer(
             if not looked and took > crew.look:
                 looked = True
                 computing = (time.process_time() - computed) / took
-                if moving.moved / took / len(hired) < crew.slow and computing < crew.busy:
+                held = crew.pace is not None and moving.moved / took > crew.pace.rate / 2
+                if moving.moved / took / len(hired) < crew.slow and computing < crew.busy and not held:
                     more = moving.hire(crew.most - len(hired))
                     hired += more
                     running += len(more)

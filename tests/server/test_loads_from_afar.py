@@ -103,6 +103,12 @@ def test_what_is_loaded_again_is_asked_for_and_not_downloaded(server, origin, mo
     assert 'model_download_bytes_total{scheme="s3"}' in server.get("/metrics").text
 
 
+def test_what_is_pulled_says_so_as_it_begins(server, origin, model):
+    origin.files = {"/b/begins.pkl": pickled(3)}
+    loaded(server, model("begins")).raise_for_status()
+    server.wait_for_log("pulling s3://b/begins.pkl in a process beside this one")
+
+
 def test_threads_that_import_or_compute_give_way_soon(server):
     assert server.post("/v1/models/here:predict", {"instances": [1]}).json() == {"predictions": [0.001]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from storage.events import Fetched, Found, Kept, Listed, Moved
 from storage.order import Order
 from storage.pace import Pace
 from storage.transfer import Crew
-from tests.serving import environment
+from tests.serving import ROOT, environment, write
 from tests.storage.origin import Fault, slowly
 from tests.storage.pullers import alive, pullers, written
 
@@ -33,11 +34,12 @@ PARENT = """
 import sys, trio
 from pathlib import Path
 from storage import Storage
+from storage.pace import Pace
 from storage.transfer import Crew
 
 url, folder = sys.argv[1:]
 storage = Storage({"AWS_ENDPOINT_URL": url, "awsAnonymousCredential": "true"}, cache_dir=Path(folder, "cache"))
-storage.beside = Crew
+storage.beside = lambda: Crew(pace=Pace(1e9))
 trio.run(storage.fetch, "s3://b/m.bin", Path(folder))
 """
 
@@ -46,6 +48,17 @@ trio.run(storage.fetch, "s3://b/m.bin", Path(folder))
 def beside(storage):
     storage.beside = lambda: ALONE
     return storage
+
+
+@pytest.fixture
+def startup(monkeypatch, tmp_path):
+    """Runs that text at the start of every Python that this process starts."""
+
+    def startup(text):
+        (tmp_path / "sitecustomize.py").write_text(text)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return startup
 
 
 @asynccontextmanager
@@ -183,8 +196,140 @@ async def test_nobody_sees_its_credentials_and_it_gives_way(storage, origin):
         shown = await (place / "cmdline").read_text() + await (place / "environ").read_text()
         assert "storage.puller" in shown
         assert hush not in shown
-        assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+        assert os.getpriority(os.PRIO_PROCESS, pid) == 10
         scope.cancel()
+
+
+async def test_what_a_startup_file_prints_goes_where_errors_do(beside, origin, startup, tmp_path, capfd):
+    origin.files = {"/b/m.bin": b"one"}
+    startup("import os\nprint('hello from a startup file', flush=True)\nos.system('echo and from a child of it')\n")
+    assert (await beside.fetch("s3://b/m.bin", tmp_path)).read_bytes() == b"one"
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "hello from a startup file\nand from a child of it\n" in err
+
+
+async def test_what_it_says_and_is_no_message_is_an_error(beside, origin, startup, tmp_path):
+    origin.files = {"/b/m.bin": b"one"}
+    startup("import os, sys\nos.write(int(sys.argv[1]), b'this goes to whoever listens\\n')\n")
+    with pytest.raises(StorageError) as caught:
+        await beside.fetch("s3://b/m.bin", tmp_path)
+    assert str(caught.value) == (
+        "the process that pulled s3://b/m.bin said what is no message of it (a message of 1,952,999,795 bytes, "
+        "where 16,777,216 are the most), and was ended; the next pull goes on from there"
+    )
+    await trio.to_thread.run_sync(slowly, lambda: not pullers(os.getpid()))
+
+
+async def test_one_that_says_nothing_is_ended(beside, startup, tmp_path, autojump_clock):
+    startup("import time\ntime.sleep(10_000)\n")
+    with pytest.raises(StorageError, match=r"s3://b/m\.bin said nothing for 300 s, and was ended; the next pull"):
+        await beside.fetch("s3://b/m.bin", tmp_path)
+    assert not pullers(os.getpid())
+
+
+async def test_it_runs_no_module_of_the_current_folder(beside, origin, tmp_path, monkeypatch):
+    origin.files = {"/b/m.bin": b"one"}
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("sitecustomize", "typing", "pathlib", "contextlib"):
+        (here / f"{name}.py").write_text("open('ran', 'a').write(__name__ + chr(10))\n")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PYTHONPATH", "")
+    await beside.fetch("s3://b/m.bin", tmp_path)
+    assert not (here / "ran").exists()
+
+
+STARTED = """
+import subprocess, sys
+sys.path[:] = sys.argv[1:]
+from storage.beside import _command
+fake, *_ = sys.path
+command = _command(7)
+subprocess.run(command[: -len(sys.path)] + [fake + "/other", *sys.path[1:]], check=True)
+"""
+TELLS = """
+import sys
+def main(said):
+    own = sys.flags
+    print([said, own.isolated, own.ignore_environment, own.no_user_site, "site" in sys.modules, sys.path[1:]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [((), [0, 0, 0, True]), (("-I",), [1, 1, 1, True]), (("-E", "-s"), [0, 1, 1, True]), (("-S",), [0, 0, 0, False])],
+)
+def test_it_is_as_isolated_as_this_process_and_finds_modules_where_it_does(flags, told, tmp_path):
+    write(tmp_path, {"other/storage/__init__.py": "", "other/storage/puller.py": TELLS})
+    path = [str(tmp_path), str(ROOT), *(own for own in sys.path if own), "/not/there"]
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", STARTED, *path],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ast.literal_eval(done.stderr or done.stdout) == [7, *told, path[1:]]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_process_without_standard_streams_pulls_too(origin, tmp_path, closed):
+    origin.files = {"/b/m.bin": b"one"}
+    parent = [sys.executable, "-c", PARENT, origin.url, str(tmp_path)]
+    subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *parent], env=environment(), check=True)
+    assert [path.read_bytes() for path in tmp_path.glob("cache/models/*/m.bin")] == [b"one"]
+
+
+async def test_a_ninth_at_once_says_that_it_waits(beside, origin, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    origin.files = {f"/b/{number}.bin": b"one" for number in range(9)}
+    hold = threading.Event()
+    origin.decide = lambda seen: Fault(wait=hold) if seen.method == "GET" else None
+    async with trio.open_nursery() as nursery:
+        for number in range(9):
+            nursery.start_soon(beside.fetch, f"s3://b/{number}.bin", tmp_path)
+        waits = "waits for one of the 8 pulls beside this process to end"
+        await trio.to_thread.run_sync(slowly, lambda: waits in caplog.text)
+        hold.set()
+    assert caplog.text.count("waits for one of") == 1
+    assert caplog.text.count("in a process beside this one") == 9
+
+
+async def test_what_the_cache_has_is_asked_about_without_a_process(beside, origin, told, tmp_path, monkeypatch):
+    origin.files = {"/b/m.bin": b"one"}
+    path = await beside.fetch("s3://b/m.bin", tmp_path)
+    monkeypatch.setattr(sys, "executable", "")
+    assert await beside.fetch("s3://b/m.bin", tmp_path) == path
+    assert told.of(Found)[-1].path == path
+    origin.files = {}
+    with pytest.raises(FileNotFoundError):
+        await beside.fetch("s3://b/m.bin", tmp_path)
+    origin.files = {"/b/m.bin": b"another"}
+    with pytest.raises(StorageError, match="no process can be started"):
+        await beside.fetch("s3://b/m.bin", tmp_path)
+
+
+async def test_what_is_lent_is_in_use_whoever_gives_it_back_meanwhile(beside, origin, tmp_path):
+    """Each load is lent before another's end can free what it found, in a cache that keeps nothing of itself."""
+    origin.files = {"/b/m.bin": b"one"}
+    beside.cache.limit = 0
+
+    async def load():
+        async with beside.lend("s3://b/m.bin", tmp_path) as path:
+            assert path.read_bytes() == b"one"
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(load)
+    assert not list(beside.cache.root.glob("models/*"))
+
+
+@pytest.mark.parametrize("python", [None, ""])
+async def test_where_this_python_is_not_known_the_error_says_so(beside, monkeypatch, tmp_path, python):
+    monkeypatch.setattr(sys, "executable", python)
+    with pytest.raises(StorageError, match=r"to pull s3://b/m\.bin: .* sys\.executable does not say where"):
+        await beside.fetch("s3://b/m.bin", tmp_path)
 
 
 async def test_without_a_python_to_start_the_error_says_so(beside, monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from storage import errors
 from storage.errors import StorageError
 from storage.events import Fetched, Found, Kept, Listed, Moved, Unpacking
-from storage.messages import Brought, Failed, Frames, Line, framed, travelling
+from storage.messages import Alive, Brought, Failed, Frames, Line, framed, travelling
 from storage.pace import Pace
 from storage.transfer import Crew
 
@@ -27,6 +27,7 @@ MESSAGES = st.one_of(
     st.builds(Kept, TEXTS, st.just(Path("work/key"))),
     st.builds(Line, TEXTS, st.integers(0, 50), TEXTS),
     st.builds(Brought, TEXTS, st.frozensets(TEXTS, max_size=3)),
+    st.builds(Alive),
 )
 
 
@@ -38,6 +39,21 @@ def test_messages_come_whole_and_in_order_however_they_are_cut(messages, data):
     for start, stop in zip([0, *cuts], [*cuts, len(told)], strict=True):
         came += frames.feed(told[start:stop])
     assert came == messages
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (b"hello from a startup file\n", "a message of 1,751,477,356 bytes, where 16,777,216 are the most"),
+        (b"\0\0\0\x05hello", "a message that cannot be read: "),
+        (b"\0\0\0\x00", "a message that cannot be read: "),
+        (framed({"no": "message"}), "a message of an unknown kind: dict"),
+    ],
+)
+def test_what_is_no_message_is_an_error(told, reason):
+    with pytest.raises(StorageError) as caught:
+        Frames().feed(told)
+    assert str(caught.value).startswith(reason)
 
 
 KINDS = [own for own in vars(errors).values() if isinstance(own, type) and issubclass(own, StorageError)]

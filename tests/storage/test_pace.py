@@ -29,11 +29,11 @@ def test_pieces_are_due_one_after_the_other_whoever_brings_them():
     assert [*one.seconds, *two.seconds] == pytest.approx([1, 3, 2], abs=0.5)
 
 
-def test_a_small_piece_is_a_whole_one_and_a_large_one_more():
-    pace, flag = Pace(CHUNK), Waited()
+def test_a_small_piece_is_a_quarter_of_a_whole_one_and_a_large_one_more():
+    pace, flag = Pace(CHUNK / 8), Waited()
     pace.keep(1, flag)
     pace.keep(3 * CHUNK, flag)
-    assert flag.seconds == pytest.approx([1, 4], abs=0.5)
+    assert flag.seconds == pytest.approx([2, 26], abs=0.5)
 
 
 def test_the_flag_ends_the_wait():

@@ -162,8 +162,27 @@ def test_files_of_a_piece_begin_with_few_threads(tmp_path, size, few, most):
     assert len({*source.asked}) == most
 
 
-@pytest.mark.parametrize(("slow", "busy", "most"), [(1e12, 1e9, 4), (0.0, 1e9, 2), (1e12, 0.0, 2)])
-def test_more_are_hired_where_each_is_slow_and_we_are_not_the_reason(tmp_path, slow, busy, most):
+class Lax:
+    """Holds nobody up."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def keep(self, size, stop):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("slow", "busy", "pace", "most"),
+    [
+        (1e12, 1e9, None, 4),
+        (1e12, 1e9, Lax(1e12), 4),
+        (0.0, 1e9, None, 2),
+        (1e12, 0.0, None, 2),
+        (1e12, 1e9, Lax(-1), 2),
+    ],
+)
+def test_more_are_hired_where_each_is_slow_and_we_are_not_the_reason(tmp_path, slow, busy, pace, most):
     meet = threading.Event()
 
     class Slow(Source):
@@ -179,7 +198,7 @@ def test_more_are_hired_where_each_is_slow_and_we_are_not_the_reason(tmp_path, s
                 self.at_once -= 1
 
     source = Slow()
-    crew = Crew(least=2, most=4, slow=slow, look=0.01, busy=busy)
+    crew = Crew(least=2, most=4, slow=slow, look=0.01, busy=busy, pace=pace)
     assert moved(source, tmp_path, size=100, crew=crew)[0] == DATA
     assert source.most == most
 
