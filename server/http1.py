@@ -30,6 +30,7 @@ Refuse = Callable[[Refused, str, str], Reply]
 _LOG = logging.getLogger("pipeline_serve")
 _END = b"\r\n\r\n"
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\n"
+_EMPTY_LINE = b"\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 # Seconds for a client to stop sending, so that no reset takes the last reply from it: nginx's.
@@ -67,6 +68,7 @@ class Http1:
         self._company = company
         self._body = Body(transport, state, most)
         self._outgoing = Outgoing(transport, state, self._body, date)
+        self._asked: tuple[bytes, Head] | None = None
         state.look = self._outgoing.look
 
     async def converse(self, *, may_upgrade: bool) -> Handover | None:
@@ -75,24 +77,23 @@ class Http1:
         Cancelled, the request under way is cancelled.
         """
         data: bytes | None = b""
-        asked = b""
         try:
             while data is not None:
-                if data:
+                # With an empty line behind a body no other request has begun (RFC 9112, 2.2).
+                if data and data != _EMPTY_LINE:
                     await trio.lowlevel.checkpoint()
                 else:
                     self._state.enter(Phase.IDLE)
                     data = await self._transport.receive()
+                    while data == _EMPTY_LINE:
+                        data = await self._transport.receive()
                 end = data.find(_END)
                 if end < 0 or data.startswith(b"\r\n"):
                     data = await self._whole_head(data)
                     if not data:
                         return None
                     end = data.find(_END)
-                # Most clients ask for the same again, and in the same words.
-                if data[:end] != asked:
-                    asked = data[:end]
-                    head = read_head(asked)
+                head = self._head_of(data[:end])
                 end += len(_END)
                 if may_upgrade and "upgrade" in head.headers and asks_for_http2(head):
                     await self._transport.send([_SWITCHING])
@@ -106,6 +107,12 @@ class Http1:
         except OSError:  # the client is gone
             return None
         return None
+
+    def _head_of(self, said: bytes) -> Head:
+        """Most clients ask for the same again, and in the same words."""
+        if self._asked is None or said != self._asked[0]:
+            self._asked = said, read_head(said)
+        return self._asked[1]
 
     async def _exchange(self, head: Head, data: bytes, at: int) -> bytes | None:
         """Answers one request, whose body begins in ``data`` at ``at``. What follows it, None where nothing can."""

@@ -408,6 +408,19 @@ async def test_a_client_that_has_left_cancels_its_request_behind_pipelined_ones_
     assert (cancelled, talk.memory.out) == (["/x"], [])
 
 
+@pytest.mark.parametrize("pieces", [(post(b"one") + b"\r\n",), (post(b"one"), b"\r\n", b"\r\n")])
+async def test_a_connection_with_an_empty_line_behind_its_request_is_idle(pieces):
+    talk = Talk(*pieces, ends=False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(talk.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert talk.state.phase is Phase.IDLE
+        talk.memory.comes(GET)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [body for _, _, body in replies(talk.memory.text)] == [b"got one", b"got "]
+        talk.memory.client_ends()
+
+
 async def test_what_is_owed_of_a_part_that_is_not_taken_counts_until_it_is():
     async def parts(head, body, outgoing):
         await outgoing.begin(200, {})
