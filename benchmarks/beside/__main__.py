@@ -43,14 +43,18 @@ Rounds = Mapping[str, Mapping[str, Sequence[Measured]]]
 
 
 def main() -> None:
-    read = argparse.ArgumentParser()
-    read.add_argument("--only", default="")
-    read.add_argument("--works", default="")
-    read.add_argument("--rounds", type=int, default=3)
-    read.add_argument("--seconds", type=int, default=2)
-    read.add_argument("--write", action="store_true")
-    told = read.parse_args()
     known = contenders()
+    read = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    read.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(known)}; all without it")
+    read.add_argument(
+        "--works", default="", metavar="NAMES", help=f"of {', '.join(own.name for own in works())}; all without it"
+    )
+    read.add_argument("--rounds", type=int, default=3, help="how often all take turns (3)")
+    read.add_argument("--seconds", type=int, default=2, help="that wrk asks for in each turn (2)")
+    read.add_argument("--write", action="store_true", help=f"puts it into {RESULTS.name}, for which all are asked")
+    told = read.parse_args()
+    if told.write and (told.only or told.works):
+        read.error(f"{RESULTS.name} is about all of them: leave out --only and --works, or --write")
     chosen = {name: known[name] for name in _named(told.only, known)}
     asked = [work for work in works() if work.name in _named(told.works, [work.name for work in works()])]
     with tempfile.TemporaryDirectory() as made, started(chosen, Path(made)) as servers:
