@@ -21,6 +21,7 @@ from pipeline.hooks import Headers, Hook, Manner, hook_of, hops_of, manner_of
 from pipeline.predictor_config import PredictorConfig
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.message import InferRequest, InferResponse, Verb
+from pipeline.tensors.own import copied
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value
 from pipeline.wire.codec import LISTS
 
@@ -81,9 +82,9 @@ class Native:
         match result:
             case InferResponse():
                 answering.id = result.id
-                answering.parameters |= result.parameters
+                answering.parameters |= copied(result.parameters)
                 answering.headers |= result.headers
-                answering.output_parameters |= result.output_parameters
+                answering.output_parameters |= copied(result.output_parameters)
                 return values_of(request.model, result)
             case Tensor() | Json() | Raw():
                 return result

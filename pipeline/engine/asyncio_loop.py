@@ -23,6 +23,7 @@ from pipeline.engine.asyncio_task import AsyncioTask
 from pipeline.engine.asyncio_threads import AsyncioThreads
 from pipeline.engine.limit import Limit
 from pipeline.engine.soon import in_trio
+from pipeline.tensors.own import owned_part
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -192,7 +193,7 @@ class _Turns(Generic[T]):
         items = aiter(self._source)
         try:
             async for item in items:
-                self._token.run_sync_soon(self.tell, item)
+                self._token.run_sync_soon(self.tell, owned_part(item))
                 del item
                 await self._asked.wait()
                 self._asked.clear()

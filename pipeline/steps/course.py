@@ -20,12 +20,13 @@ from pipeline.engine.step import Context
 from pipeline.engine.thread_pool import ThreadPool
 from pipeline.graph.spec import REQUEST, StepSpec
 from pipeline.graph.words import VERBS
-from pipeline.hooks import Headers, Manner, Ran, hops_of
+from pipeline.hooks import Headers, Hop, Manner, Ran, hops_of
 from pipeline.model import Model, hooks_of, verb_of
 from pipeline.steps.predictor import asked_for
 from pipeline.steps.streams import from_thread
 from pipeline.tensors.forms import Bound, describe
 from pipeline.tensors.message import InferRequest
+from pipeline.tensors.own import handed_on, owned
 from pipeline.tensors.signature import Signature
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value
 
@@ -64,30 +65,43 @@ class Course:
     def blocking(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         """The answer of a model all of whose hooks are synchronous, in a thread."""
         request, value, headers, told, ran = self._begun(inputs, context)
+        *before, last = self._hops[context.verb]
         with self._asyncio_in_thread(), asked_for(context):
-            for hop in self._hops[context.verb]:
+            for hop in before:
                 value = hop.run(value, headers, told, ran, self._before)
-        return self._answer(value, told, request, context)
+            found = self._answer(last.run(value, headers, told, ran, self._before), told, request, context)
+            return owned(found)
 
     async def awaited(self, inputs: Mapping[str, Bound], context: Context) -> Mapping[str, Value]:
         """The answer. Cancelled, an async hook is cancelled; one in a thread ends by itself, and no other begins."""
         request, value, headers, told, ran = self._begun(inputs, context)
+
+        def answered(result: Any) -> Mapping[str, Value]:
+            found = self._answer(result, told, request, context)
+            del result
+            return owned(found)
+
+        def run(hop: Hop, own: Callable[[Any], Any]) -> Any:
+            return own(hop.run(value, headers, told, ran, self._before))
+
+        async def awaited(hop: Hop, own: Callable[[Any], Any]) -> Any:
+            return own(await hop.awaited(value, headers, told, ran))
+
+        *before, last = self._hops[context.verb]
+        # What a hook gave is the request's own before the model may be called again.
         with asked_for(context):
-            for hop in self._hops[context.verb]:
+            for hop, own in (*((hop, handed_on) for hop in before), (last, answered)):
                 match hop.manner:
                     case Manner.BLOCKING:
-                        value = await self._in_thread(
-                            functools.partial(hop.run, value, headers, told, ran, self._before)
-                        )
+                        value = await self._in_thread(functools.partial(run, hop, own))
                     case Manner.AWAITED if self._loop is not None:
-                        value = await self._loop.run(
-                            hop.awaited, value, headers, told, ran, what=f'step "{self._name}"', limit=self._limit
-                        )
+                        value = await self._loop.run(awaited, hop, own, what=f'step "{self._name}"', limit=self._limit)
                     case Manner.AWAITED:
-                        value = await hop.awaited(value, headers, told, ran)
+                        value = await awaited(hop, own)
                     case Manner.AT_ONCE:
-                        value = hop.run(value, headers, told, ran)
-        return self._answer(value, told, request, context)
+                        value = own(hop.run(value, headers, told, ran))
+        outputs: Mapping[str, Value] = value
+        return outputs
 
     def _begun(self, inputs: Mapping[str, Bound], context: Context) -> tuple[InferRequest, Any, Headers, Headers, Ran]:
         """The request, what the first hook is given of it, its headers, those of the reply, and who hears of hooks."""

@@ -25,12 +25,16 @@ from pipeline.steps.catalog import CLOSE_SECONDS, Call, Home, harmless
 from pipeline.steps.cores import cores
 from pipeline.tensors.answer import values_of
 from pipeline.tensors.forms import Bound, Form
+from pipeline.tensors.own import owned
 from pipeline.tensors.signature import TensorSpec, as_declared, disagreement
 from pipeline.tensors.tensor import Value
 from pipeline.threads import in_own_thread
 
 if TYPE_CHECKING:
     from pipeline.engine.asyncio_loop import AsyncioLoop
+
+Values = Callable[[str, Any], Mapping[str, Value]]
+"""What a step of that name returned, as values by name."""
 
 KEYS = {"run": ("params", "handles")}
 
@@ -62,7 +66,7 @@ def describe(step: StepSpec, home: Home, faults: list[Fault]) -> Interface | Non
     handles = _heard(step, target, params, signature, faults)
     is_async = _is_async(target)
     # A class may keep state on self, and nothing tells whether it guards it; functions share nothing by themselves.
-    keeps_state = not is_async and not inspect.isroutine(target) and not _is_plain(target)
+    keeps_state = not is_async and _has_state(target)
     return Interface(
         parameters=tuple(own for own in signature.parameters if own.name not in handles),
         gives=gives(step.name, signature),
@@ -259,13 +263,20 @@ def _is_plain(target: Any) -> bool:
     return isinstance(target, functools.partial) or type(target).__module__.partition(".")[0] == "numpy"
 
 
+def _has_state(target: Any) -> bool:
+    """Whether it is an object, or a class of such, that may keep something between calls."""
+    return not inspect.isroutine(target) and not _is_plain(target)
+
+
 def _call(
     step: StepSpec, function: Callable[..., Any], *, signature: Signature, blocking: bool, loop: AsyncioLoop | None
 ) -> Call:
     name = step.name
-    values = values_of if signature.returns is None else functools.partial(_held, signature.returns)
+    values: Values = values_of if signature.returns is None else functools.partial(_held, signature.returns)
     if step.detached:
         values = functools.partial(_unread, values)
+    elif _has_state(function):
+        values = _owning(values)
     match binder(step, signature):
         case One(argument):
 
@@ -289,7 +300,19 @@ def _call(
             return Call(run_many if blocking else await_many, blocking=blocking, loop=loop)
 
 
-def _unread(values: Callable[[str, Any], Mapping[str, Value]], step: str, answer: Any) -> Mapping[str, Value]:
+def _owning(values: Values) -> Values:
+    """The same for an object that may keep what it returns: the values are the request's own."""
+
+    # No partial: that would hold the answer until it has returned, and so seem to keep it.
+    def own(step: str, answer: Any) -> Mapping[str, Value]:
+        found = values(step, answer)
+        del answer
+        return owned(found)
+
+    return own
+
+
+def _unread(values: Values, step: str, answer: Any) -> Mapping[str, Value]:
     """Nothing: nobody reads it, and most such steps return None. What is no answer of a step is refused all the same.
 
     It may be a coroutine that its author forgot to await.

@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from pipeline.steps.catalog import CLOSE_SECONDS
+from pipeline.tensors.own import owned_part
 from pipeline.threads import in_own_thread
 
 InThread = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
@@ -53,7 +54,7 @@ class _Source:
     def take(self) -> None:
         with self._inside:
             try:
-                self._made.append(next(self._items))
+                self._made.append(owned_part(next(self._items)))
             except StopIteration:
                 self.is_over = True
         if self.left:

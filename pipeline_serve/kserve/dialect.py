@@ -9,6 +9,7 @@ from pipeline.engine.step import Answering
 from pipeline.model import Native
 from pipeline.tensors import message
 from pipeline.tensors.datatype import Datatype
+from pipeline.tensors.own import copied
 from pipeline.tensors.tensor import Json, Raw, Tensor, Value, byte_strings
 from pipeline.wire.json_tensors import dump_answer
 from pipeline_serve.kserve.protocol.infer_request import requested
@@ -96,8 +97,8 @@ def _kept(request: message.InferRequest, name: str) -> dict[str, Any]:
 
 def _said(response: InferResponse, answering: Answering) -> Mapping[str, Value]:
     answering.id = response.id or ""
-    answering.parameters |= response.parameters or {}
-    answering.output_parameters |= _parameters(response.outputs)
+    answering.parameters |= copied(response.parameters or {})
+    answering.output_parameters |= copied(_parameters(response.outputs))
     return _tensors(response.outputs)
 
 
