@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -122,7 +122,8 @@ class Storage:
             return found
 
         try:
-            # Lent by the thread that found it: with a wait between, another's give_back could free it.
+            # Lent by the thread that found it, and before the process beside has let go of it: with a wait between,
+            # another's give_back could free it.
             yield (await self._fetched(uri, folder, options, digest, borrowed)).path
         finally:
             for identity in lent:
@@ -146,7 +147,9 @@ class Storage:
 
         def at_hand(cancel: threading.Event) -> Found | None:
             entry = self._at_hand(uri, folder, options, digest, cancel)
-            return None if entry is None else take(entry)
+            with suppress(FileNotFoundError):  # another has given it back since, and it was evicted: it is pulled again
+                return None if entry is None else take(entry)
+            return None
 
         there = await cancelled_by_flag(at_hand)
         return await self._beside(crew, uri, folder, options, digest, take) if there is None else there

@@ -310,19 +310,24 @@ async def test_what_the_cache_has_is_asked_about_without_a_process(beside, origi
         await beside.fetch("s3://b/m.bin", tmp_path)
 
 
-async def test_what_is_lent_is_in_use_whoever_gives_it_back_meanwhile(beside, origin, tmp_path):
-    """Each load is lent before another's end can free what it found, in a cache that keeps nothing of itself."""
+async def test_what_is_evicted_between_finding_and_lending_is_pulled_again(beside, origin, told, tmp_path):
+    """The last who had it gives it back as another one finds it, in a cache that keeps nothing for itself."""
     origin.files = {"/b/m.bin": b"one"}
-    beside.cache.limit = 0
+    path = await beside.fetch("s3://b/m.bin", tmp_path)
+    identity, beside.cache.limit = path.parent.name, 0
+    beside.cache.lend(identity)
 
-    async def load():
-        async with beside.lend("s3://b/m.bin", tmp_path) as path:
-            assert path.read_bytes() == b"one"
+    def observe(event):
+        told.append(event)
+        if isinstance(event, Found):
+            beside.cache.give_back(identity)
+            assert not path.exists()
 
-    async with trio.open_nursery() as nursery:
-        for _ in range(6):
-            nursery.start_soon(load)
-    assert not list(beside.cache.root.glob("models/*"))
+    beside.order = Order(observe=observe)
+    async with beside.lend("s3://b/m.bin", tmp_path) as again:
+        assert again.read_bytes() == b"one"
+    assert (len(told.of(Found)), len(told.of(Fetched))) == (1, 2)
+    assert not again.exists()
 
 
 @pytest.mark.parametrize("python", [None, ""])
