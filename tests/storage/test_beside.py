@@ -39,7 +39,8 @@ from storage.transfer import Crew
 
 url, folder = sys.argv[1:]
 storage = Storage({"AWS_ENDPOINT_URL": url, "awsAnonymousCredential": "true"}, cache_dir=Path(folder, "cache"))
-storage.beside = lambda: Crew(pace=Pace(1e9))
+crew = Crew(pace=Pace(1e9))  # before trio takes descriptors, as in a server
+storage.beside = lambda: crew
 trio.run(storage.fetch, "s3://b/m.bin", Path(folder))
 """
 
@@ -273,7 +274,7 @@ def test_it_is_as_isolated_as_this_process_and_finds_modules_where_it_does(flags
     assert ast.literal_eval(done.stderr or done.stdout) == [7, *told, path[1:]]
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", ">&- 2>&-"])
 def test_a_process_without_standard_streams_pulls_too(origin, tmp_path, closed):
     origin.files = {"/b/m.bin": b"one"}
     parent = [sys.executable, "-c", PARENT, origin.url, str(tmp_path)]
