@@ -84,7 +84,8 @@ def copied(value: Any) -> Any:
         return value
     match value:
         case dict():
-            return {key: copied(inner) for key, inner in value.items()}
+            # A list of them is made at once: a thread of the author's may add to what it keeps.
+            return {key: copied(inner) for key, inner in list(value.items())}
         case list() | tuple():
             kept = list(value) if _are_numbers((value,)) else [copied(inner) for inner in value]
             return tuple(kept) if type(value) is tuple else kept

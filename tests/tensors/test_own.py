@@ -118,6 +118,20 @@ def test_an_array_in_json_is_copied_where_it_is_kept():
     assert owned(values) is values
 
 
+def test_an_object_that_grows_while_it_is_copied_is_what_it_was():
+    kept = {}
+
+    @dataclasses.dataclass
+    class Grows:
+        def __copy__(self):
+            kept["more"] = 1
+            return self
+
+    kept |= {"a": Grows(), "b": 2}
+    assert list(owned({"a": Json(kept)})["a"].value) == ["a", "b"]
+    assert list(kept) == ["a", "b", "more"]
+
+
 def test_json_within_itself_is_left_to_who_says_it():
     value = []
     value.append(value)
