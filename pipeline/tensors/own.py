@@ -25,6 +25,8 @@ from pipeline.tensors.tensor import Json, Tensor, Value, locked
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 _NUMBERS = frozenset({int, float})
+# As many are looked at one by one in the time that it takes to begin with all of them at once.
+_FEW = 8
 
 
 def _counts() -> tuple[int, int]:
@@ -120,8 +122,36 @@ def _is_from_nobody(array: np.ndarray[Any, Any]) -> bool:
 
 
 def _is_alone(json: Json) -> bool:
-    """Whether nobody else holds any list, object or array of it. It goes down level by level, each at C's speed."""
-    below: list[Any] = [json.value]
+    """Whether nobody else holds any list, object or array of it. Of what nests without end: no."""
+    value = json.value
+    try:
+        return type(value) in _PLAIN or (getrefcount(value) <= _IN_VARIABLE and _are_alone(value))
+    except RecursionError:
+        return False
+
+
+def _are_alone(holder: Any) -> bool:
+    """Whether nobody else holds what this one holds, and what that holds."""
+    few: Iterable[Any]
+    match holder:
+        case dict() if len(holder) <= _FEW:
+            few = holder.values()
+        case list() | tuple() if len(holder) <= _FEW:
+            few = holder
+        case _:
+            return _are_many_alone(holder)
+    for inner in few:
+        if type(inner) not in _PLAIN and (getrefcount(inner) > _IN_VARIABLE or not _are_alone(inner)):
+            return False
+    return True
+
+
+def _are_many_alone(holder: Any) -> bool:
+    """The same, level by level, each at C's speed. What holds itself is held twice, so this ends."""
+    inside = _inside(type(holder), [holder])
+    if inside is None:
+        return False
+    below = list(inside)
     while below:
         # One list at a time holds what is counted.
         level, below = below, []
@@ -129,7 +159,6 @@ def _is_alone(json: Json) -> bool:
         kinds = found - _PLAIN
         if len(kinds) < len(found):
             level = [each for each in level if type(each) in kinds]
-        # What holds itself is held twice, so this ends.
         if level and max(map(getrefcount, level)) > _IN_LIST:
             return False
         for kind in kinds:

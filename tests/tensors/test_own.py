@@ -132,10 +132,32 @@ def test_an_object_that_grows_while_it_is_copied_is_what_it_was():
     assert list(kept) == ["a", "b", "more"]
 
 
-def test_json_within_itself_is_left_to_who_says_it():
+def test_json_within_itself_or_without_end_is_left_to_who_says_it():
     value = []
     value.append(value)
     assert owned({"a": Json(value)})["a"].value is value
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    assert owned({"a": Json(deep)})["a"].value is deep
+
+
+# From few to many, which are looked at in another way, and many of few.
+SHAPES = [(2, 2), (2, 20), (20, 2), (20, 20)]
+
+
+@pytest.mark.parametrize(("lists", "length"), SHAPES)
+@pytest.mark.parametrize("leaf", [1.5, "a", None])
+@pytest.mark.parametrize("form", [list, tuple, lambda rows: {str(at): row for at, row in enumerate(rows)}])
+def test_however_many_there_are_the_one_that_is_kept_is_found(lists, length, leaf, form):
+    values = {"a": Json({"rows": form([[leaf] * length for _ in range(lists)])})}
+    assert owned(values) is values
+    rows = values["a"].value["rows"]
+    kept = rows["1"] if isinstance(rows, dict) else rows[1]
+    del rows
+    got = owned(values)["a"].value
+    assert got == values["a"].value
+    assert all(row is not kept for row in (got["rows"].values() if isinstance(got["rows"], dict) else got["rows"]))
 
 
 KEPT = np.arange(6.0)
