@@ -40,7 +40,8 @@ def tensor_from_buffer(buffer: memoryview, datatype: Datatype, shape: tuple[int,
         largest = raw.max(initial=0)
         if largest > 1:
             raise ValueError(f"a BOOL is a byte 0 or 1, got {largest}")
-    array = np.ndarray(shape, dtype, buffer)
+    # Not np.ndarray(shape, dtype, buffer), whose base is what the view is of: then anybody can make it writeable.
+    array = np.frombuffer(buffer, dtype=dtype).reshape(shape)
     return Tensor(datatype, frozen(array.byteswap() if _SWAPPED else array))
 
 

@@ -76,3 +76,10 @@ def test_any_bytes_are_a_tensor_or_refused(raw: bytes, datatype, shape) -> None:
     except ValueError:
         return
     assert bytes(tensor_to_buffer(read)) == raw
+
+
+def test_nobody_makes_a_view_of_what_was_received_writeable():
+    received = memoryview(bytearray(16)).toreadonly()
+    array = tensor_from_buffer(received, Datatype.FP32, (2, 2)).array
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        array.flags.writeable = True
