@@ -3,7 +3,8 @@
     python -m benchmarks.leaving [--times 200]
 
 A real server, and a step that says when it has begun and when it was cancelled, by datagrams to a Unix socket. The
-client leaves in the ways there are: it closes, it resets the connection, and over HTTP/2 it takes its stream back.
+client leaves in the ways there are: it closes, with requests behind the one under way too, it resets the connection,
+and over HTTP/2 it takes its stream back.
 Prints milliseconds from there to the cancellation, which is to come within 10: median, the 99th of 100, and the most.
 Both processes read one clock (CLOCK_MONOTONIC), as on Linux and macOS, and share the cores.
 """
@@ -49,6 +50,7 @@ async def wait(rows):
 }
 PATH = b"/v1/models/wait:predict"
 BODY = b'{"instances":[1]}'
+MORE = b"GET /v2/health/live HTTP/1.1\r\nhost: h\r\n\r\n"
 HEAD = b"POST %s HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
@@ -56,10 +58,12 @@ Leave = Callable[[Server, socket.socket], float]
 """Asks, leaves once the step has begun, and gives the seconds from there until it was cancelled."""
 
 
-def http1(*, tls: bool, resets: bool) -> Leave:
+def http1(*, tls: bool, resets: bool, behind: int = 0) -> Leave:
+    """``behind``: so many requests are sent with it."""
+
     def leave(server: Server, told: socket.socket) -> float:
         with Wire(server.port, tls=tls) as wire:
-            wire.send(HEAD % (PATH, len(BODY)) + BODY)
+            wire.send(HEAD % (PATH, len(BODY)) + BODY + MORE * behind)
             wait_for_begin(told)
             left = time.perf_counter()
             if resets:
@@ -88,6 +92,7 @@ def http2(*, tls: bool, takes_back: bool) -> Leave:
 
 WAYS = {
     "HTTP/1.1, closes": http1(tls=False, resets=False),
+    "HTTP/1.1, closes behind 500 requests": http1(tls=False, resets=False, behind=500),
     "HTTP/1.1, resets": http1(tls=False, resets=True),
     "HTTP/2, closes": http2(tls=False, takes_back=False),
     "HTTP/2, takes its stream back": http2(tls=False, takes_back=True),
