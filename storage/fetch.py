@@ -158,14 +158,14 @@ class Storage:
         self, uri: str, folder: Path, options: Mapping[str, Any], digest: str | None, cancel: threading.Event
     ) -> Entry | None:
         """It blocks, and raises as ``bring``."""
-        order = self._ordered(cancel)
+        order = self._ordered(cancel, digest)
         match cancellable(lambda: self._open(uri, folder, options), cancel):
             case Local(path):
                 raise AssertionError(f"{path} is no download")
             case source:
                 from storage.pull import at_hand  # noqa: PLC0415  # as in found
 
-                return at_hand(source, self.cache, replace(order, digest=digest or order.digest))
+                return at_hand(source, self.cache, order)
 
     async def _beside(
         self,
@@ -181,7 +181,7 @@ class Storage:
         from storage.beside import brought  # noqa: PLC0415
         from storage.messages import Job  # noqa: PLC0415
 
-        order = self._ordered(threading.Event())
+        order = self._ordered(threading.Event(), digest)
         job = Job(
             uri=uri,
             folder=folder,
@@ -191,7 +191,7 @@ class Storage:
             size=self.cache.limit,
             allow=order.allow,
             ignore=order.ignore,
-            digest=digest or order.digest,
+            digest=order.digest,
             limits=order.limits,
             crew=crew,
             parent=os.getpid(),
@@ -226,15 +226,14 @@ class Storage:
         cancel: threading.Event,
     ) -> Found:
         """What ``bring`` brings, with its name in the cache. It blocks and raises as that."""
-        order = self._ordered(cancel)
+        order = self._ordered(cancel, digest)
         match cancellable(lambda: self._open(uri, folder, options), cancel):
             case Local(path):
                 return Local(checked(uri, path, digest, cancel))
             case source:
                 from storage.pull import to_cache  # noqa: PLC0415  # with all that unpacks; most models are files here
 
-                own = replace(order, digest=digest or order.digest)
-                return to_cache(source, self.cache, own, offline=bool(self.offline))
+                return to_cache(source, self.cache, order, offline=bool(self.offline))
 
     def put(self, uri: str, target: Path, folder: Path, *, cancel: threading.Event) -> None:
         """The model's files in the folder ``target``. It blocks and raises as ``bring``."""
@@ -262,9 +261,10 @@ class Storage:
             raise ValueError(reason)
         return module
 
-    def _ordered(self, cancel: threading.Event) -> Order:
+    def _ordered(self, cancel: threading.Event, digest: str | None = None) -> Order:
         return replace(
             self.order,
+            digest=digest or self.order.digest,
             allow=self.order.allow or patterns(self.environment, "STORAGE_ALLOW_PATTERNS"),
             ignore=self.order.ignore or patterns(self.environment, "STORAGE_IGNORE_PATTERNS"),
             cancel=cancel,
