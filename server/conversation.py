@@ -21,7 +21,7 @@ from server.company import Company
 from server.connected import Connected, Phase
 from server.handle import handle
 from server.head import Head, Refused
-from server.http1 import Answer, Handover, Http1, Refuse
+from server.http1 import TO_ASK, Answer, Handover, Http1, Refuse
 from server.leaving import Leaving
 from server.outgoing import Outgoing
 from server.reply_head import Today
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
 _LOG = logging.getLogger("pipeline_serve")
-# Seconds that a client has for its first word where the server stops: it has connected, and is about to ask.
-_TO_SPEAK = 1.0
 # So many end at once where no descriptor is free; nginx's.
 _ROOM = 32
 _QUIET = (Phase.SHAKE, Phase.IDLE, Phase.LINGER)
@@ -121,7 +119,7 @@ class Conversations:
 
     async def hurry(self) -> None:
         """Once stopping: ends those that say nothing soon, or nothing that is listened to. Cancelled, none is ended."""
-        await trio.sleep(_TO_SPEAK)
+        await trio.sleep(TO_ASK)
         for own in self._quiet():
             own.scope.cancel()
 
@@ -212,4 +210,4 @@ class Conversations:
 
 def _may_ask(own: Connected, now: float) -> bool:
     """Whether it has been idle for less than a client takes that asks one request after the other."""
-    return own.is_new or own.since is None or now - own.since < _TO_SPEAK
+    return own.is_new or own.since is None or now - own.since < TO_ASK

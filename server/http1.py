@@ -35,8 +35,8 @@ _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
 # Seconds for a client to stop sending, so that no reset takes the last reply from it: nginx's.
 _LINGER_PART, _LINGER = 5.0, 30.0
-# Seconds for one that has not been told that its last reply was the last: it may be about to ask.
-_TO_ASK = 1.0
+TO_ASK = 1.0
+"""Seconds for a client that has not been told that the server stops: it may be about to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Http1:
                     while data == _EMPTY_LINE:
                         data = await self._transport.receive()
                 end = data.find(_END)
-                if end < 0 or data.startswith(b"\r\n"):
+                if end < 0 or data.startswith(_EMPTY_LINE):
                     data = await self._whole_head(data)
                     if not data:
                         return None
@@ -138,7 +138,7 @@ class Http1:
         if state.last and not body.follows:
             # The server stops since the reply began, which does not say so: that of what is asked at once will.
             state.enter(Phase.IDLE)
-            with trio.move_on_after(_TO_ASK):
+            with trio.move_on_after(TO_ASK):
                 return await self._transport.receive() or None
             return None
         return body.follows
@@ -154,7 +154,7 @@ class Http1:
         """With empty lines before it left out (RFC 9112, 2.2)."""
         seen = 0
         while True:
-            if data.startswith(b"\r\n"):
+            if data.startswith(_EMPTY_LINE):
                 data, seen = data[_EMPTY_LINES.match(data).end() :], 0  # type: ignore[union-attr]  # it matches
             if data.find(_END, max(0, seen - len(_END) + 1)) >= 0:
                 return data

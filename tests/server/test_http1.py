@@ -72,6 +72,16 @@ class Talk:
             self.result = await self.http1.converse(may_upgrade=may_upgrade)
         self.seconds = trio.current_time() - start
 
+    async def run_by_the_clock(self, *clients) -> list[tuple[int, dict[str, str], bytes]]:
+        """As ``run``, with somebody who watches the clock, and what else the client does meanwhile."""
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(client)
+            nursery.start_soon(reap, {self.state}, patience(65))
+            found = await self.run()
+            nursery.cancel_scope.cancel()
+        return found
+
 
 async def quietly(talk: Talk) -> None:
     await talk.run_quietly()
@@ -475,10 +485,7 @@ async def test_a_client_that_is_gone_in_the_middle_of_a_reply_cancels_what_makes
 )
 async def test_what_does_not_come_ends_the_connection(autojump_clock, pieces, phase, seconds, status):
     talk = Talk(*pieces, ends=False)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(reap, {talk.state}, patience(65))
-        found = await talk.run()
-        nursery.cancel_scope.cancel()
+    found = await talk.run_by_the_clock()
     assert [own[0] for own in found] == ([status] if status else [])
     # A reply that could not wait for its body lingers after it.
     assert seconds <= talk.seconds <= seconds + 1 + (5 if status == 408 else 0)
@@ -496,11 +503,7 @@ async def test_a_byte_a_second_is_too_slow_for_a_head_and_for_a_body(autojump_cl
             talk.memory.comes(bytes([byte]))
             await trio.sleep(1)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(drip)
-        nursery.start_soon(reap, {talk.state}, patience(65))
-        await talk.run()
-        nursery.cancel_scope.cancel()
+    await talk.run_by_the_clock(drip)
     # What a client goes on sending after its reply is dropped for half a minute more.
     assert 59 <= talk.seconds <= 62
     assert [own[0] for own in replies(talk.memory.text)] == [408]
@@ -515,11 +518,7 @@ async def test_a_body_that_is_large_and_comes_steadily_may_take_its_time(autojum
             await trio.sleep(2)
         talk.memory.client_ends()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(steadily)
-        nursery.start_soon(reap, {talk.state}, patience(65))
-        (only,) = await talk.run()
-        nursery.cancel_scope.cancel()
+    (only,) = await talk.run_by_the_clock(steadily)
     assert only[0] == 200
 
 
@@ -540,21 +539,14 @@ async def test_one_that_is_as_fast_as_it_has_to_be_is_so_however_long_its_parts_
             talk.memory.comes(b"x" * 20_000)
         talk.memory.client_ends()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(comes)
-        nursery.start_soon(reap, {talk.state}, patience(65))
-        (only,) = await talk.run()
-        nursery.cancel_scope.cancel()
+    (only,) = await talk.run_by_the_clock(comes)
     assert only[0] == 200
 
 
 async def test_a_client_that_does_not_take_its_408_is_cut_too(autojump_clock):
     talk = Talk(post(b"z", length=9), ends=False)
     talk.memory.shut = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(reap, {talk.state}, patience(65))
-        await talk.run()
-        nursery.cancel_scope.cancel()
+    await talk.run_by_the_clock()
     assert 90 <= talk.seconds <= 92
     assert talk.state.overdue
 
@@ -562,10 +554,7 @@ async def test_a_client_that_does_not_take_its_408_is_cut_too(autojump_clock):
 async def test_a_client_that_takes_nothing_of_its_reply_is_cut(autojump_clock):
     talk = Talk(GET, ends=False)
     talk.memory.shut = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(reap, {talk.state}, patience(65))
-        await talk.run()
-        nursery.cancel_scope.cancel()
+    await talk.run_by_the_clock()
     assert 60 <= talk.seconds <= 61
 
 
